@@ -1,0 +1,106 @@
+"""When somebody is to be told: which conditions hold, since when, and what that means for each rule.
+
+Pure: conditions, what is open and the clock are arguments. A condition is told once when it has held for as long as its
+rule says, and once more when it is over; while it goes on nothing is repeated.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+
+class AlertKind(enum.StrEnum):
+    EXPOSURE = "exposure"
+    TWO_PRIMARIES = "two_primaries"
+    DAEMON_DEAD = "daemon_dead"
+    READINESS_LOST = "readiness_lost"
+    RUN_WAITS = "run_waits"
+    APPROVAL_ASKED = "approval_asked"
+    GLASS_BROKEN = "glass_broken"
+    SITE_SILENT = "site_silent"
+    PORTAL_BLIND = "portal_blind"
+
+
+KIND_SENTENCES = {
+    AlertKind.EXPOSURE: "A group's exposure is beyond its RPO target, or has no bound.",
+    AlertKind.TWO_PRIMARIES: "An image can be written at both sites.",
+    AlertKind.DAEMON_DEAD: "No mirroring daemon is heard of at a site.",
+    AlertKind.READINESS_LOST: "A plan that was verified is not any more.",
+    AlertKind.RUN_WAITS: "A run waits for a person.",
+    AlertKind.APPROVAL_ASKED: "An approval is asked for.",
+    AlertKind.GLASS_BROKEN: "One person began a disaster failover alone.",
+    AlertKind.SITE_SILENT: "A part of a site does not answer.",
+    AlertKind.PORTAL_BLIND: "The portal's poller does not watch a pair of sites.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is so now. ``key`` names it among its kind: the same key later is the same condition."""
+
+    kind: AlertKind
+    key: str
+    sentence: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """A condition that held at the last look. ``fired``: its rule's patience has run out and people were to be told."""
+
+    key: str
+    began_at: dt.datetime
+    fired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """``begin``: new ones to remember; ``fire``: keys to tell of now; ``end``: keys that are over."""
+
+    begin: tuple[Condition, ...]
+    fire: tuple[str, ...]
+    end: tuple[str, ...]
+
+
+def decide(
+    kind: AlertKind, for_s: float, conditions: Iterable[Condition], known: Sequence[OpenAlert], now: dt.datetime
+) -> Decision:
+    """What a rule makes of this look."""
+    holding = {condition.key: condition for condition in conditions if condition.kind is kind}
+    begun = {alert.key: alert for alert in known}
+    begin = tuple(holding[key] for key in sorted(holding.keys() - begun.keys()))
+    due = [
+        key
+        for key, alert in begun.items()
+        if key in holding and not alert.fired and (now - alert.began_at).total_seconds() >= for_s
+    ]
+    due += [condition.key for condition in begin if for_s <= 0]
+    return Decision(begin, tuple(sorted(due)), tuple(sorted(begun.keys() - holding.keys())))
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """From one time of day to another in a zone, past midnight where the second is the smaller. Equal: never."""
+
+    begin: dt.time
+    end: dt.time
+    zone: str
+
+    def until(self, now: dt.datetime) -> dt.datetime | None:
+        """When they end, if it is quiet now."""
+        here = now.astimezone(ZoneInfo(self.zone))
+        if not self._holds(here.time()):
+            return None
+        end = here.replace(hour=self.end.hour, minute=self.end.minute, second=0, microsecond=0)
+        if end <= here:
+            end += dt.timedelta(days=1)
+        return end.astimezone(dt.UTC)
+
+    def _holds(self, at: dt.time) -> bool:
+        if self.begin <= self.end:
+            return self.begin <= at < self.end
+        return at >= self.begin or at < self.end

@@ -1,0 +1,438 @@
+"""Protection gaps: what keeps an image, a VM, a pool or a site from being protected, each with a remedy.
+
+Pure: the caller brings what is known, with ages already applied. What is not known makes no gap; that it is not known
+is the verdict's business. A remedy is a command to copy, byte for byte as it would be typed at ``where``; the portal
+itself never sends it.
+"""
+
+from __future__ import annotations
+
+import enum
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from drportal.engine.facts import Mode, Side, SideFacts
+
+SKEW_WARN_S, SKEW_BAD_S = 5.0, 30.0
+SNAPSHOT_OLD_S = 3600.0
+DEFINITION_OLD_S = 24 * 3600.0
+RUNNING = "running"
+
+
+class GapCode(enum.StrEnum):
+    NOT_MIRRORED = "not_mirrored"
+    FEATURES_OFF = "features_off"
+    NOT_FLATTENED = "not_flattened"
+    NOT_PERSISTENT = "not_persistent"
+    VOLATILE_DISK = "volatile_disk"
+    FOREIGN_DISK = "foreign_disk"
+    NO_SNAPSHOTS = "no_snapshots"
+    PEER_ONE_WAY = "peer_one_way"
+    NO_PEER = "no_peer"
+    DAEMON_DEAD = "daemon_dead"
+    POOL_UNMIRRORED = "pool_unmirrored"
+    NAME_TAKEN = "name_taken"
+    IMAGE_COLLISION = "image_collision"
+    NETWORK_UNMAPPED = "network_unmapped"
+    NO_ROOM = "no_room"
+    NO_DEFINITION = "no_definition"
+    DEFINITION_OLD = "definition_old"
+    DEFINITION_DRIFTED = "definition_drifted"
+    ADDRESS_TWICE = "address_twice"
+    SOURCE_TWICE = "source_twice"
+    CLOCK_SKEW = "clock_skew"
+    VERSION = "version"
+
+
+class GapLevel(enum.StrEnum):
+    """*unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it."""
+
+    UNPROTECTED = "unprotected"
+    RISK = "risk"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """``where``: the site at which ``command`` is to be run, empty where any will do or there is no command.
+
+    ``subject``: what it is about, as the page lists it; ``detail`` tells two gaps of a code and subject apart.
+    """
+
+    code: GapCode
+    level: GapLevel
+    subject: str
+    sentence: str
+    remedy: str
+    command: str = ""
+    where: str = ""
+    detail: str = ""
+
+
+def _line(*words: object) -> str:
+    return shlex.join([str(word) for word in words])
+
+
+# --- images
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGapFacts:
+    """``ref``: pool/name. ``used``: a VM runs on it or it is mirrored; others are nobody's disk and make no gap."""
+
+    ref: str
+    used: bool
+    sides: Mapping[Side, SideFacts]
+
+
+def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]:
+    """``names``: the sites' names. Only roles that were read count."""
+    roles = {side: facts.role for side, facts in given.sides.items() if facts.role is not None}
+    there = {side: role for side, role in roles.items() if role.exists}
+    if given.used and there and all(role.primary is None for role in there.values()):
+        side = next(iter(there))
+        yield Gap(
+            GapCode.NOT_MIRRORED,
+            GapLevel.UNPROTECTED,
+            given.ref,
+            f"The image is not mirrored: a loss of {names[side]} loses it.",
+            "Enable mirroring of the image, then wait for its first copy.",
+            _line("rbd", "mirror", "image", "enable", given.ref, "journal"),
+            names[side],
+        )
+    ids = {role.global_id for role in there.values()}
+    if len(there) == 2 and len(ids) > 1 and not all(role.primary is None for role in there.values()):
+        yield Gap(
+            GapCode.IMAGE_COLLISION,
+            GapLevel.RISK,
+            given.ref,
+            "Both sites have an image of this name that is not a copy of the other's.",
+            "Rename the one that is nobody's disk; no copy can arrive while it stands there.",
+            _line("rbd", "mv", given.ref, f"{given.ref}.before-mirroring"),
+        )
+    for side, role in there.items():
+        if role.parent and role.primary is not False:
+            yield Gap(
+                GapCode.NOT_FLATTENED,
+                GapLevel.RISK,
+                given.ref,
+                f"At {names[side]} it still hangs on {role.parent}, without which it cannot be read.",
+                "Flatten it; this takes as long as copying it.",
+                _line("rbd", "flatten", given.ref),
+                names[side],
+                side.value,
+            )
+        missing = _missing_features(role.features, role.mode)
+        if given.used and role.primary is not False and missing:
+            yield Gap(
+                GapCode.FEATURES_OFF,
+                GapLevel.UNPROTECTED if role.mode is Mode.JOURNAL else GapLevel.RISK,
+                given.ref,
+                f"At {names[side]} the image lacks {' and '.join(missing)}.",
+                "Enable the features; the VM may stay on.",
+                _line("rbd", "feature", "enable", given.ref, *missing),
+                names[side],
+                side.value,
+            )
+
+
+def _missing_features(features: tuple[str, ...] | None, mode: Mode | None) -> list[str]:
+    """Journal mode needs both; snapshot mode needs neither of them."""
+    if features is None or mode is not Mode.JOURNAL:
+        return []
+    return [feature for feature in ("exclusive-lock", "journaling") if feature not in features]
+
+
+def snapshots_old(ref: str, age_s: float | None, site: str) -> Gap:
+    """For an image of snapshot mode whose newest whole copy is older than ``SNAPSHOT_OLD_S``; None: there is none."""
+    pool, _, image = ref.partition("/")
+    said = (
+        "No whole mirror snapshot has arrived at the copy yet: is there a schedule?"
+        if age_s is None
+        else f"The newest whole mirror snapshot at the copy is {age_s / 3600:.1f} h old: is there a schedule?"
+    )
+    return Gap(
+        GapCode.NO_SNAPSHOTS,
+        GapLevel.UNPROTECTED,
+        ref,
+        said,
+        "Look at the image's schedules, and add one.",
+        _line("rbd", "mirror", "snapshot", "schedule", "add", "--pool", pool, "--image", image, "5m"),
+        site,
+    )
+
+
+# --- VMs
+
+
+@dataclass(frozen=True, slots=True)
+class DiskGapFacts:
+    """``kind`` as the driver says it; ``source`` pool/image where there is one; ``image_known``: in a mirrored pool."""
+
+    disk_id: int
+    kind: str
+    source: str
+    image_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VmGapFacts:
+    """A VM at its home. ``definition_age_s``: since its definition was last confirmed; None: never captured.
+
+    ``unmapped``: names of its networks without a peer in its plan; empty also where it has no plan.
+    ``drifted``: what about its definition has changed since its plan was last looked at; empty: nothing.
+    """
+
+    one_id: int
+    name: str
+    site: str
+    disks: tuple[DiskGapFacts, ...]
+    definition_age_s: float | None
+    unmapped: tuple[str, ...] = ()
+    drifted: str = ""
+
+
+def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
+    subject = f"{vm.name} ({vm.site} VM {vm.one_id})"
+    for disk in vm.disks:
+        gap = _disk_gap(vm, subject, disk)
+        if gap is not None:
+            yield gap
+    if vm.definition_age_s is None:
+        yield Gap(
+            GapCode.NO_DEFINITION,
+            GapLevel.UNPROTECTED,
+            subject,
+            "Its definition was never captured, so it could not be made anew at the other site.",
+            "Discover the pair; if that does not help, see what its page says.",
+        )
+    elif vm.definition_age_s > DEFINITION_OLD_S:
+        yield Gap(
+            GapCode.DEFINITION_OLD,
+            GapLevel.RISK,
+            subject,
+            f"Its captured definition was last confirmed {vm.definition_age_s / 3600:.0f} h ago.",
+            "See that its OpenNebula answers the portal.",
+        )
+    if vm.drifted:
+        yield Gap(
+            GapCode.DEFINITION_DRIFTED, GapLevel.NOTE, subject, vm.drifted, "Check the plan's readiness once more."
+        )
+    for network in vm.unmapped:
+        yield Gap(
+            GapCode.NETWORK_UNMAPPED,
+            GapLevel.RISK,
+            subject,
+            f"Network {network} has no counterpart in its plan.",
+            "Map the network in the plan.",
+            detail=network,
+        )
+
+
+def _disk_gap(vm: VmGapFacts, subject: str, disk: DiskGapFacts) -> Gap | None:
+    detach = _line("onevm", "disk-detach", vm.one_id, disk.disk_id)
+    where, detail = vm.site, str(disk.disk_id)
+    if disk.kind == "clone":
+        command = _line("onevm", "disk-saveas", vm.one_id, disk.disk_id, f"{vm.name}-disk-{disk.disk_id}")
+        sentence = f"Disk {disk.disk_id} is not persistent: it runs on an unmirrored clone that ends with the VM."
+        remedy = "Power the VM off, save the disk as an image, make that persistent, and attach it in its place."
+        return Gap(GapCode.NOT_PERSISTENT, GapLevel.UNPROTECTED, subject, sentence, remedy, command, where, detail)
+    if disk.kind == "volatile":
+        sentence = f"Disk {disk.disk_id} is volatile: it ends with the VM, and nothing of it is at the other site."
+        remedy = "Keep what matters on a persistent image; detach this one if it is not needed."
+        return Gap(GapCode.VOLATILE_DISK, GapLevel.UNPROTECTED, subject, sentence, remedy, detach, where, detail)
+    if disk.kind != "persistent":
+        sentence = f"Disk {disk.disk_id} ({disk.source or disk.kind}) is a CD-ROM or a device that is not on Ceph."
+        return Gap(GapCode.FOREIGN_DISK, GapLevel.RISK, subject, sentence, "Detach it.", detach, where, detail)
+    if not disk.image_known:
+        pool = disk.source.partition("/")[0]
+        return Gap(
+            GapCode.POOL_UNMIRRORED,
+            GapLevel.UNPROTECTED,
+            subject,
+            f"Disk {disk.disk_id} ({disk.source}) is in a pool that is not mirrored between the two sites.",
+            "Enable mirroring of the pool, or move the disk to a datastore of a mirrored one.",
+            _line("rbd", "mirror", "pool", "enable", pool, "image") if pool else "",
+            where,
+            detail,
+        )
+    return None
+
+
+# --- sites and pools
+
+
+@dataclass(frozen=True, slots=True)
+class PoolGapFacts:
+    """A pool as one site sees it. ``directions``: of its peers. ``daemon_healthy`` None: not told."""
+
+    name: str
+    mode: str
+    directions: tuple[str, ...]
+    daemon_healthy: bool | None
+
+
+def pool_gaps(pool: PoolGapFacts, site: str) -> Iterator[Gap]:
+    subject = f"pool {pool.name} at {site}"
+    if pool.mode == "disabled":
+        yield Gap(
+            GapCode.POOL_UNMIRRORED,
+            GapLevel.UNPROTECTED,
+            subject,
+            "The pool is not set up for mirroring here, so no copy can come or go.",
+            "Enable it, and import the peer's token.",
+            _line("rbd", "mirror", "pool", "enable", pool.name, "image"),
+            site,
+        )
+        return
+    join = ("rbd", "mirror", "pool", "peer", "bootstrap", "import", "--direction", "rx-tx", pool.name, "TOKEN_FILE")
+    bootstrap = _line(*join)
+    if not pool.directions:
+        yield Gap(
+            GapCode.NO_PEER,
+            GapLevel.UNPROTECTED,
+            subject,
+            "It has no peer.",
+            "Create a token at the other site and import it here.",
+            bootstrap,
+            site,
+        )
+    elif any(direction != "rx-tx" for direction in pool.directions):
+        yield Gap(
+            GapCode.PEER_ONE_WAY,
+            GapLevel.RISK,
+            subject,
+            f"Its peer is {', '.join(pool.directions)}: after a failover there would be no way back.",
+            "Remove the peer and import the other site's token for both directions.",
+            bootstrap,
+            site,
+        )
+    if pool.daemon_healthy is False:
+        yield Gap(
+            GapCode.DAEMON_DEAD,
+            GapLevel.UNPROTECTED,
+            subject,
+            "No mirroring daemon is heard of: nothing is copied to this site.",
+            "Start rbd-mirror on its host, and see that it stays up.",
+            _line("systemctl", "restart", "ceph-rbd-mirror.target"),
+            site,
+        )
+
+
+def skew_gap(site: str, skew_s: float | None) -> Gap | None:
+    """``skew_s``: how far the site's clock is ahead of the portal's."""
+    if skew_s is None or abs(skew_s) < SKEW_WARN_S:
+        return None
+    word = "ahead of" if skew_s > 0 else "behind"
+    return Gap(
+        GapCode.CLOCK_SKEW,
+        GapLevel.RISK if abs(skew_s) >= SKEW_BAD_S else GapLevel.NOTE,
+        site,
+        f"Its clock is {abs(skew_s):.0f} s {word} the portal's: ages and times of snapshots are off by as much.",
+        "Set its clock, and the portal's, by NTP.",
+        "chronyc makestep",
+        site,
+    )
+
+
+# --- both front ends together
+
+
+@dataclass(frozen=True, slots=True)
+class AliveVm:
+    """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID."""
+
+    key: str
+    site: str
+    one_id: int
+    name: str
+    phase: str
+    copy_of: str
+    addresses: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
+    """What two VMs share that only one may have: names at both sites, addresses of running VMs, the same disk."""
+    vms = list(vms)
+    by_name, by_address = defaultdict[str, list[AliveVm]](list), defaultdict[str, list[AliveVm]](list)
+    by_source = defaultdict[tuple[str, str], list[AliveVm]](list)
+    for vm in vms:
+        by_name[vm.name].append(vm)
+        for source in set(vm.sources):
+            by_source[(vm.site, source)].append(vm)
+        if vm.phase == RUNNING:
+            for address in set(vm.addresses):
+                by_address[address].append(vm)
+    for name, found in sorted(by_name.items()):
+        strangers = [vm for vm in found if not vm.copy_of]
+        if len({vm.site for vm in strangers}) > 1:
+            yield Gap(
+                GapCode.NAME_TAKEN,
+                GapLevel.NOTE,
+                name,
+                f"VMs of this name are at both sites ({_listed(strangers)}), and neither is a copy of the other.",
+                "Rename one, so that nobody starts or stops the wrong one.",
+                _line("onevm", "rename", strangers[-1].one_id, f"{name}-{strangers[-1].one_id}"),
+                strangers[-1].site,
+            )
+    for address, found in sorted(by_address.items()):
+        if len({vm.site for vm in found}) > 1:
+            yield Gap(
+                GapCode.ADDRESS_TWICE,
+                GapLevel.RISK,
+                address,
+                f"It is alive at both sites: {_listed(found)}.",
+                "Find out which one is meant to run; power the other off.",
+                _line("onevm", "poweroff", found[-1].one_id),
+                found[-1].site,
+            )
+    for (site, source), found in sorted(by_source.items()):
+        if len(found) > 1:
+            yield Gap(
+                GapCode.SOURCE_TWICE,
+                GapLevel.RISK,
+                f"{source} at {site}",
+                f"More than one VM has this image as a disk: {_listed(found)}. Two writers destroy it.",
+                "Detach it from all but one.",
+                detail=site,
+            )
+
+
+def _listed(vms: Iterable[AliveVm]) -> str:
+    return ", ".join(f"{vm.name} ({vm.site} VM {vm.one_id})" for vm in vms)
+
+
+def registered_twice(source: str, site: str, image_ids: Iterable[int]) -> Gap:
+    """For a SOURCE that more than one image record of a front end names."""
+    ids = sorted(image_ids)
+    return Gap(
+        GapCode.SOURCE_TWICE,
+        GapLevel.RISK,
+        f"{source} at {site}",
+        f"Image records {', '.join(map(str, ids))} name the same RBD image; two VMs could start on one disk.",
+        "Find the one that is in use. Do not delete another in OpenNebula: that removes the RBD image; lock it.",
+        _line("oneimage", "lock", ids[-1]),
+        site,
+        "records",
+    )
+
+
+# --- groups
+
+
+def room_gap(group: str, target: str, needed_mb: int, free_mb: int | None) -> Gap | None:
+    """``free_mb``: memory free on hosts that are on, None where it was not read."""
+    if free_mb is None or needed_mb <= free_mb:
+        return None
+    return Gap(
+        GapCode.NO_ROOM,
+        GapLevel.RISK,
+        f"group {group}",
+        f"Its VMs need {needed_mb / 1024:.1f} GiB of memory; the hosts of {target} have {free_mb / 1024:.1f} GiB free.",
+        "Free memory there, or add a host.",
+        "onehost list",
+        target,
+    )

@@ -1,0 +1,42 @@
+"""Gates of the way home after a disaster: before anything of a returned site is taken away, the other side must be
+seen to hold the copy that counts."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from drportal.engine.facts import RoleFacts
+from drportal.engine.gate_base import ROLE_FRESH_S, GateId, GateResult, Reading
+
+
+def g_peer(
+    here: RoleFacts | None, there: RoleFacts | None, now: dt.datetime, *, fresh_s: float = ROLE_FRESH_S
+) -> GateResult:
+    """``there``: the side where the group runs. It is the only good copy while this one is made anew, so it has to be
+    there, primary, and of the same image. ``here`` may be missing: a re-copy deletes it first."""
+    say = Reading(GateId.PEER, now)
+    if here is None or there is None:
+        return say.unread("the role " + ("here" if here is None else "at the other side"))
+    ages = {"the role here": here.read_at, "the role at the other side": there.read_at}
+    if stale := say.stale(ages, fresh_s):
+        return stale
+    say.facts.update(primary_here=here.primary, primary_there=there.primary, exists_there=there.exists)
+    if not there.exists or there.primary is None:
+        return say.not_met(
+            "The image is missing at the other side, or not mirrored there: what is here may be the only copy.",
+            "Take nothing away here. Find out what became of the other one.",
+            hopeless=True,
+        )
+    if there.primary is not True:
+        return say.not_met(
+            "The other side is not primary, so it is not shown that it has what counts.",
+            "Take nothing away here. Look at the image's verdict.",
+            hopeless=True,
+        )
+    if here.exists and here.global_id is not None and here.global_id != there.global_id:
+        return say.not_met(
+            "The two images have different mirroring ids: they are not copies of each other.",
+            "Investigate; do not act on either.",
+            hopeless=True,
+        )
+    return say.met("The other side is primary: its copy is the one that counts.")

@@ -1,0 +1,96 @@
+"""Before the copies of a returned site are made anew: what speaks against it, and what it takes away."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from drportal.engine.gate_base import OFF_PHASES, GateResult
+from drportal.engine.readiness import (
+    FRESH_S,
+    Finding,
+    ImageReadiness,
+    Readiness,
+    ReadinessInput,
+    Severity,
+    VmReadiness,
+    block,
+    concluded,
+    gate_findings,
+    site_findings,
+)
+from drportal.engine.return_gates import g_peer
+from drportal.engine.verdicts import VerdictCode
+
+LEFT_THE_LINE = frozenset({VerdictCode.TWO_PRIMARIES, VerdictCode.DIVERGED})
+STAYS = frozenset(
+    {VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, VerdictCode.BEHIND, VerdictCode.NOT_YET_PROTECTED}
+)
+
+
+def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = FRESH_S) -> Readiness:
+    """``source`` is the site that came back, ``target`` where the group runs. Reads nothing; the facts' ages count."""
+    per_image: dict[str, tuple[GateResult, ...]] = {
+        image.key: (g_peer(image.source.role, image.target.role, now, fresh_s=fresh_s),) for image in given.images
+    }
+    findings = list(site_findings(given.sites))
+    back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
+    for image in given.images:
+        findings += gate_findings(per_image[image.key], image.name)
+        findings += _image_findings(image, back, given.salvage_dir)
+    for vm in given.vms:
+        findings += _vm_findings(vm, back)
+    if not given.images:
+        findings.append(block("nothing_to_copy", "group", "There is no image to copy.", "Add VMs to the group."))
+    per_vm: dict[str, tuple[GateResult, ...]] = {vm.key: () for vm in given.vms}
+    return concluded(findings, per_image, per_vm)
+
+
+def _image_findings(image: ImageReadiness, back: str, salvage_dir: str) -> Iterator[Finding]:
+    code = image.verdict.code
+    if code in LEFT_THE_LINE and salvage_dir:
+        yield Finding(
+            "saves_and_discards",
+            Severity.INFO,
+            image.name,
+            f"What {back} wrote after contact was lost is nowhere else. It is saved to {salvage_dir} at {back} first, "
+            "then discarded, and the image copied again.",
+            None,
+        )
+    elif code in LEFT_THE_LINE:
+        yield Finding(
+            "discards",
+            Severity.WARN,
+            image.name,
+            f"What {back} wrote after contact was lost is nowhere else. It is discarded, and the image copied again.",
+            f"If anybody may want it: name a directory for it on the page of {back}, or save it first, there: "
+            f"rbd export {image.name} FILE",
+        )
+    elif code in STAYS:
+        yield Finding("stays", Severity.INFO, image.name, "It follows already: nothing of it is discarded.", None)
+    else:
+        unknown = code is VerdictCode.CANNOT_TELL
+        yield block("verdict", image.name, image.verdict.sentence, "Look at the image's page.", unknown=unknown)
+
+
+def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:
+    found = vm.at_source
+    if found is None:
+        yield block(
+            "vm_unread", vm.name, f"Its state at {back} could not be read.", "Check OpenNebula there.", unknown=True
+        )
+    elif found.phase == "running":
+        yield Finding(
+            "runs_twice",
+            Severity.WARN,
+            vm.name,
+            f"It runs at {back}: maybe at both sites at once. It is powered off there first.",
+            "Better cut it off from its network now.",
+        )
+    elif found.phase not in OFF_PHASES:
+        yield block(
+            "vm_state",
+            vm.name,
+            f"At {back} it is {found.state_word}; it can only be stopped from running.",
+            f"Bring it to POWEROFF at {back} by hand.",
+        )

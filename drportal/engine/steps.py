@@ -1,0 +1,300 @@
+"""The kinds of step: what each is called, what it acts on, and the gates that stand before and after it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Literal
+
+from drportal.engine.gates import GateId
+
+
+class StepKind(enum.StrEnum):
+    VM_CHECK = "vm.check"
+    VM_POWER_OFF = "vm.power_off"
+    IMAGE_DEMOTE = "image.demote"
+    IMAGE_PROMOTE = "image.promote"
+    IMAGE_REGISTER = "image.register"
+    VM_START = "vm.start"
+    VM_RETIRE = "vm.retire"
+    IMAGE_PROMOTE_AGAIN = "image.promote_again"
+    VM_RESUME_HERE = "vm.resume_here"
+    IMAGE_FORCE_PROMOTE = "image.force_promote"
+    IMAGE_REGISTER_ALONE = "image.register_alone"
+    VM_START_ALONE = "vm.start_alone"
+    VM_STOP_RETURNED = "vm.stop_returned"
+    IMAGE_DEMOTE_RETURNED = "image.demote_returned"
+    IMAGE_RESYNC = "image.resync"
+    IMAGE_FOLLOWS = "image.follows"
+    IMAGE_FREE = "image.free"
+    IMAGE_SALVAGE = "image.salvage"
+
+
+class ProbeOutcome(enum.StrEnum):
+    """What a probe found. ``conflict``: something neither we nor the plan intended; ``cannot_tell``: ask again, do not
+    act."""
+
+    DONE = "done"
+    NOT_DONE = "not_done"
+    CONFLICT = "conflict"
+    CANNOT_TELL = "cannot_tell"
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """``verb`` has the fields ``{subject}`` and ``{site}``. ``column`` heads the checklist. A gate on a VM's step holds
+    for all its images.
+
+    ``site``: where it acts, as a role in the run. ``destructive``: takes something away from somebody; its gates need
+    two consecutive agreeing observations (``gates.confirmed``). ``acts_on_role``: changes who is primary; unknown may
+    not be skipped. ``patient``: waits for its gates for as long as it takes.
+    """
+
+    kind: StepKind
+    title: str
+    verb: str
+    subject: Literal["image", "vm"]
+    side: Literal["source", "target"]
+    destructive: bool
+    acts_on_role: bool
+    gates_before: tuple[GateId, ...]
+    gates_after: tuple[GateId, ...]
+    column: str
+    patient: bool = False
+
+    def sentence(self, subject: str, site: str) -> str:
+        return self.verb.format(subject=subject, site=site)
+
+
+G = GateId
+
+_SPECS = (
+    # Everything that can refuse, refuses here, while the VM still runs: a refusal after the power-off is an outage
+    # for nothing.
+    StepSpec(
+        StepKind.VM_CHECK,
+        "Check before anything is touched",
+        "Check {subject} at {site}",
+        "vm",
+        "source",
+        False,
+        False,
+        (G.META, G.ONE, G.PATH, G.PEER_OFF),
+        (),
+        "Checked",
+    ),
+    StepSpec(
+        StepKind.VM_POWER_OFF,
+        "Power off",
+        "Power off {subject} at {site}",
+        "vm",
+        "source",
+        True,
+        False,
+        (G.PATH,),
+        (G.OFF,),
+        "Off",
+    ),
+    StepSpec(
+        StepKind.IMAGE_DEMOTE,
+        "Demote",
+        "Demote {subject} at {site}",
+        "image",
+        "source",
+        True,
+        True,
+        (G.OFF, G.PATH, G.SYNC),
+        (),
+        "Demoted",
+    ),
+    StepSpec(
+        StepKind.IMAGE_PROMOTE,
+        "Promote",
+        "Promote {subject} at {site}",
+        "image",
+        "target",
+        True,
+        True,
+        (G.DEMOTED,),
+        (G.PROMOTED,),
+        "Promoted",
+    ),
+    StepSpec(
+        StepKind.IMAGE_REGISTER,
+        "Register the image",
+        "Register {subject} in OpenNebula at {site}",
+        "image",
+        "target",
+        False,
+        False,
+        (G.PROMOTED,),
+        (),
+        "Registered",
+    ),
+    StepSpec(
+        StepKind.VM_START,
+        "Start",
+        "Start {subject} at {site}",
+        "vm",
+        "target",
+        False,
+        False,
+        (G.PEER_OFF, G.PROMOTED),
+        (),
+        "Running",
+    ),
+    # The copy is the only thing to go back to until the VM runs at home, so this is last, and only ever where every
+    # disk is persistent: terminating a VM takes its non-persistent disks with it (I15).
+    StepSpec(
+        StepKind.VM_RETIRE,
+        "Retire the copy we left",
+        "Terminate the copy of {subject} at {site}",
+        "vm",
+        "source",
+        True,
+        False,
+        (G.OFF, G.ONE, G.PROMOTED),
+        (),
+        "Retired",
+    ),
+    StepSpec(
+        StepKind.IMAGE_PROMOTE_AGAIN,
+        "Promote again",
+        "Promote {subject} again at {site}",
+        "image",
+        "source",
+        True,
+        True,
+        (G.RETURN,),
+        (G.PROMOTED,),
+        "Promoted again",
+    ),
+    StepSpec(
+        StepKind.VM_RESUME_HERE,
+        "Resume",
+        "Resume {subject} at {site}",
+        "vm",
+        "source",
+        False,
+        False,
+        (G.PEER_OFF, G.PROMOTED),
+        (),
+        "Running again",
+    ),
+    # The disaster path: none of these gates needs the dead site to answer (I11).
+    # Its mirror daemon waits for the dead peer and keeps the lock meanwhile, some for good.
+    StepSpec(
+        StepKind.IMAGE_FREE,
+        "Free from the mirror daemon",
+        "Free {subject} from the mirror daemon at {site}",
+        "image",
+        "target",
+        True,
+        False,
+        (G.ONE, G.FENCE, G.FORCE, G.APPROVAL),
+        (G.FREE,),
+        "Freed",
+    ),
+    StepSpec(
+        StepKind.IMAGE_FORCE_PROMOTE,
+        "Force-promote",
+        "Force-promote {subject} at {site}",
+        "image",
+        "target",
+        True,
+        True,
+        (G.ONE, G.FENCE, G.FORCE, G.APPROVAL),
+        (G.ALONE,),
+        "Force-promoted",
+    ),
+    StepSpec(
+        StepKind.IMAGE_REGISTER_ALONE,
+        "Register the image",
+        "Register {subject} in OpenNebula at {site}",
+        "image",
+        "target",
+        False,
+        False,
+        (G.ALONE,),
+        (),
+        "Registered",
+    ),
+    StepSpec(
+        StepKind.VM_START_ALONE,
+        "Start",
+        "Start {subject} at {site}",
+        "vm",
+        "target",
+        False,
+        False,
+        (G.FENCE, G.ALONE, G.FREE),
+        (),
+        "Running",
+    ),
+    # The lost site is back. Nothing of it is taken away unless the other side is seen to hold what counts (G-PEER).
+    StepSpec(
+        StepKind.VM_STOP_RETURNED,
+        "Power off where it came back",
+        "Power off {subject} at {site}",
+        "vm",
+        "source",
+        True,
+        False,
+        (G.PEER,),
+        (G.OFF,),
+        "Off",
+    ),
+    StepSpec(
+        StepKind.IMAGE_DEMOTE_RETURNED,
+        "Demote what came back",
+        "Demote {subject} at {site}",
+        "image",
+        "source",
+        True,
+        True,
+        (G.OFF, G.PEER),
+        (),
+        "Demoted",
+    ),
+    # What it wrote after contact was lost is nowhere else. Reads only, and nobody writes any more.
+    StepSpec(
+        StepKind.IMAGE_SALVAGE,
+        "Save what is nowhere else",
+        "Save {subject} at {site} to a file",
+        "image",
+        "source",
+        False,
+        False,
+        (G.OFF,),
+        (),
+        "Saved",
+    ),
+    StepSpec(
+        StepKind.IMAGE_RESYNC,
+        "Discard and copy again",
+        "Discard {subject} at {site} and copy it again",
+        "image",
+        "source",
+        True,
+        True,
+        (G.OFF, G.PEER),
+        (),
+        "Discarded",
+    ),
+    # A disk of terabytes takes hours, and nobody has to decide anything meanwhile.
+    StepSpec(
+        StepKind.IMAGE_FOLLOWS,
+        "Copied anew",
+        "Wait until {subject} at {site} is whole again and follows",
+        "image",
+        "source",
+        False,
+        False,
+        (G.COPIED,),
+        (),
+        "Copied",
+        patient=True,
+    ),
+)
+
+STEP_KINDS: dict[StepKind, StepSpec] = {spec.kind: spec for spec in _SPECS}

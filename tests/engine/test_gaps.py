@@ -1,0 +1,195 @@
+"""Each gap is found where it is, not found where it is not, and comes with a command that names the right thing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts
+from drportal.engine.gaps import (
+    AliveVm,
+    DiskGapFacts,
+    Gap,
+    GapCode,
+    GapLevel,
+    ImageGapFacts,
+    PoolGapFacts,
+    VmGapFacts,
+    image_gaps,
+    pool_gaps,
+    registered_twice,
+    room_gap,
+    skew_gap,
+    snapshots_old,
+    twice_gaps,
+    vm_gaps,
+)
+from drportal.engine.versions import ceph_support, opennebula_support
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NAMES = {Side.A: "Site A", Side.B: "Site B"}
+ALL = ("layering", "exclusive-lock", "journaling")
+PRIMARY = RoleFacts(True, True, Mode.JOURNAL, "g", "1", None, NOW, ALL)
+COPY = replace(PRIMARY, primary=False, image_id="2")
+PLAIN = RoleFacts(True, None, None, None, "1", None, NOW, ("layering",))
+ABSENT = RoleFacts(False, None, None, None, None, None, NOW)
+
+
+def of_image(a: RoleFacts | None, b: RoleFacts | None, *, used: bool = True) -> list[Gap]:
+    sides = {Side.A: SideFacts(True, a), Side.B: SideFacts(True, b)}
+    return list(image_gaps(ImageGapFacts("one/one-1", used, sides), NAMES))
+
+
+def codes(gaps: list[Gap]) -> list[GapCode]:
+    return [gap.code for gap in gaps]
+
+
+def test_a_mirrored_image_has_no_gap() -> None:
+    assert of_image(PRIMARY, COPY) == []
+    assert of_image(PRIMARY, None) == [], "what was not read makes no gap"
+    assert of_image(None, None) == []
+
+
+def test_an_image_that_is_not_mirrored_is_a_gap_only_if_somebody_needs_it() -> None:
+    gaps = of_image(PLAIN, ABSENT)
+    assert codes(gaps) == [GapCode.NOT_MIRRORED]
+    assert (gaps[0].command, gaps[0].where) == ("rbd mirror image enable one/one-1 journal", "Site A")
+    assert gaps[0].level is GapLevel.UNPROTECTED
+    assert of_image(PLAIN, ABSENT, used=False) == []
+
+
+def test_a_stranger_under_the_same_name_is_told() -> None:
+    assert codes(of_image(PRIMARY, PLAIN)) == [GapCode.IMAGE_COLLISION]
+    assert codes(of_image(PRIMARY, replace(COPY, global_id="h"))) == [GapCode.IMAGE_COLLISION]
+
+
+def test_a_clone_is_to_be_flattened_where_it_is_written() -> None:
+    child = replace(PRIMARY, parent="one/base@snap")
+    gaps = of_image(child, replace(COPY, parent="one/base@snap"))
+    assert codes(gaps) == [GapCode.NOT_FLATTENED]
+    assert gaps[0].command == "rbd flatten one/one-1"
+    assert "one/base@snap" in gaps[0].sentence
+
+
+def test_missing_features_are_named() -> None:
+    gaps = of_image(replace(PRIMARY, features=("layering",)), COPY)
+    assert gaps[0].command == "rbd feature enable one/one-1 exclusive-lock journaling"
+    assert of_image(replace(PRIMARY, features=None), COPY) == [], "not read"
+    snapshot = replace(PRIMARY, mode=Mode.SNAPSHOT, features=("layering",))
+    assert of_image(snapshot, replace(COPY, mode=Mode.SNAPSHOT)) == []
+
+
+def test_a_stuck_snapshot_schedule_is_asked_after() -> None:
+    gap = snapshots_old("one/one-1", 7200, "Site A")
+    assert gap.command == "rbd mirror snapshot schedule add --pool one --image one-1 5m"
+    assert "2.0 h" in gap.sentence
+
+
+VM = VmGapFacts(7, "db; rm", "Site A", (DiskGapFacts(0, "persistent", "one/one-1", True),), 60.0)
+
+
+def test_disks_that_would_be_lost_are_told_with_their_number() -> None:
+    assert list(vm_gaps(VM)) == []
+    disks = (
+        DiskGapFacts(0, "clone", "one/one-1-7-0", True),
+        DiskGapFacts(1, "volatile", "", False),
+        DiskGapFacts(2, "cdrom", "isos/iso.img", False),
+        DiskGapFacts(3, "other", "/dev/sdb", False),
+        DiskGapFacts(4, "persistent", "two/one-9", False),
+    )
+    gaps = list(vm_gaps(replace(VM, disks=disks)))
+    assert codes(gaps) == [
+        GapCode.NOT_PERSISTENT,
+        GapCode.VOLATILE_DISK,
+        GapCode.FOREIGN_DISK,
+        GapCode.FOREIGN_DISK,
+        GapCode.POOL_UNMIRRORED,
+    ]
+    assert shlex.split(gaps[0].command) == ["onevm", "disk-saveas", "7", "0", "db; rm-disk-0"], "quoted for the shell"
+    assert gaps[1].command == "onevm disk-detach 7 1"
+    assert gaps[4].command == "rbd mirror pool enable two image"
+
+
+def test_definitions_and_networks() -> None:
+    assert codes(list(vm_gaps(replace(VM, definition_age_s=None)))) == [GapCode.NO_DEFINITION]
+    assert codes(list(vm_gaps(replace(VM, definition_age_s=25 * 3600)))) == [GapCode.DEFINITION_OLD]
+    assert codes(list(vm_gaps(replace(VM, unmapped=("lan", "dmz"))))) == [GapCode.NETWORK_UNMAPPED] * 2
+    assert codes(list(vm_gaps(replace(VM, drifted="It changed.")))) == [GapCode.DEFINITION_DRIFTED]
+
+
+POOL = PoolGapFacts("one", "image", ("rx-tx",), True)
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"),
+    [
+        (POOL, []),
+        (replace(POOL, daemon_healthy=None), []),
+        (replace(POOL, daemon_healthy=False), [GapCode.DAEMON_DEAD]),
+        (replace(POOL, directions=("tx-only",)), [GapCode.PEER_ONE_WAY]),
+        (replace(POOL, directions=()), [GapCode.NO_PEER]),
+        (replace(POOL, mode="disabled", daemon_healthy=False), [GapCode.POOL_UNMIRRORED]),
+    ],
+)
+def test_pools(pool: PoolGapFacts, expected: list[GapCode]) -> None:
+    assert codes(list(pool_gaps(pool, "Site B"))) == expected
+
+
+def test_clocks() -> None:
+    assert skew_gap("Site A", None) is None
+    assert skew_gap("Site A", 1.5) is None
+    slow, fast = skew_gap("Site A", -6), skew_gap("Site A", 45)
+    assert slow is not None
+    assert fast is not None
+    assert (slow.level, fast.level) == (GapLevel.NOTE, GapLevel.RISK)
+    assert "behind" in slow.sentence
+
+
+def vm(key: str, site: str, one_id: int, **fields: object) -> AliveVm:
+    given: dict[str, object] = {
+        "name": f"vm-{key}",
+        "phase": "running",
+        "copy_of": "",
+        "addresses": (f"02:00:{key}",),
+        "sources": (f"one/one-{key}",),
+    }
+    return AliveVm(key=key, site=site, one_id=one_id, **{**given, **fields})  # type: ignore[arg-type]
+
+
+def test_what_only_one_may_have() -> None:
+    home = vm("1", "Site A", 1)
+    copy = vm("2", "Site B", 9, name="vm-1", copy_of="1", addresses=home.addresses, sources=home.sources)
+    assert list(twice_gaps([home, replace(copy, phase="off")])) == [], "a copy at rest is what a failover leaves behind"
+    assert codes(list(twice_gaps([home, copy]))) == [GapCode.ADDRESS_TWICE]
+    stranger = vm("3", "Site B", 4, name="vm-1")
+    assert codes(list(twice_gaps([home, stranger]))) == [GapCode.NAME_TAKEN]
+    same_disk = vm("4", "Site A", 5, sources=home.sources, phase="off")
+    gaps = list(twice_gaps([home, same_disk]))
+    assert codes(gaps) == [GapCode.SOURCE_TWICE]
+    assert "vm-1 (Site A VM 1), vm-4 (Site A VM 5)" in gaps[0].sentence
+
+
+def test_a_record_that_shares_its_disk_is_locked_never_deleted() -> None:
+    gap = registered_twice("one/one-1", "Site A", {12, 3})
+    assert gap.command == "oneimage lock 12"
+    assert "delete" not in gap.command
+
+
+def test_room() -> None:
+    assert room_gap("shop", "Site B", 2048, None) is None
+    assert room_gap("shop", "Site B", 2048, 2048) is None
+    gap = room_gap("shop", "Site B", 4096, 2048)
+    assert gap is not None
+    assert "4.0 GiB" in gap.sentence
+
+
+def test_versions() -> None:
+    assert ceph_support("16.2.15").ok is True
+    assert ceph_support("14.2.22").ok is False
+    assert ceph_support("20.1.0").ok is False
+    assert ceph_support("").ok is None
+    assert opennebula_support("7.5.80").ok is True
+    assert opennebula_support("5.12.0").ok is False

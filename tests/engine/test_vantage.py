@@ -1,0 +1,44 @@
+"""Two places look at a silent site: what each combination comes to, and that only a living site forbids force."""
+
+from __future__ import annotations
+
+import pytest
+
+from drportal.engine.evidence import differences
+from drportal.engine.vantage import Standing, View, vantage
+
+
+def seen(*, alive: bool = False, listens: bool = False, what: str = "SSH host") -> View:
+    return View(what, "10.0.0.1:22", alive, listens or alive, "")
+
+
+DARK, SPEAKS, ACCEPTS = seen(), seen(alive=True), seen(listens=True)
+
+
+@pytest.mark.parametrize(
+    ("reached", "views", "standing", "words"),
+    [
+        (True, None, Standing.ANSWERS, "The portal reaches Site A"),
+        (True, (DARK,), Standing.ANSWERS, "The portal reaches Site A"),
+        (False, None, Standing.ONE_VIEW, "could not be asked"),
+        (None, None, Standing.ONE_VIEW, "may be alive behind a cut line"),
+        (False, (DARK, DARK), Standing.SILENT_FOR_BOTH, "no answer from Site A either"),
+        (False, (DARK, ACCEPTS), Standing.SILENT_FOR_BOTH, "hosts may be up and hang"),
+        (False, (DARK, SPEAKS), Standing.PORTAL_ALONE, "Site A is not gone: Site B gets an answer from its SSH host"),
+        (None, (SPEAKS,), Standing.PORTAL_ALONE, "The portal alone has lost it"),
+    ],
+)
+def test_two_views(reached: bool | None, views: tuple[View, ...] | None, standing: Standing, words: str) -> None:
+    found = vantage("Site A", "Site B", reached, views)
+    assert found.standing is standing
+    assert words in found.sentence
+    assert found.is_alive is (standing is Standing.PORTAL_ALONE)
+
+
+def test_a_yes_is_to_a_site_that_nobody_saw_alive() -> None:
+    nothing = {"source": "site-a", "images": {}}
+    dark = {**nothing, "second_view": {"alive": False}}
+    alive = {**nothing, "second_view": {"alive": True}}
+    assert differences(nothing, dark) == ()
+    (difference,) = differences(dark, alive)
+    assert (difference.subject, difference.then, difference.now) == ("site-a", False, True)
