@@ -1,0 +1,221 @@
+"""OpenNebula at one site, through pyone over XML-RPC."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from drportal.drivers import opennebula_parse as parse
+from drportal.drivers.base import Answer
+from drportal.drivers.base_cloud import CloudImage, CloudReading, Vm
+from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
+from drportal.drivers.opennebula_errors import reason_for
+from drportal.drivers.opennebula_transport import FrontEnd, NoAnswerError, NotSentError, OpenNebulaTarget, Reply
+
+__all__ = ["ACTIONS", "OpenNebulaOverXmlRpc", "OpenNebulaTarget"]
+
+Value = TypeVar("Value")
+
+# oned serves 15 connections (MAX_CONN) to everybody together; a portal must not be the one that fills them.
+MAX_CONNECTIONS = 4
+# The power actions a recovery needs. Not terminate-hard, not delete, not undeploy: each can take a disk along.
+ACTIONS = frozenset({"poweroff", "poweroff-hard", "resume", "release", "terminate"})
+# Filter arguments of the pool calls: all owners (-2), no range (-1, -1), and for VMs any state but DONE (-1).
+_ALL = (-2, -1, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call without the session: ``one.vm.action("poweroff", 5)``."""
+
+    method: str
+    arguments: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        # json.dumps writes what a person would type: "text", 5, true.
+        return (
+            f"one.{self.method}({', '.join(parse.masked(json.dumps(a, ensure_ascii=False)) for a in self.arguments)})"
+        )
+
+
+class OpenNebulaOverXmlRpc:
+    """The ``CloudSite`` of a site. Calls run in threads of its own; ``close()`` gives them back."""
+
+    def __init__(self, target: OpenNebulaTarget, *, connect_s: float = 5.0, deadline_s: float = 15.0) -> None:
+        self._target = target
+        self._connect_s = connect_s
+        self._deadline_s = deadline_s
+        self._of_thread = threading.local()
+        self._threads = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="opennebula")
+
+    async def close(self) -> None:
+        """Stop accepting calls. One that is under way ends by itself at its deadline."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # --- reading
+
+    async def version(self) -> tuple[str, Answer]:
+        return await self._read(_Call("system.version", ()), _as_text)
+
+    async def everything(self) -> CloudReading:
+        (version, asked), *pools = await _all(
+            self.version(),
+            self._read(_Call("vmpool.infoextended", (*_ALL, -1)), _of_document(parse.vms)),
+            self._read(_Call("imagepool.info", _ALL), _of_document(parse.images)),
+            self._read(_Call("vnpool.info", _ALL), _of_document(parse.networks)),
+            self._read(_Call("datastorepool.info", ()), _of_document(parse.datastores)),
+            self._read(_Call("hostpool.info", ()), _of_document(parse.hosts)),
+        )
+        vms, images, networks, datastores, hosts = (value for value, _ in pools)
+        answers = (asked, *(answer for _, answer in pools))
+        return CloudReading(version, vms, images, networks, datastores, hosts, answers)
+
+    async def vm(self, vm_id: int) -> tuple[Vm, Answer]:
+        return await self._read(_Call("vm.info", (vm_id, False)), _of_document(parse.vm))
+
+    async def find_vms(self, marker: str) -> tuple[tuple[Vm, ...], Answer]:
+        """VMs that carry our marker, DONE ones left out. Searched here: the server's own search needs MySQL."""
+        vms, answer = await self._read(_Call("vmpool.infoextended", (*_ALL, -1)), _of_document(parse.vms))
+        return tuple(vm for vm in vms if vm.marker == marker), answer
+
+    async def find_images(self, source: str) -> tuple[tuple[CloudImage, ...], Answer]:
+        """Image records on one RBD image (``pool/image``). OpenNebula accepts several: more than one is a finding."""
+        images, answer = await self._read(_Call("imagepool.info", _ALL), _of_document(parse.images))
+        return tuple(image for image in images if image.source == source), answer
+
+    # --- acting
+
+    async def vm_action(self, vm_id: int, action: str) -> Answer:
+        if action not in ACTIONS:
+            raise Refused(
+                f"The portal does not send the action {action!r} to a VM. Nothing was sent.", Reason.BAD_REQUEST
+            )
+        return (await self._act(_Call("vm.action", (action, vm_id))))[1]
+
+    async def vm_allocate(self, template_xml: str) -> tuple[int, Answer]:
+        return await self._act(_Call("vm.allocate", (template_xml, False)))
+
+    async def image_allocate(self, template_xml: str, datastore_id: int) -> tuple[int, Answer]:
+        # True = no check of free space: the data is in the pool already, mirrored, and would be counted twice.
+        return await self._act(_Call("image.allocate", (template_xml, datastore_id, True)))
+
+    async def image_enable(self, image_id: int) -> Answer:
+        return (await self._act(_Call("image.enable", (image_id, True))))[1]
+
+    # --- the way there
+
+    async def _read(self, call: _Call, make: Callable[[Any], Value]) -> tuple[Value, Answer]:
+        body, answer = await self._call(call, mutating=False)
+        try:
+            return make(body), answer
+        except (ValueError, TypeError) as exc:
+            problem = str(exc)
+        raise Refused(
+            f"The answer of {self._target.name} to {call} can't be read: {problem}. Nothing may be concluded from it.",
+            Reason.UNREADABLE,
+            answer,
+        )
+
+    async def _act(self, call: _Call) -> tuple[int, Answer]:
+        body, answer = await self._call(call, mutating=True)
+        if isinstance(body, bool) or not isinstance(body, int):
+            raise OutcomeUnknown(
+                f"{call} was sent to {self._target.name}; the answer has no id. Look for the result there.", answer
+            )
+        return body, answer
+
+    async def _call(self, call: _Call, *, mutating: bool) -> tuple[Any, Answer]:
+        """The body of oned's answer. Raises what became of the call; no exception here holds the request."""
+        started_at, started = dt.datetime.now(dt.UTC), time.monotonic()
+
+        def answer(exit_status: int | None, out: str, err: str) -> Answer:
+            took_s = time.monotonic() - started
+            return Answer(str(call), self._target.name, exit_status, out, err, started_at, took_s)
+
+        outcome = await self._outcome(call)
+        if isinstance(outcome, NotSentError):
+            raise Unreachable(
+                f"OpenNebula at {self._target.name} can't be reached: {outcome}. Nothing was changed.",
+                answer(None, "", str(outcome)),
+            )
+        if isinstance(outcome, NoAnswerError):
+            raise self._no_answer(call, answer(None, "", str(outcome)), mutating)
+        if not outcome.ok:
+            raise self._refused(call, outcome, answer(outcome.code, "", str(outcome.body)))
+        shown = parse.masked(outcome.body) if isinstance(outcome.body, str) else str(outcome.body)
+        return outcome.body, answer(0, shown, "")
+
+    async def _outcome(self, call: _Call) -> Reply | NotSentError | NoAnswerError:
+        """The call in a thread; the deadline counts from here, waiting for a free thread included."""
+        exchange = self._threads.submit(self._exchange, call)
+        # A second more than the thread gives itself, so that its own, better words win.
+        await asyncio.wait({asyncio.wrap_future(exchange)}, timeout=self._deadline_s + 1.0)
+        if exchange.cancel():
+            return NotSentError(f"{MAX_CONNECTIONS} calls before this one are still waiting for their answers")
+        if not exchange.done():
+            return NoAnswerError("it accepted the call and did not answer in time")
+        return exchange.result()
+
+    def _exchange(self, call: _Call) -> Reply | NotSentError | NoAnswerError:
+        """In a thread. Errors are returned, not raised: a traceback would carry the session along."""
+        front_end: Any = self._front_end()
+        for part in call.method.split("."):
+            front_end = getattr(front_end, part)
+        try:
+            reply: Reply = front_end(*call.arguments)
+        except NotSentError as exc:
+            return NotSentError(*exc.args)
+        except NoAnswerError as exc:
+            return NoAnswerError(*exc.args)
+        return reply
+
+    def _front_end(self) -> FrontEnd:
+        """This thread's own."""
+        if not hasattr(self._of_thread, "front_end"):
+            self._of_thread.front_end = FrontEnd(self._target, connect_s=self._connect_s, total_s=self._deadline_s)
+        front_end: FrontEnd = self._of_thread.front_end
+        return front_end
+
+    def _no_answer(self, call: _Call, answer: Answer, mutating: bool) -> DriverError:
+        name = self._target.name
+        if mutating:
+            return OutcomeUnknown(
+                f"{call} was sent to OpenNebula at {name}, but {answer.stderr}. It may have been done. "
+                "Look for its result there before repeating it.",
+                answer,
+            )
+        return Unreachable(f"OpenNebula at {name} gave no answer: {answer.stderr}. Nothing was changed.", answer)
+
+    def _refused(self, call: _Call, reply: Reply, answer: Answer) -> Refused:
+        text = str(reply.body)
+        reason = reason_for(reply.code, text, call.method)
+        return Refused(
+            f"OpenNebula at {self._target.name} refused: {text.rstrip('.')}. Nothing was changed.", reason, answer
+        )
+
+
+def _as_text(body: Any) -> str:
+    if not isinstance(body, str) or not body:
+        raise ValueError("it is not a text")
+    return body
+
+
+def _of_document(make: Callable[[ET.Element], Value]) -> Callable[[Any], Value]:
+    return lambda body: make(parse.document(body))
+
+
+async def _all(*reads: Any) -> list[Any]:
+    """All of them, to the end, before the first error is raised."""
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results

@@ -1,0 +1,74 @@
+"""OpenNebula's numbers and what they mean for a recovery. Own tables, because pyone's stop at LCM_STATE 68.
+
+Numbers: OpenNebula's state reference (VirtualMachine.h, Image.h, Host.h, Datastore.h of 6.10 to 7.4).
+"""
+
+from __future__ import annotations
+
+from drportal.drivers.base_cloud import VmPhase
+
+ACTIVE = 3
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+VM_STATES: dict[int, tuple[str, VmPhase]] = {
+    0: ("INIT", VmPhase.MOVING),
+    1: ("PENDING", VmPhase.PENDING),
+    2: ("HOLD", VmPhase.HOLD),
+    4: ("STOPPED", VmPhase.STOPPED),
+    5: ("SUSPENDED", VmPhase.SUSPENDED),
+    6: ("DONE", VmPhase.GONE),
+    7: ("FAILED", VmPhase.STUCK),
+    8: ("POWEROFF", VmPhase.OFF),
+    9: ("UNDEPLOYED", VmPhase.UNDEPLOYED),
+    10: ("CLONING", VmPhase.MOVING),
+    11: ("CLONING_FAILURE", VmPhase.STUCK),
+}
+
+# STATE 3 (ACTIVE), in the order of their numbers.
+LCM_STATES = _words(
+    """
+    LCM_INIT PROLOG BOOT RUNNING MIGRATE SAVE_STOP SAVE_SUSPEND SAVE_MIGRATE PROLOG_MIGRATE PROLOG_RESUME EPILOG_STOP
+    EPILOG SHUTDOWN CANCEL FAILURE CLEANUP_RESUBMIT UNKNOWN HOTPLUG SHUTDOWN_POWEROFF BOOT_UNKNOWN BOOT_POWEROFF
+    BOOT_SUSPENDED BOOT_STOPPED CLEANUP_DELETE HOTPLUG_SNAPSHOT HOTPLUG_NIC HOTPLUG_SAVEAS HOTPLUG_SAVEAS_POWEROFF
+    HOTPLUG_SAVEAS_SUSPENDED SHUTDOWN_UNDEPLOY EPILOG_UNDEPLOY PROLOG_UNDEPLOY BOOT_UNDEPLOY HOTPLUG_PROLOG_POWEROFF
+    HOTPLUG_EPILOG_POWEROFF BOOT_MIGRATE BOOT_FAILURE BOOT_MIGRATE_FAILURE PROLOG_MIGRATE_FAILURE PROLOG_FAILURE
+    EPILOG_FAILURE EPILOG_STOP_FAILURE EPILOG_UNDEPLOY_FAILURE PROLOG_MIGRATE_POWEROFF PROLOG_MIGRATE_POWEROFF_FAILURE
+    PROLOG_MIGRATE_SUSPEND PROLOG_MIGRATE_SUSPEND_FAILURE BOOT_UNDEPLOY_FAILURE BOOT_STOPPED_FAILURE
+    PROLOG_RESUME_FAILURE PROLOG_UNDEPLOY_FAILURE DISK_SNAPSHOT_POWEROFF DISK_SNAPSHOT_REVERT_POWEROFF
+    DISK_SNAPSHOT_DELETE_POWEROFF DISK_SNAPSHOT_SUSPENDED DISK_SNAPSHOT_REVERT_SUSPENDED DISK_SNAPSHOT_DELETE_SUSPENDED
+    DISK_SNAPSHOT DISK_SNAPSHOT_REVERT DISK_SNAPSHOT_DELETE PROLOG_MIGRATE_UNKNOWN PROLOG_MIGRATE_UNKNOWN_FAILURE
+    DISK_RESIZE DISK_RESIZE_POWEROFF DISK_RESIZE_UNDEPLOYED HOTPLUG_NIC_POWEROFF HOTPLUG_RESIZE
+    HOTPLUG_SAVEAS_UNDEPLOYED HOTPLUG_SAVEAS_STOPPED BACKUP BACKUP_POWEROFF RESTORE
+"""
+)
+
+
+def vm_phase(state: int, lcm_state: int) -> tuple[str, VmPhase]:
+    """The word and the phase of a (STATE, LCM_STATE) pair. One we have no word for is STUCK: a person has to look."""
+    if state != ACTIVE:
+        return VM_STATES.get(state, (f"unknown({state},{lcm_state})", VmPhase.STUCK))
+    if not 0 <= lcm_state < len(LCM_STATES):
+        return f"unknown({state},{lcm_state})", VmPhase.STUCK
+    word = LCM_STATES[lcm_state]
+    if word == "RUNNING":
+        return word, VmPhase.RUNNING
+    if word.endswith("FAILURE") or word == "UNKNOWN":
+        return word, VmPhase.STUCK
+    return word, VmPhase.MOVING
+
+
+IMAGE_STATES = _words("INIT READY USED DISABLED LOCKED ERROR CLONE DELETE USED_PERS LOCKED_USED LOCKED_USED_PERS")
+IMAGE_TYPES = _words("OS CDROM DATABLOCK KERNEL RAMDISK CONTEXT BACKUP")
+DATASTORE_TYPES = _words("IMAGE_DS SYSTEM_DS FILE_DS BACKUP_DS")
+HOST_STATES = _words(
+    "INIT MONITORING_MONITORED MONITORED ERROR DISABLED MONITORING_ERROR MONITORING_INIT MONITORING_DISABLED OFFLINE"
+)
+
+
+def word_of(number: int, words: tuple[str, ...]) -> str:
+    """The word for a number, or ``unknown(n)``: a newer OpenNebula may know more than this table."""
+    return words[number] if 0 <= number < len(words) else f"unknown({number})"

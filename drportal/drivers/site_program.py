@@ -1,0 +1,441 @@
+"""Ceph at one site, through the site program: many reads in one exchange, and a receipt for every act."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from drportal.drivers import ceph_parse as parse
+from drportal.drivers.base import (
+    Answer,
+    ImageInfo,
+    ImageRef,
+    JournalReading,
+    MirrorClients,
+    MirrorSnapshot,
+    MirrorStatus,
+    Order,
+    PoolReading,
+    SnapshotReading,
+    WatcherReading,
+)
+from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
+from drportal.drivers.gathering import Gatherer
+from drportal.drivers.names import is_good_name
+from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Part, PoolObservation
+from drportal.drivers.orders import Receipt, Warrant
+from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
+from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
+from drportal.drivers.site_program_errors import raise_for_receipt, refusal
+from drportal.drivers.vantage import Address, Echo, Seen
+
+# How long an act whose answer was lost is asked after before its outcome is called unknown.
+ASK_AFTER_S = 30.0
+_EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
+_POOL_PARTS = ("pool", "listing", "status")
+
+
+class SiteProgram:
+    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``."""
+
+    def __init__(
+        self, link: SiteLink, *, ceph_user: str | None = None, deadline_s: float = 10.0, patience_s: float = 90.0
+    ) -> None:
+        self._link = link
+        self._commands = RbdCommands(ceph_user)
+        self._deadline_s = deadline_s
+        self._patience_s = patience_s
+        self._together = Gatherer(self._ask_together)
+
+    # ---- reading
+
+    async def hello(self) -> Hello:
+        """What the program says of itself: engine, versions, rights."""
+        return await self._link.hello()
+
+    async def _read(self, what: str, verb: str, more_s: float = 0.0, /, **fields: Any) -> Reply:
+        """An answer that is ``ok``, in time (``more_s``: more of it). Raises Unreachable, IdentityChanged, Refused."""
+        try:
+            reply = await self._link.ask(verb, fields, deadline_s=self._deadline_s + more_s)
+        except AnswerLost as lost:
+            raise Unreachable(f"{self._host} did not answer `{what}`: {lost}. Nothing was changed.") from lost
+        if not reply.content.get("ok"):
+            raise refusal(_error(reply.content), self._answer(what, reply, reply.content.get("error")))
+        return reply
+
+    @property
+    def _host(self) -> str:
+        return self._link.target.name
+
+    def _answer(self, command: str, reply: Reply, said: object, exit_status: int = 0) -> Answer:
+        text = json.dumps(said, separators=(",", ":"))
+        return Answer(command, self._host, exit_status, text, "", reply.started_at, reply.duration_s)
+
+    async def _image(self, ref: ImageRef, part: Part) -> tuple[Answer, Reply]:
+        what = f"observe-image {ref} {part}"
+        reply = await self._together.ask((ref.pool, part), ref.name)
+        image = reply.content["images"].get(ref.name) or {"absent": True}
+        return self._part(what, reply, image, ref.name, part), reply
+
+    async def _ask_together(self, about: tuple[str, Part], names: list[str]) -> Reply:
+        """One part of some images, in the shape of observe-pool's answer."""
+        pool, part = about
+        if len(names) > 1:
+            what = f"observe-pool {pool} {part} of {len(names)} images"
+            return await self._read(what, "observe-pool", pool=pool, parts=[part.value], images=names)
+        what = f"observe-image {pool}/{names[0]} {part}"
+        reply = await self._read(what, "observe-image", pool=pool, image=names[0], parts=[part.value])
+        return replace(reply, content={**reply.content, "images": {names[0]: reply.content["image"]}})
+
+    def _part(self, what: str, reply: Reply, image: dict[str, Any], name: str, part: Part) -> Answer:
+        """One part of one image as an answer of its own. Raises Refused, Unreachable."""
+        if image.get("absent"):
+            answer = self._answer(what, reply, image, exit_status=2)
+            raise Refused(f"There is no image {name} at {self._host}.", Reason.NOT_FOUND, answer)
+        if part.value not in image:
+            error = (image.get("errors") or {}).get(part.value)
+            answer = self._answer(what, reply, error, exit_status=1)
+            raise (
+                refusal(error, answer)
+                if error
+                else Refused(f"{name} at {self._host} has no {part}.", Reason.OTHER, answer)
+            )
+        return self._answer(what, reply, image[part.value])
+
+    async def info(self, ref: ImageRef) -> ImageInfo:
+        answer, _ = await self._image(ref, Part.INFO)
+        return parse.info(ref, answer)
+
+    async def journal(self, ref: ImageRef) -> JournalReading:
+        answer, _ = await self._image(ref, Part.JOURNAL)
+        return parse.journal(ref, answer)
+
+    async def snapshots(self, ref: ImageRef) -> SnapshotReading:
+        answer, _ = await self._image(ref, Part.SNAPSHOTS)
+        return parse.snapshots(ref, answer)
+
+    async def watchers(self, ref: ImageRef) -> WatcherReading:
+        answer, _ = await self._image(ref, Part.WATCHERS)
+        return parse.watchers(ref, answer)
+
+    async def status(self, ref: ImageRef) -> tuple[MirrorStatus, Answer]:
+        answer, reply = await self._image(ref, Part.STATUS)
+        return parse.status(answer, _clock(reply)), answer
+
+    async def observe(
+        self, pool: str, parts: Collection[Part], names: Collection[str] | None = None
+    ) -> PoolObservation:
+        """See ``CephSite.observe``: one exchange, whatever is asked for."""
+        if names is not None and Part.POOL in parts:
+            # The pool's own reading is of all its images.
+            rest = [part for part in parts if part is not Part.POOL]
+            some, reading = await asyncio.gather(self.observe(pool, rest, names), self.pool(pool))
+            return replace(some, pool=reading, answers=some.answers + reading.answers)
+        of_images = [part for part in IMAGE_PARTS if part in parts]
+        words = [part.value for part in Part if part in parts]
+        words += [word for word in _POOL_PARTS if Part.POOL in parts and word not in words]
+        what = f"observe-pool {pool} {' '.join(words)}"
+        fields: dict[str, Any] = {"pool": pool, "parts": words}
+        if names is not None:
+            fields["images"] = sorted(names)
+        reply = await self._read(what, "observe-pool", **fields)
+        images = {
+            name: self._observation(what, reply, ImageRef(pool, name), image, of_images)
+            for name, image in reply.content["images"].items()
+            if is_good_name(name)
+        }
+        return PoolObservation(
+            images=images,
+            pool=self._pool_reading(pool, what, reply) if Part.POOL in parts else None,
+            mirror_clients=self._mirror_clients(pool, what, reply) if Part.MIRROR_CLIENTS in parts else None,
+            answers=(self._answer(what, reply, {"images": len(images)}),),
+        )
+
+    def _observation(
+        self, what: str, reply: Reply, ref: ImageRef, image: dict[str, Any], parts: Sequence[Part]
+    ) -> ImageObservation:
+        if image.get("absent"):
+            return ImageObservation(ref, absent=True)
+        clock, found, troubles = _clock(reply), dict[str, Any](), dict[Part, DriverError]()
+        for part in parts:
+            try:
+                if part is Part.JOURNAL and part.value not in image and part.value not in image.get("errors", {}):
+                    continue
+                answer = self._part(f"observe-image {ref} {part}", reply, image, ref.name, part)
+                found[part.value] = parse.status(answer, clock) if part is Part.STATUS else _PARSERS[part](ref, answer)
+            except DriverError as error:
+                troubles[part] = error
+        return ImageObservation(ref, troubles=troubles, **found)
+
+    async def pool(self, pool: str) -> PoolReading:
+        """Info, daemons, states and list of one pool in one exchange. One that fails fails the whole reading."""
+        reading = (await self.observe(pool, [Part.POOL])).pool
+        assert reading is not None
+        return reading
+
+    def _pool_reading(self, pool: str, what: str, reply: Reply) -> PoolReading:
+        content = reply.content
+        for part in _POOL_PARTS:
+            if part in content.get("errors", {}):
+                raise refusal(content["errors"][part], self._answer(what, reply, content["errors"], 1))
+        about = content.get("pool") or {}
+        images = [image["status"] for image in content["images"].values() if "status" in image]
+        info = self._answer(f"{what} (info)", reply, about.get("info"))
+        state = {"summary": about.get("summary"), "daemons": about.get("daemons"), "images": images}
+        status = self._answer(f"{what} (status)", reply, state)
+        listing = self._answer(f"{what} (listing)", reply, content.get("listing"))
+        clock, told = _clock(reply), self._answer(f"{what} (site_clock)", reply, content.get("site_clock"))
+        mode, site_name, peers = parse.parsed(info, parse.pool_info)
+        health, daemon_health, daemons = parse.parsed(status, parse.pool_health)
+        names, parents = parse.parsed(listing, parse.image_list)
+        ended_at = reply.started_at + dt.timedelta(seconds=reply.duration_s)
+        return PoolReading(
+            pool=pool,
+            mode=mode,
+            site_name=site_name,
+            peers=peers,
+            health=health,
+            daemon_health=daemon_health,
+            daemons=daemons,
+            statuses=parse.parsed(status, lambda data: parse.pool_statuses(data, clock)),
+            image_names=names,
+            parents=parents,
+            site_clock_skew_s=(clock - ended_at).total_seconds() if clock is not None else None,
+            answers=(info, status, listing, told),
+        )
+
+    async def mirror_clients(self, pool: str) -> MirrorClients:
+        reading = (await self.observe(pool, [Part.MIRROR_CLIENTS])).mirror_clients
+        assert reading is not None
+        return reading
+
+    def _mirror_clients(self, pool: str, what: str, reply: Reply) -> MirrorClients:
+        if error := (reply.content.get("errors") or {}).get("mirror-clients"):
+            raise refusal(error, self._answer(what, reply, error, 1))
+        answer = self._answer(f"{what} (mirror-clients)", reply, reply.content.get("mirror-clients"))
+        return parse.parsed(answer, lambda data: MirrorClients(pool, frozenset(map(_digits, data)), answer))
+
+    async def version(self) -> tuple[str, Answer]:
+        reply = await self._read("hello", "hello")
+        answer = self._answer("hello", reply, reply.content.get("hello"))
+        found = parse.parsed(answer, lambda data: data["ceph"])
+        if not isinstance(found, str):
+            raise Refused(f"{self._host} has no Ceph client.", Reason.OTHER, answer)
+        return found, answer
+
+    async def look_at(self, addresses: Sequence[Address]) -> tuple[tuple[Seen, ...], Answer]:
+        """A program older than 1.1 refuses it (BAD_REQUEST)."""
+        what = f"reach {' '.join(map(str, addresses))}"
+        targets = [{"host": address.host, "port": address.port} for address in addresses]
+        reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
+        answer = self._answer(what, reply, reply.content.get("reached"))
+        return parse.parsed(answer, lambda told: _seen(told, addresses)), answer
+
+    # ---- acting
+
+    def command_for(self, act: str, ref: ImageRef) -> str:
+        """The ``rbd`` command of the act: the engine ``rbd`` runs it, the engine ``librbd`` makes the same call of
+        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync`` and ``salvage``.
+        """
+        return command_line(self._commands.act(act, ref))
+
+    def forced_command_for(self, ref: ImageRef, warrant: Warrant) -> str:
+        return command_line(self._commands.force_promote(ref, warrant))
+
+    def free_command_for(self, address: str) -> str:
+        return command_line(self._commands.free(address))
+
+    async def demote(self, order: Order) -> Answer:
+        return await self._act("demote", order, {"watchers": "mirroring"})
+
+    async def promote(self, order: Order) -> Answer:
+        newest = order.expect.newest_snapshot
+        return await self._act("promote", order, {} if newest is None else {"newest_snapshot": _snapshot(newest)})
+
+    async def resync(self, order: Order) -> Answer:
+        return await self._act("resync", order, {"watchers": "mirroring"})
+
+    async def force_promote(self, order: Order, warrant: Warrant) -> Answer:
+        return await self._act("promote", order, {}, warrant)
+
+    async def free(self, order: Order, address: str) -> Answer:
+        """A program older than 1.2 refuses it (BAD_REQUEST)."""
+        more = {"addresses": [address], "expire_s": FREED_FOR_S}
+        return await self._send("free", "free", self.free_command_for(address), order, {}, more)
+
+    async def salvage(self, order: Order) -> Answer:
+        """Its end may be hours away: OutcomeUnknown then, and the receipt tells."""
+        return await self._send("salvage", "salvage-export", self.command_for("salvage", order.ref), order, {}, {})
+
+    async def _act(self, act: str, order: Order, expect: dict[str, Any], warrant: Warrant | None = None) -> Answer:
+        if warrant is None:
+            return await self._send(act, act, self.command_for(act, order.ref), order, expect, {})
+        shown = self.forced_command_for(order.ref, warrant)
+        return await self._send(act, "force-promote", shown, order, expect, {"approval": warrant.sha256})
+
+    async def _send(
+        self, act: str, verb: str, shown: str, order: Order, expect: dict[str, Any], more: dict[str, Any]
+    ) -> Answer:
+        """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
+        fields = {
+            "op": order.operation_id,
+            "group": order.group,
+            "fence": order.fence,
+            "shown": shown,
+            "pool": order.ref.pool,
+            "image": order.ref.name,
+            "expect": {
+                "image_id": order.expect.image_id,
+                "global_id": order.expect.global_id,
+                "primary": order.expect.primary,
+                **expect,
+            },
+            **more,
+        }
+        patient_until = time.monotonic() + self._patience_s
+        try:
+            reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
+        except AnswerLost as lost:
+            return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
+        if reply.content.get("ok"):
+            return self._ended(act, shown, reply, reply.content.get("receipt"))
+        error = _error(reply.content)
+        if error.get("code") == "internal":
+            return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
+        exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
+        raise refusal(error, self._answer(shown, reply, error, exit_status), act)
+
+    def _ended(self, act: str, shown: str, reply: Reply, receipt: object) -> Answer:
+        if not isinstance(receipt, dict):
+            raise OutcomeUnknown(f"{self._host} answered the {act} in words that the portal does not know.")
+        ended = receipt.get("exit") if isinstance(receipt.get("exit"), int) else None
+        answer = replace(
+            self._answer(shown, reply, receipt), exit_status=0 if receipt.get("state") == "done" else ended
+        )
+        raise_for_receipt(receipt, answer, act)
+        return answer
+
+    async def _after_loss(self, act: str, shown: str, operation_id: str, why: str, patient_until: float) -> Answer:
+        """Sent, and no answer: the receipt tells. Asking for it makes sure that what has not begun never will."""
+        until = time.monotonic() + ASK_AFTER_S
+        while True:
+            wait_s = int(max(0.0, min(60.0, patient_until - time.monotonic())))
+            try:
+                reply, receipt = await self._receipt(operation_id, wait_s)
+                break
+            except (Unreachable, Refused) as error:
+                if time.monotonic() > until:
+                    raise OutcomeUnknown(
+                        f"The {act} was sent to {self._host}, and its answer was lost ({why}). Asked after it, the "
+                        f"site did not tell: {error.detail} Ask for its receipt, or read the image's role, before "
+                        "anything else."
+                    ) from error
+            await asyncio.sleep(1.0)
+        return self._ended(act, shown, reply, receipt)
+
+    async def _receipt(self, operation_id: str, wait_s: int = 0) -> tuple[Reply, dict[str, Any]]:
+        what = f"receipt {operation_id}"
+        fields: dict[str, Any] = {"op": operation_id, "wait_s": wait_s}
+        if (await self._link.hello()).rights == "act":
+            fields["bar"] = True
+        reply = await self._read(what, "receipt", wait_s, **fields)
+        receipt = reply.content.get("receipt")
+        if not isinstance(receipt, dict):
+            answer = self._answer(what, reply, reply.content)
+            raise Refused(f"{self._host} answered in words that the portal does not know.", Reason.UNREADABLE, answer)
+        return reply, receipt
+
+    async def receipt(self, operation_id: str) -> Receipt | None:
+        """See ``CephSite.receipt``."""
+        reply, receipt = await self._receipt(operation_id)
+        return _receipt_of(receipt, self._answer(f"receipt {operation_id}", reply, receipt))
+
+    async def receipts(self, since: int, *, limit: int = 500) -> ReceiptPage:
+        """The receipts that changed after ``since`` (0: all), in order; for holding them against the trail."""
+        what = f"receipts since {since}"
+        reply = await self._read(what, "receipts", since=since, limit=limit)
+        answer = self._answer(what, reply, {"receipts": len(reply.content.get("receipts", ()))})
+        try:
+            found, following = tuple(reply.content["receipts"]), int(reply.content["next"])
+        except (KeyError, TypeError, ValueError) as exc:
+            raise Refused(f"{self._host} told its receipts in a way we can't read.", Reason.UNREADABLE, answer) from exc
+        return ReceiptPage(found, following, bool(reply.content.get("rest")))
+
+    async def acknowledge(self, receipts: Sequence[dict[str, Any]]) -> int:
+        """Tell the site that the portal has these (as ``receipts`` gave them); how many it took as acknowledged."""
+        pairs = [[receipt["op"], receipt["change"]] for receipt in receipts]
+        done = 0
+        for begin in range(0, len(pairs), 1000):
+            reply = await self._read("acknowledge", "acknowledge", receipts=pairs[begin : begin + 1000])
+            done += int(reply.content.get("acknowledged", 0))
+        return done
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPage:
+    """``receipts`` as in docs/site-program.md, ``following`` the ``since`` for the next page, ``more`` there are."""
+
+    receipts: tuple[dict[str, Any], ...]
+    following: int
+    more: bool
+
+
+_PARSERS: dict[Part, Callable[[ImageRef, Answer], Any]] = {
+    Part.INFO: parse.info,
+    Part.JOURNAL: parse.journal,
+    Part.SNAPSHOTS: parse.snapshots,
+    Part.WATCHERS: parse.watchers,
+}
+
+
+def _error(content: dict[str, Any]) -> dict[str, Any]:
+    error = content.get("error")
+    return error if isinstance(error, dict) else {"code": "internal", "text": "it gave no reason."}
+
+
+def _clock(reply: Reply) -> dt.datetime | None:
+    """The site's own clock with its offset, or None."""
+    try:
+        return dt.datetime.strptime(str(reply.content.get("site_clock")), "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError:
+        return None
+
+
+def _seen(told: list[dict[str, Any]], addresses: Sequence[Address]) -> tuple[Seen, ...]:
+    return tuple(
+        Seen(address, Echo(one["answer"]), str(one["text"])) for address, one in zip(addresses, told, strict=True)
+    )
+
+
+def _digits(word: object) -> str:
+    if not isinstance(word, str) or not word.isdigit():
+        raise ValueError(f"{word!r} is no client number")
+    return word
+
+
+def _snapshot(newest: MirrorSnapshot) -> dict[str, Any]:
+    return {
+        "snap_id": newest.snap_id,
+        "state": newest.state,
+        "complete": bool(newest.complete),
+        "primary_snap_id": newest.primary_snap_id,
+    }
+
+
+def _receipt_of(receipt: dict[str, Any], answer: Answer) -> Receipt:
+    return Receipt(
+        operation_id=str(receipt.get("op")),
+        state=str(receipt.get("state")),
+        going_on=receipt.get("state") == "begun",
+        text=str(receipt.get("text") or ""),
+        answer=answer,
+        after=receipt.get("after") or {},
+    )
