@@ -1,0 +1,494 @@
+"""One act: looked at again under the image's lock, intent, act, outcome. And what became of one whose process died."""
+
+import contextlib
+import os
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from drportal.site_program.clients import Clients, Held
+from drportal.site_program.exports import export, written
+from drportal.site_program.freeing import check_daemons, free
+from drportal.site_program.store import Lock, Store, at_point
+from drportal.site_program.wire import PROGRAM_VERSION, STARTS_FROM, Fault, Json, content_hash
+
+AGREE_AFTER_S = 1.0
+_LOOK_AGAIN_S = (0.2, 0.5, 1.0)
+_AS_ASKED = ("op", "pool", "image", "group", "fence", "shown", "approval", "addresses")
+_RECEIPT_FIELDS = _AS_ASKED + (
+    ("verb", "image_id", "global_id", "content", "state", "how", "exit", "reason", "text", "before", "after")
+    + ("begun_at", "ended_at", "change", "acknowledged", "program", "engine", "client")
+)
+
+
+class Settings(NamedTuple):
+    """What the program was started with."""
+
+    rights: str
+    pools: Optional[List[str]]
+    ceph_user: Optional[str]
+    state: str
+    engine: Optional[str]
+    acts_at_once: int
+    force_promote: str
+    salvage: Optional[str]
+    idle_s: int
+
+
+def newest_mirror_snapshot(snapshots: List[Json]) -> Optional[Json]:
+    """Of ``rbd snap ls --all``: the mirror snapshot with the highest id, as ``expect`` and receipts speak of it."""
+    mirror = [one for one in snapshots if (one.get("namespace") or {}).get("type") == "mirror"]
+    if not mirror:
+        return None
+    newest = max(mirror, key=lambda one: int(one["id"]))
+    said = newest["namespace"]
+    return {
+        "snap_id": int(newest["id"]),
+        "state": said.get("state"),
+        "complete": said.get("complete"),
+        "primary_snap_id": said.get("primary_snap_id"),
+    }
+
+
+def role_of(info: Json, snapshots: Callable[[], List[Json]]) -> Json:
+    """What a receipt keeps of an image before and after."""
+    mirroring = info.get("mirroring") or {}
+    enabled = mirroring.get("state") == "enabled"
+    mode = mirroring.get("mode") if enabled else None
+    return {
+        "image_id": info["id"],
+        "global_id": mirroring.get("global_id"),
+        "mode": mode,
+        "primary": mirroring.get("primary") if enabled else None,
+        "newest_snapshot": newest_mirror_snapshot(snapshots()) if mode == "snapshot" else None,
+    }
+
+
+def _differs(failed: str, expected: Any, seen: Any, sentence: str) -> Fault:
+    return Fault("precondition", sentence + " Nothing was done.", failed=failed, expected=expected, seen=seen)
+
+
+def reached(verb: str, before: Optional[Json], now: Json) -> Optional[bool]:
+    """Whether the state is what the act brings about; None where the state doesn't tell."""
+    if verb == "demote":
+        return now["primary"] is False
+    if verb in ("promote", "force-promote"):
+        return now["primary"] is True
+    if verb == "mirror-snapshot":
+        was, newest = (before or {}).get("newest_snapshot"), now["newest_snapshot"]
+        return newest is not None and newest["snap_id"] > (was["snap_id"] if was else -1)
+    if verb == "resync":
+        # Carried out already, or ordered and waiting for a peer that is primary.
+        return True if before and now["image_id"] != before["image_id"] else now.get("resync_requested")
+    return None
+
+
+Outcome = Tuple[int, str, Optional[Json], Optional[bool]]  # exit, text, state after, whether that is the goal
+
+
+class Acts:
+    """``closing()``: the input has ended, and nothing may be begun any more."""
+
+    def __init__(self, settings: Settings, store: Store, engine: Clients, closing: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._store = store
+        self._engine = engine
+        self._closing = closing
+        self._mirroring: Dict[str, Set[str]] = {}
+        self._orphans: Optional[Dict[str, Set[str]]] = None
+        self._mutex, self._asking = threading.Lock(), threading.Lock()
+
+    # ---- asking for receipts
+
+    def known(self, op: str) -> Optional[Json]:
+        """The receipt of an operation, with ``alive``; settled first if its process has died."""
+        receipt = self._store.receipt(op)
+        if receipt is None or receipt["state"] != "begun":
+            return receipt
+        lock = self._store.lock(self._lock_name(receipt))
+        if not lock.acquire(0):
+            return dict(receipt, alive=True)
+        try:
+            return self._settle(op)
+        finally:
+            lock.release()
+
+    def bar(self, op: str) -> Optional[Json]:
+        """Make sure that an operation nobody has begun never will be: its receipt, or the one that was quicker."""
+        now = time.time()
+        receipt: Json = dict.fromkeys(_RECEIPT_FIELDS)
+        receipt.update(
+            op=op, state="not-done", how="barred", text="Barred before it was begun.", begun_at=now, ended_at=now
+        )
+        receipt.update(acknowledged=False, program=PROGRAM_VERSION, client=os.environ.get("SSH_CLIENT", ""))
+        if not self._store.bar(receipt):
+            return self.known(op)
+        self._log("barred", receipt)
+        return receipt
+
+    def _settle(self, op: str) -> Optional[Json]:
+        """Under the lock: a receipt that still says ``begun`` is that of a process that died."""
+        receipt = self._store.receipt(op)
+        if receipt is None or receipt["state"] != "begun":
+            return receipt
+        try:
+            now = self._state_twice(receipt)
+        except Fault as fault:
+            return dict(receipt, alive=False, text=fault.text)
+        goal = self._found(receipt, now)
+        receipt["state"] = "unknown" if goal is None else "done" if goal else "not-done"
+        receipt.update(how="found", after=now, ended_at=time.time())
+        receipt["text"] = "The process that acted died; this was read afterwards."
+        try:
+            self._store.replace(receipt)
+        except OSError as error:
+            return dict(receipt, text="%s It could not be written down (%s)." % (receipt["text"], error))
+        self._log("settled", receipt)
+        return receipt
+
+    def _found(self, receipt: Json, now: Json) -> Optional[bool]:
+        verb, before = receipt["verb"], receipt["before"] or {}
+        if verb in ("fence", "unfence", "free"):
+            listed = [address in " ".join(now["blocklisted"]).split() for address in receipt["addresses"]]
+            return not any(listed) if verb == "unfence" else all(listed)
+        if verb == "salvage-export":
+            return "path" in now
+        if now.get("absent"):
+            return True if verb == "resync" else None
+        if verb == "resync":
+            return reached(verb, before, now)
+        if now["image_id"] != before.get("image_id"):
+            return None
+        goal = reached(verb, before, now)
+        if goal is False and now["primary"] != before.get("primary"):
+            return None
+        return goal
+
+    def _state_twice(self, receipt: Json) -> Json:
+        """A killed client's last words may still be under way: only two equal readings count. Raises Fault."""
+        first = self._state_now(receipt)
+        for _ in range(5):
+            time.sleep(AGREE_AFTER_S)
+            second = self._state_now(receipt)
+            if first == second:
+                return first
+            first = second
+        raise Fault("unreachable", "The state does not come to rest.")
+
+    def _state_now(self, receipt: Json) -> Json:
+        if receipt["image"] is None or receipt["verb"] == "free":
+            return {"blocklisted": self._listed(receipt["addresses"])}
+        if receipt["verb"] == "salvage-export" and self._settings.salvage is not None:
+            return written(self._settings.salvage, receipt) or {}
+        pool, image = receipt["pool"], receipt["image"]
+        try:
+            state = role_of(self._engine.info(pool, image), lambda: self._engine.snapshots(pool, image))
+            return self._with_resync(receipt["verb"], pool, image, state)
+        except Fault as fault:
+            if fault.code == "not-found":
+                return {"absent": True}
+            raise
+
+    def _with_resync(self, verb: str, pool: str, image: str, state: Json) -> Json:
+        if verb == "resync" and state["mode"] is not None:
+            state["resync_requested"] = self._engine.resync_requested(pool, image, state["mode"])
+        return state
+
+    # ---- acting
+
+    def perform(self, verb: str, request: Json) -> Json:
+        """The receipt of the act. Raises Fault when this request began nothing."""
+        earlier = self._earlier(request)
+        if earlier is not None:
+            return earlier
+        self._allowed(verb, request)
+        self._store.fence(request["group"], request["fence"])
+        name = self._lock_name(request)
+        lock = self._store.lock(name)
+        # A client that another thread is just starting holds our locks too, until it runs: that is no act.
+        if not lock.acquire(max(0.5, float(request.get("wait_s", 0)))):
+            earlier = self._earlier(request)
+            if earlier is not None:
+                return earlier
+            raise Fault("busy", "Another operation acts there now. Nothing was done.", op=lock.holder())
+        try:
+            self._store.fence(request["group"], request["fence"])  # it may have risen while we waited
+            self._settle_others(name, lock)
+            earlier = self._earlier(request)
+            if earlier is not None:
+                return earlier
+            if verb in ("fence", "unfence"):
+                return self._blocklist(verb, request, lock)
+            return self._on_image(verb, request, lock)
+        finally:
+            lock.release()
+
+    def _settle_others(self, name: str, lock: Lock) -> None:
+        """Before the state is changed again: what became of the acts before this one can't be told afterwards.
+
+        The lock's file names the last of them; after a power cut it may not, and then the receipts do.
+        """
+        with self._mutex:
+            if self._orphans is None:
+                self._orphans = {}
+                for receipt in self._store.begun():
+                    self._orphans.setdefault(self._lock_name(receipt), set()).add(receipt["op"])
+            waiting = self._orphans.pop(name, set())
+        for op in waiting | {lock.holder()}:
+            settled = self._settle(op) if op else None
+            if settled is not None and settled["state"] == "begun":
+                with self._mutex:
+                    self._orphans.setdefault(name, set()).update(waiting)
+                raise Fault("unreachable", "What became of %s can't be read yet. Nothing was done." % op, op=op)
+
+    def _earlier(self, request: Json) -> Optional[Json]:
+        receipt = self.known(request["op"])
+        if receipt is None:
+            if self._store.was_retired(request["op"]):
+                raise Fault("conflict", "This operation was done and acknowledged long ago. Nothing was done.")
+            return None
+        if receipt["how"] == "barred":
+            raise Fault("barred", "This operation was barred before it was begun. Nothing was done.")
+        if receipt["content"] != content_hash(request):
+            raise Fault("conflict", "This operation id belongs to another act. Nothing was done.", verb=receipt["verb"])
+        return receipt
+
+    @staticmethod
+    def _lock_name(request: Json) -> str:
+        if request.get("image") is None:
+            return "clients"
+        image_id = request["expect"]["image_id"] if "expect" in request else request["image_id"]
+        return "image.%s.%s" % (request["pool"], image_id)
+
+    def _allowed(self, verb: str, request: Json) -> None:
+        if verb == "force-promote":
+            way = self._settings.force_promote
+            if way == "refused":
+                raise Fault("not-allowed", "This site lets nobody force a promotion from afar. Nothing was done.")
+            if way == "deposited" and not self._store.deposited(request["approval"]):
+                raise Fault("not-allowed", "The site's people have not deposited this approval. Nothing was done.")
+        if verb == "salvage-export" and self._settings.salvage is None:
+            raise Fault("not-allowed", "This site names no directory for exports. Nothing was done.")
+
+    def _on_image(self, verb: str, request: Json, lock: Lock) -> Json:
+        output = os.path.join(self._settings.state, "tmp", "%d-%s.out" % (os.getpid(), request["op"].replace(":", "-")))
+        with self._holding(request, output) as held:
+            before = self._checked(verb, request, held)
+            if verb == "free":
+                check_daemons(held, request["addresses"], set(self._engine.mirror_clients(request["pool"])))
+            receipt = self._begin(verb, request, lock, before)
+
+            def deed() -> Outcome:
+                exit_status, text = held.act(verb, lock.fd)
+                after = self._after(verb, request, held)
+                shows = after is not None and not after.get("absent")
+                return exit_status, text, after, reached(verb, before, after or {}) if shows else None
+
+            if verb == "salvage-export":
+                folder, tmp = str(self._settings.salvage), os.path.join(self._settings.state, "tmp")
+
+                def salvage() -> Outcome:
+                    exit_status, text, found = export(self._engine, folder, tmp, receipt, lock.fd)
+                    return exit_status, text, found, exit_status == 0
+
+                return self._carry_out(verb, receipt, salvage)
+            if verb == "free":
+                addresses, expire_s = request["addresses"], request["expire_s"]
+                return self._carry_out(verb, receipt, lambda: free(self._engine, held, addresses, expire_s))
+            return self._carry_out(verb, receipt, deed)
+
+    def _carry_out(self, verb: str, receipt: Json, deed: Callable[[], Outcome]) -> Json:
+        """Begun, so the receipt is the answer whatever goes wrong now; it stays `begun` until it can be settled."""
+        try:
+            at_point("before-act", verb)
+            at_point("during-act", verb)
+            outcome = deed()
+            at_point("after-act", verb)
+            return self._end(verb, receipt, *outcome)
+        except Exception as error:
+            self._log("lost", dict(receipt, text=repr(error)))
+            return dict(receipt, alive=False, text="%s: %s" % (type(error).__name__, error))
+
+    @contextlib.contextmanager
+    def _holding(self, request: Json, output: str) -> Iterator[Held]:
+        ours = self._engine.acting_client()
+        if ours is not None:
+            self._store.remember_client(ours)
+        held = self._engine.hold(request["pool"], request["image"], output)
+        try:
+            yield held
+        finally:
+            held.close()
+
+    def _checked(self, verb: str, request: Json, held: Held) -> Json:
+        """The state before, if it is what the request expects. Raises Fault."""
+        expect = request["expect"]
+        state = role_of(held.info(), held.snapshots)
+        if state["image_id"] != expect["image_id"]:
+            raise _differs("image_id", expect["image_id"], state["image_id"], "There is another image of this name.")
+        if state["primary"] is None:
+            raise _differs("mirrored", True, False, "The image is not mirrored.")
+        if state["global_id"] != expect["global_id"]:
+            raise _differs("global_id", expect["global_id"], state["global_id"], "It is another mirrored image.")
+        if state["primary"] is not expect["primary"]:
+            word = "is" if state["primary"] else "is not"
+            raise _differs("primary", expect["primary"], state["primary"], "The image %s primary here." % word)
+        self._check_snapshot(verb, expect, state)
+        self._check_watchers(request["pool"], expect.get("watchers", "any"), held)
+        return state
+
+    @staticmethod
+    def _check_snapshot(verb: str, expect: Json, state: Json) -> None:
+        newest = state["newest_snapshot"]
+        if verb == "mirror-snapshot" and state["mode"] != "snapshot":
+            raise _differs("mode", "snapshot", state["mode"], "The image is not mirrored by snapshots.")
+        if verb == "promote" and state["mode"] == "snapshot":
+            if "newest_snapshot" not in expect:
+                raise _differs(
+                    "newest_snapshot", None, newest, "In snapshot mode a promote must name what it rests on."
+                )
+            if newest is None or newest["complete"] is not True:
+                raise _differs("newest_snapshot", True, newest, "The newest mirror snapshot is not complete here.")
+        for field, value in expect.get("newest_snapshot", {}).items():
+            if newest is None or newest[field] != value:
+                raise _differs("newest_snapshot", expect["newest_snapshot"], newest, "It is another mirror snapshot.")
+
+    def _check_watchers(self, pool: str, allowed: Any, held: Held) -> None:
+        if allowed == "any":
+            return
+        named = set() if allowed == "mirroring" else set(allowed)
+        # The snapshot schedule of Ceph's manager opens each image for a moment: look again before refusing.
+        for pause in _LOOK_AGAIN_S + (0.0,):
+            foreign = self._foreign(pool, held, named)
+            if not foreign:
+                return
+            time.sleep(pause)
+        who = ", ".join("client.%s at %s" % (one["client"], one["address"]) for one in foreign[:5])
+        raise _differs("watchers", allowed, foreign[:20], "Somebody has the image open: %s." % who)
+
+    def _foreign(self, pool: str, held: Held, named: Set[str]) -> List[Json]:
+        """Those who have the image open and are neither named nor a mirror daemon."""
+        # Our own kind: the watch of a program that was killed lasts half a minute, and the image's lock is ours.
+        ours = self._engine.acting_client()
+        if ours is not None:
+            fsid = ours.split()[0]
+            named = named | {one.split()[1] for one in self._store.own_clients() if one.split()[0] == fsid}
+        watchers = held.watchers()
+        foreign = [one for one in watchers if str(one["client"]) not in named | self._mirroring.get(pool, set())]
+        if foreign:
+            # Client numbers are never used again, so what was a mirror daemon's once may be remembered.
+            with self._asking:
+                known = self._mirroring.setdefault(pool, set())
+                if any(str(one["client"]) not in known for one in foreign):
+                    known.update(self._engine.mirror_clients(pool))
+            foreign = [one for one in foreign if str(one["client"]) not in known]
+        return foreign
+
+    def _begin(self, verb: str, request: Json, lock: Lock, before: Optional[Json]) -> Json:
+        """The intent, written. Raises Fault: nothing is begun then."""
+        expect = request.get("expect") or {}
+        receipt: Json = dict.fromkeys(_RECEIPT_FIELDS)
+        receipt.update({field: request[field] for field in _AS_ASKED if field in request})
+        receipt.update(verb=verb, image_id=expect.get("image_id"), global_id=expect.get("global_id"))
+        receipt.update(content=content_hash(request), state="begun", text="", before=before, begun_at=time.time())
+        receipt.update(acknowledged=False, program=PROGRAM_VERSION, engine=self._engine.name)
+        receipt.update(client=os.environ.get("SSH_CLIENT", ""))
+        at_point("before-intent", verb)
+        if self._closing():
+            raise Fault("ending", "The connection has ended. Nothing was done.")
+        lock.sign(request["op"])
+        if not self._store.begin(receipt):
+            raise Fault("busy", "The same operation is being begun elsewhere. Ask for its receipt.", op=request["op"])
+        at_point("after-intent", verb)
+        self._log("begun", receipt)
+        return receipt
+
+    def _after(self, verb: str, request: Json, held: Held) -> Optional[Json]:
+        try:
+            return self._with_resync(verb, request["pool"], request["image"], role_of(held.info(), held.snapshots))
+        except Fault as fault:
+            return {"absent": True} if fault.code == "not-found" else None
+
+    def _end(
+        self, verb: str, receipt: Json, exit_status: int, text: str, after: Optional[Json], goal: Optional[bool]
+    ) -> Json:
+        """Judge, and write the outcome. ``goal``: whether the state is now what the act brings about, if that shows."""
+        if exit_status == 0:
+            state = "unknown" if goal is False else "done"
+        elif goal is not None:
+            state = "done" if goal else "not-done"
+        else:
+            state = "not-done" if exit_status in (1, 2, 13, 16, 22, 30) else "unknown"
+        if state == "unknown" and not text:
+            text = "Ceph answered that it is done, and the state has not changed."
+        receipt.update(
+            state=state, how="answered", exit=exit_status, text=text[-2000:], after=after, ended_at=time.time()
+        )
+        receipt["reason"] = None if state == "done" else _reason(verb, exit_status, after)
+        at_point("before-receipt", verb)
+        self._write_down(receipt)
+        self._log("ended", receipt)
+        at_point("before-answer", verb)
+        return receipt
+
+    def _write_down(self, receipt: Json) -> None:
+        """The act has happened: a full disk must not hide that, so it is tried for a while."""
+        for pause in (0.1, 1.0, 5.0, None):
+            try:
+                self._store.replace(receipt)
+                return
+            except OSError as error:
+                if pause is None:
+                    receipt["text"] = "%s (The receipt could not be written: %s.)" % (receipt["text"], error)
+                    return
+                time.sleep(pause)
+
+    def _log(self, what: str, receipt: Json) -> None:
+        fields = ("op", "verb", "pool", "image", "image_id", "group", "fence", "state", "how", "exit", "reason", "text")
+        self._store.log(
+            "acts.log", dict({field: receipt[field] for field in fields}, what=what, client=receipt["client"])
+        )
+
+    # ---- fences
+
+    def _listed(self, addresses: List[str]) -> List[str]:
+        return [entry for entry in self._engine.blocklisted() if entry.split(" ")[0] in addresses]
+
+    def _blocklist(self, verb: str, request: Json, lock: Lock) -> Json:
+        addresses = request["addresses"]
+        if verb == "fence":
+            ours = set(self._engine.mirror_addresses(request["pool"])) | set(self._engine.own_addresses())
+            hosts = {address.rpartition(":")[0] for address in addresses if address.endswith(":0/0")}
+            for address in ours:
+                if address in addresses or address.rpartition(":")[0] in hosts:
+                    raise _differs("addresses", addresses, address, "%s is a mirror daemon's or our own." % address)
+        before = {"blocklisted": self._listed(addresses)}
+        receipt = self._begin(verb, request, lock, before)
+
+        def deed() -> Outcome:
+            word, expire_s = ("add", request["expire_s"]) if verb == "fence" else ("rm", 0)
+            answers = [self._engine.blocklist(word, address, expire_s) for address in addresses]
+            exit_status, text = max(answers, key=lambda answer: answer[0] != 0)
+            try:
+                now = {"blocklisted": self._listed(addresses)}
+            except Fault:
+                return exit_status, text, None, None
+            return exit_status, text, now, self._found(receipt, now)
+
+        return self._carry_out(verb, receipt, deed)
+
+
+def _reason(verb: str, exit_status: int, after: Optional[Json]) -> str:
+    if after is not None and after.get("absent"):
+        return "not-found"
+    if exit_status == 16 and verb == "promote":
+        return "demotion-not-arrived"
+    if exit_status in (16, 30):
+        return "lock-held"
+    if exit_status == 22 and after is not None and after.get("primary") is None and "blocklisted" not in after:
+        return "not-mirrored"
+    if exit_status == 22 and after is not None and after.get("primary") is not STARTS_FROM.get(verb):
+        return "is-primary" if after.get("primary") else "is-not-primary"
+    return {1: "no-rights", 2: "not-found", 13: "no-rights", 108: "unreachable", 110: "unreachable"}.get(
+        exit_status, "other"
+    )

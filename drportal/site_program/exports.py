@@ -1,0 +1,59 @@
+"""Salvage: what an image holds, written beside the cluster before the copy is given up.
+
+A diff from nothing, which leaves out what was never written (``rbd import-diff`` reads it). The file has its name when
+it is whole, and its SHA-256 lies beside it in the form of ``sha256sum``.
+"""
+
+import contextlib
+import hashlib
+import os
+from typing import Optional, Tuple
+
+from drportal.site_program.clients import Clients
+from drportal.site_program.wire import Json
+
+_SPARE_BYTES = 1 << 30
+_NO_ROOM = 28
+
+
+def _final(folder: str, receipt: Json) -> str:
+    return os.path.join(folder, "%s.%s.rbd-diff" % (receipt["image"], receipt["op"].replace(":", "-")))
+
+
+def export(engine: Clients, folder: str, tmp: str, receipt: Json, lock: int) -> Tuple[int, str, Optional[Json]]:
+    """(exit status, what was said, what was written). ``tmp``: where the client's words go meanwhile."""
+    image = "%s/%s" % (receipt["pool"], receipt["image"])
+    final = _final(folder, receipt)
+    part = final + ".part"
+    used = sum(one["used_size"] for one in engine.read_json("du", image)["images"])
+    space = os.statvfs(folder)
+    if space.f_bavail * space.f_frsize < used + _SPARE_BYTES:
+        return _NO_ROOM, "%s has no room for %d bytes." % (folder, used), None
+    output = os.path.join(tmp, os.path.basename(final) + ".out")
+    exit_status, text = engine.run_act("rbd", ["export-diff", "--no-progress", image, part], output, lock)
+    if exit_status:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+        return exit_status, text, None
+    digest = hashlib.sha256()
+    with open(part, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+        os.fsync(file.fileno())
+    with open(final + ".sha256", "w") as file_of_sum:
+        file_of_sum.write("%s  %s\n" % (digest.hexdigest(), os.path.basename(final)))
+        file_of_sum.flush()
+        os.fsync(file_of_sum.fileno())
+    os.rename(part, final)
+    return 0, text, written(folder, receipt)
+
+
+def written(folder: str, receipt: Json) -> Optional[Json]:
+    """The export of an operation, if it is there and whole. What a dead one left half-way is removed."""
+    final = _final(folder, receipt)
+    if not os.path.exists(final):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(final + ".part")
+        return None
+    with open(final + ".sha256") as file:
+        return {"path": final, "bytes": os.path.getsize(final), "sha256": file.read().split()[0]}

@@ -1,0 +1,459 @@
+"""Ceph through python3-rados and python3-rbd: the engine ``librbd``. One connection for reading, one for acting.
+
+What the bindings do not offer (the positions of a journal, the mirror snapshots of an image that is not open) is asked
+of the OSDs as librbd itself asks it: the class methods ``journal.client_list``, ``rbd.get_snapcontext``,
+``rbd.snapshot_get``, ``rbd.get_size``, ``rbd.get_features`` and ``rbd.parent_get``. An image's role always comes from
+librbd. Opening an image costs some 20 times such a question: measured on 16.2.15.
+"""
+
+import contextlib
+import json
+import struct
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from drportal.site_program.clients import (
+    BLOCKLIST_WORDS,
+    Clients,
+    Held,
+    asks_for_resync,
+    in_parallel,
+    listed_clients,
+    read_fault,
+)
+from drportal.site_program.connection import Connection, asked, rados, rbd
+from drportal.site_program.encoding import Decoder, decoded_journal, decoded_snap_ids, decoded_snapshot
+from drportal.site_program.wire import Fault, Json
+
+_NO_SNAP = (1 << 64) - 2
+_FEATURES = (
+    "layering",
+    "striping",
+    "exclusive-lock",
+    "object-map",
+    "fast-diff",
+    "deep-flatten",
+    "journaling",
+    "data-pool",
+    "operations",
+    "migrating",
+    "non-primary",
+    "dirty-cache",
+)
+_STATES = ("unknown", "error", "syncing", "starting_replay", "replaying", "stopping_replay", "stopped")
+_DIRECTIONS = ("rx-only", "tx-only", "rx-tx")
+_MODES = ("disabled", "image", "pool")
+_READING = {"client_mount_timeout": "5", "rados_mon_op_timeout": "5", "rados_osd_op_timeout": "5"}
+
+
+class OpenImage(Held):
+    """An image that is open for an act. Opened by name; what is open is bound to the image's id from then on."""
+
+    def __init__(self, engine: "Librbd", pool: str, image: str) -> None:
+        self._engine, self._pool, self._image = engine, pool, image
+        self._open = asked(lambda: rbd.Image(engine.acting.pool(pool), image))
+
+    def info(self) -> Json:
+        return asked(lambda: info_of(self._open, self._image))
+
+    def snapshots(self) -> List[Json]:
+        return self._engine.snapshots_of(self._engine.acting.pool(self._pool), asked(self._open.id))
+
+    def watchers(self) -> List[Json]:
+        return self._engine.watching(self._open)
+
+    def act(self, verb: str, lock: int) -> Tuple[int, str]:
+        acts: Dict[str, Callable[[], Any]] = {
+            "demote": self._open.mirror_image_demote,
+            "promote": lambda: self._open.mirror_image_promote(False),
+            "force-promote": lambda: self._open.mirror_image_promote(True),
+            "resync": self._open.mirror_image_resync,
+            "mirror-snapshot": self._open.mirror_image_create_snapshot,
+        }
+        try:
+            said = acts[verb]()
+        except (rbd.Error, rados.Error) as error:
+            return abs(int(getattr(error, "errno", 0) or 0)) or 255, str(error)
+        return 0, "snapshot %d" % said if verb == "mirror-snapshot" else ""
+
+    def close(self) -> None:
+        with contextlib.suppress(rbd.Error, rados.Error):  # a dead cluster; nothing of ours depends on it
+            self._open.close()
+
+
+def info_of(image: Any, name: str) -> Json:
+    """An open image in the shape of ``rbd info``. Raises rbd.Error."""
+    mirror = image.mirror_image_get_info()
+    enabled = mirror["state"] != rbd.RBD_MIRROR_IMAGE_DISABLED
+    found: Json = {
+        "name": image.get_name(),
+        "id": image.id(),
+        "size": image.size(),
+        "features": _feature_words(image.features()),
+    }
+    try:
+        parent = image.get_parent_image_spec()
+        found["parent"] = {
+            "pool": parent["pool_name"],
+            "pool_namespace": parent["pool_namespace"],
+            "image": parent["image_name"],
+            "snapshot": parent["snap_name"],
+        }
+    except rbd.ImageNotFound:
+        pass
+    if enabled:
+        found["mirroring"] = _mirroring(mirror, image.mirror_image_get_mode())
+    if found["name"] != name:
+        raise Fault("refused", "%s has another name now: %s." % (name, found["name"]), exit=0, reason="other")
+    return found
+
+
+def status_of(image: Any) -> Any:
+    """Of an open image. Raises rbd.Error."""
+    if image.mirror_image_get_info()["state"] == rbd.RBD_MIRROR_IMAGE_DISABLED:
+        raise Fault("refused", "Mirroring is not enabled for it.", exit=22, reason="not-mirrored")
+    return image.mirror_image_get_status()
+
+
+def _mirroring(mirror: Json, mode: int) -> Json:
+    states = {
+        rbd.RBD_MIRROR_IMAGE_ENABLED: "enabled",
+        rbd.RBD_MIRROR_IMAGE_DISABLING: "disabling",
+        rbd.RBD_MIRROR_IMAGE_DISABLED: "disabled",
+    }
+    modes = {rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL: "journal", rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT: "snapshot"}
+    return {
+        "mode": modes.get(mode, "mode %d" % mode),
+        "global_id": mirror["global_id"],
+        "state": states.get(mirror["state"], "state %d" % mirror["state"]),
+        "primary": bool(mirror["primary"]),
+    }
+
+
+def _feature_words(bits: int) -> List[str]:
+    return [word for place, word in enumerate(_FEATURES) if bits >> place & 1]
+
+
+class Librbd(Clients):
+    """The engine ``librbd``. Raises Fault: not-found, unreachable, refused."""
+
+    name = "librbd"
+
+    def __init__(self, ceph_user: Optional[str]) -> None:
+        Clients.__init__(self, ceph_user)
+        self.reading = Connection(ceph_user, _READING)
+        # No limits here: an act that gives up half-way leaves the outcome open.
+        self.acting = Connection(ceph_user, {"client_mount_timeout": "10"})
+
+    def hold(self, pool: str, image: str, output: str) -> Held:
+        # The acting connection waits for ever: ask with limits first whether anybody answers.
+        self._image_id(pool, image)
+        return OpenImage(self, pool, image)
+
+    def own_addresses(self) -> List[str]:
+        clusters = [connection.cluster() for connection in (self.reading, self.acting)]
+        return [address for cluster in clusters for address in str(cluster.get_addrs()).split(",")]
+
+    def acting_client(self) -> Optional[str]:
+        return "%s %s" % (asked(self.acting.cluster().get_fsid), self.acting.client())
+
+    # ---- one image
+
+    def _image_id(self, pool: str, image: str) -> str:
+        return str(asked(lambda: Decoder(self.reading.pool(pool).read("rbd_id." + image)).text()))
+
+    def _ask(self, ioctx: Any, thing: str, image_id: str, method: str, question: bytes, room: int = 4096) -> bytes:
+        """One class method. A longer answer than there is room for makes it ask again with more."""
+        while True:
+            length, answer = ioctx.execute(
+                thing + image_id, "journal" if thing == "journal." else "rbd", method, question, room
+            )
+            if length <= room:
+                return bytes(answer)
+            room = length
+
+    def snapshots_of(self, ioctx: Any, image_id: str) -> List[Json]:
+        def read() -> List[Json]:
+            ids = decoded_snap_ids(self._ask(ioctx, "rbd_header.", image_id, "get_snapcontext", b""))
+            found = []
+            for number in ids:
+                try:
+                    answer = self._ask(ioctx, "rbd_header.", image_id, "snapshot_get", struct.pack("<Q", number))
+                    found.append(decoded_snapshot(answer))
+                except rados.ObjectNotFound:
+                    continue  # removed since we asked which there are
+            return found
+
+        return asked(read)
+
+    def snapshots(self, pool: str, image: str) -> List[Json]:
+        return self.snapshots_of(self.reading.pool(pool), self._image_id(pool, image))
+
+    def journal_of(self, pool: str, image_id: str) -> Optional[Json]:
+        def read() -> Optional[Json]:
+            question = struct.pack("<IQ", 0, 1000)
+            try:
+                return decoded_journal(
+                    self._ask(self.reading.pool(pool), "journal.", image_id, "client_list", question, 8192)
+                )
+            except rados.ObjectNotFound:
+                return None
+
+        return asked(read)
+
+    def resync_requested(self, pool: str, image: str, mode: str) -> bool:
+        if mode == "snapshot":
+            found = self._opened(pool, image, lambda opened: dict(opened.metadata_list()))
+            return any(asks_for_resync(key, value) for key, value in found.items())
+        journal = self.journal_of(pool, self._image_id(pool, image)) or {"registered_clients": []}
+        return any(client.get("resync_requested") for client in journal["registered_clients"])
+
+    def _opened(self, pool: str, image: str, read: Callable[[Any], Json]) -> Json:
+        def look() -> Json:
+            with rbd.Image(self.reading.pool(pool), image, read_only=True) as opened:
+                return read(opened)
+
+        return asked(look)
+
+    def info(self, pool: str, image: str) -> Json:
+        return self._opened(pool, image, lambda opened: info_of(opened, image))
+
+    def watching(self, opened: Any) -> List[Json]:
+        ours = (self.reading.client(), self.acting.client())
+        return [
+            {"address": one["addr"], "client": one["id"], "cookie": one["cookie"]}
+            for one in asked(lambda: list(opened.watchers_list()))
+            if str(one["id"]) not in ours
+        ]
+
+    def image(self, pool: str, image: str, parts: Sequence[str]) -> Json:
+        """One opening for all parts that need it."""
+        opening = [part for part in ("info", "watchers", "status") if part in parts]
+        if not opening:
+            return self._closed(pool, image, parts)
+        try:
+            return self._opened(pool, image, lambda opened: self._parts(pool, image, parts, opened))
+        except Fault as fault:
+            if fault.code == "not-found":
+                return {"absent": True}
+            return {"errors": {part: fault.as_json() for part in parts}}
+
+    def _closed(self, pool: str, image: str, parts: Sequence[str], image_id: Optional[str] = None) -> Json:
+        def number() -> str:
+            return image_id if image_id is not None else self._image_id(pool, image)
+
+        readers: List[Tuple[str, Callable[[], Any]]] = [
+            ("journal", lambda: self.journal_of(pool, number())),
+            ("snapshots", lambda: self.snapshots_of(self.reading.pool(pool), number())),
+        ]
+        return self.gathered([(part, read) for part, read in readers if part in parts])
+
+    def _parts(self, pool: str, image: str, parts: Sequence[str], opened: Any) -> Json:
+        image_id = opened.id()
+        readers: List[Tuple[str, Callable[[], Any]]] = [
+            ("info", lambda: asked(lambda: info_of(opened, image))),
+            ("journal", lambda: self.journal_of(pool, image_id)),
+            ("snapshots", lambda: self.snapshots_of(self.reading.pool(pool), image_id)),
+            ("watchers", lambda: {"watchers": self.watching(opened)}),
+            ("status", lambda: self._status_of(pool, asked(lambda: status_of(opened)))),
+        ]
+        return self.gathered([(part, read) for part, read in readers if part in parts])
+
+    # ---- a pool
+
+    def mirrored(self, pool: str) -> List[str]:
+        return [status["name"] for status in self._statuses(pool)]
+
+    def _statuses(self, pool: str) -> List[Json]:
+        return asked(lambda: list(rbd.RBD().mirror_image_status_list(self.reading.pool(pool))))
+
+    def _status_of(self, pool: str, status: Json, sites: Optional[Dict[str, str]] = None) -> Json:
+        names = self._peer_names(pool) if sites is None else sites
+        return {
+            "name": status["name"],
+            "global_id": status["info"]["global_id"],
+            **_site_status(status),
+            "peer_sites": [
+                dict(site_name=names.get(one["mirror_uuid"], ""), mirror_uuids=one["mirror_uuid"], **_site_status(one))
+                for one in status["remote_statuses"]
+            ],
+        }
+
+    def _peer_names(self, pool: str) -> Dict[str, str]:
+        return {peer["mirror_uuid"]: peer["site_name"] for peer in self._peers(pool)}
+
+    def _peers(self, pool: str) -> List[Json]:
+        return asked(lambda: list(rbd.RBD().mirror_peer_list(self.reading.pool(pool))))
+
+    def images(self, pool: str, names: Optional[Sequence[str]], parts: Sequence[str]) -> Dict[str, Json]:
+        """The parts of many images: roles and states by a few questions for all, the rest by cheap ones for each."""
+        if names is not None and len(names) <= 4:
+            return {name: self.image(pool, name, parts) for name in names}
+        statuses = {}
+        if names is None or "status" in parts:
+            sites = self._peer_names(pool)
+            statuses = {one["name"]: self._status_of(pool, one, sites) for one in self._statuses(pool)}
+        wanted = list(statuses) if names is None else list(names)
+        ids = {one["name"]: one["id"] for one in self._all(pool)}
+        roles = self._roles(pool) if "info" in parts else {}
+
+        def info(name: str) -> Any:
+            return self._cheap_info(pool, name, ids[name], roles.get(ids[name]))
+
+        infos = (
+            dict(zip(wanted, in_parallel(lambda name: info(name) if name in ids else None, wanted))) if roles else {}
+        )
+
+        def one(name: str) -> Json:
+            if name not in ids:
+                return {"absent": True}
+            known = infos.get(name)
+            opening = [part for part in ("info", "watchers") if part in parts and (part != "info" or known is None)]
+            others = [part for part in parts if part in ("journal", "snapshots")]
+            found = self.image(pool, name, opening + others) if opening else self._closed(pool, name, others, ids[name])
+            if isinstance(known, Fault):
+                found.setdefault("errors", {})["info"] = known.as_json()
+            elif known is not None and not found.get("absent"):
+                found["info"] = known
+            if "status" in parts and name in statuses and not found.get("absent"):
+                found["status"] = statuses[name]
+            return found
+
+        return dict(zip(wanted, in_parallel(one, wanted)))
+
+    def _all(self, pool: str) -> List[Json]:
+        return asked(lambda: list(rbd.RBD().list2(self.reading.pool(pool))))
+
+    def _roles(self, pool: str) -> Dict[str, Tuple[int, Json]]:
+        """Image id -> (mode, role) of all mirrored images: exact, and without opening one."""
+        return {number: (info["mode"], info) for number, info in asked(
+            lambda: list(rbd.RBD().mirror_image_info_list(self.reading.pool(pool)))
+        )}  # fmt: skip
+
+    def _cheap_info(self, pool: str, name: str, image_id: str, role: Optional[Tuple[int, Json]]) -> Optional[Json]:
+        """``rbd info`` without opening the image; None for a clone, whose parent's name only an opening tells."""
+        ioctx = self.reading.pool(pool)
+        head = struct.pack("<Q", _NO_SNAP)
+
+        def read() -> Optional[Json]:
+            if Decoder(self._ask(ioctx, "rbd_header.", image_id, "parent_get", b"")).versioned(1).number("q") >= 0:
+                return None
+            size = Decoder(self._ask(ioctx, "rbd_header.", image_id, "get_size", head))
+            size.number("B")
+            features = Decoder(self._ask(ioctx, "rbd_header.", image_id, "get_features", head + b"\0"))
+            found = {
+                "name": name,
+                "id": image_id,
+                "size": size.number("Q"),
+                "features": _feature_words(features.number("Q")),
+            }
+            return dict(found, mirroring=_mirroring(role[1], role[0])) if role else found
+
+        return asked(read)
+
+    def pool_part(self, pool: str, part: str) -> Any:
+        if part != "listing":
+            return Clients.pool_part(self, pool, part)
+
+        def row(image: Json) -> Optional[Json]:
+            try:
+                info = self._cheap_info(pool, image["name"], image["id"], None) or self.info(pool, image["name"])
+            except Fault as fault:
+                if fault.code == "not-found":
+                    return None
+                raise
+            found = {"image": image["name"], "id": image["id"], "size": info["size"]}
+            return dict(found, parent=info["parent"]) if "parent" in info else found
+
+        rows = in_parallel(row, self._all(pool))
+        for one in rows:
+            if isinstance(one, Fault):
+                raise one
+        return [one for one in rows if one is not None]
+
+    def _pool(self, pool: str) -> Json:
+        """The summary's words are those of ``rbd`` itself; the daemons are asked for as it asks for them."""
+        ioctx, cluster = self.reading.pool(pool), self.reading.cluster()
+        mode = asked(lambda: rbd.RBD().mirror_mode_get(ioctx))
+        info: Json = {"mode": _MODES[mode] if mode < len(_MODES) else "mode %d" % mode}
+        info["site_name"] = asked(lambda: rbd.RBD().mirror_site_name_get(cluster))
+        info["peers"] = [
+            {
+                "uuid": peer["uuid"],
+                "direction": _DIRECTIONS[peer["direction"]],
+                "site_name": peer["site_name"],
+                "mirror_uuid": peer["mirror_uuid"],
+                "client_name": peer["client_name"],
+            }
+            for peer in self._peers(pool)
+        ]
+        summary = self.read_json("mirror", "pool", "status", pool)["summary"]
+        return {"info": info, "summary": summary, "daemons": self._daemons(ioctx.get_pool_id())}
+
+    def _daemons(self, pool_id: int) -> List[Json]:
+        try:
+            services = self._told("service dump")["services"]
+            states = self._told("service status").get("rbd-mirror", {})
+        except Fault as fault:
+            if fault.facts.get("exit") == 13:
+                return []  # as rbd does for a user who may not ask; the summary says UNKNOWN then
+            raise
+        found = []
+        for service, daemon in services.get("rbd-mirror", {}).get("daemons", {}).items():
+            if not isinstance(daemon, dict):
+                continue  # "summary", a word between the daemons
+            about = daemon["metadata"]
+            text = states.get(service, {}).get("status", {}).get("json", "")
+            of_pool = (json.loads(text) if text else {}).get(str(pool_id), {})
+            levels = [callout.get("level", "") for callout in of_pool.get("callouts", {}).values()]
+            found.append(
+                {
+                    "service_id": service,
+                    "instance_id": of_pool.get("instance_id", ""),
+                    "client_id": about.get("id", ""),
+                    "hostname": about.get("hostname", ""),
+                    "ceph_version": about.get("ceph_version_short", ""),
+                    "leader": bool(of_pool.get("leader", False)),
+                    "health": "ERROR" if "error" in levels else "WARNING" if levels else "OK" if of_pool else "UNKNOWN",
+                }
+            )
+        return found
+
+    def _monitor(self, command: Json) -> Tuple[int, bytes, str]:
+        """(exit status, output, text) of a command to the monitors."""
+        ask = self.reading.cluster().mon_command
+        code, out, text = asked(lambda: ask(json.dumps(command), b""))
+        return abs(code), out, text
+
+    def blocklist(self, op: str, address: str, expire_s: int) -> Tuple[int, str]:
+        for word in BLOCKLIST_WORDS:
+            command: Json = {"prefix": "osd " + word, word + "op": op, "addr": address}
+            if op == "add":
+                command["expire"] = float(expire_s)
+            code, _, text = self._monitor(command)
+            if code != 22:
+                break
+        return code, text
+
+    def blocklisted(self) -> List[str]:
+        for word in BLOCKLIST_WORDS:
+            code, out, text = self._monitor({"prefix": "osd %s ls" % word, "format": "json"})
+            if code == 0:
+                return listed_clients(out.decode())
+        raise read_fault(code, text)
+
+    def _told(self, prefix: str) -> Json:
+        code, out, text = self._monitor({"prefix": prefix, "format": "json"})
+        if code:
+            raise read_fault(code, text)
+        return dict(json.loads(out.decode() or "{}"))
+
+
+def _site_status(status: Json) -> Json:
+    if "state" not in status:  # the bindings leave out what no daemon has written yet; rbd says it so
+        return {"state": "down+unknown", "description": "status not found", "last_update": ""}
+    word = _STATES[status["state"]] if status["state"] < len(_STATES) else "state %d" % status["state"]
+    return {
+        "state": ("up+" if status["up"] else "down+") + word,
+        "description": status["description"],
+        "last_update": status["last_update"].strftime("%Y-%m-%d %H:%M:%S"),
+    }

@@ -1,0 +1,150 @@
+"""Stands in for ``rbd``, ``rados`` and ``ceph`` where a test is about the site program and not about Ceph.
+
+Written under those names into a directory at the front of PATH. ``FAKE_CEPH`` names a directory with ``state.json``;
+every call's argument list goes to ``calls`` there. Standard library only: it runs under the program's own Python.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+HOME = Path(os.environ["FAKE_CEPH"])
+LIMITS = ("--client-mount-timeout", "--rados-mon-op-timeout", "--rados-osd-op-timeout", "--id", "--format")
+
+
+def main() -> int:
+    program, words = Path(sys.argv[0]).name, []
+    rest = iter(sys.argv[1:])
+    for word in rest:
+        if word in LIMITS:
+            next(rest)
+        else:
+            words.append(word)
+    with (HOME / "calls").open("a") as calls:
+        calls.write(json.dumps([program, *sys.argv[1:]]) + "\n")
+    if words == ["--version"]:
+        print("ceph version 16.2.15 (fake) pacific (stable)")
+        return 0
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        state = json.loads((HOME / "state.json").read_text())
+    if state.get("down"):
+        print("rbd: couldn't connect to the cluster!", file=sys.stderr)
+        return 1
+    act = ACTS.get(" ".join(words[:3]))
+    if act is not None:
+        return carried_out(act, words, state)
+    return answered(program, words, state)
+
+
+def demote(image: dict) -> int:
+    if not image["primary"]:
+        return 22
+    image["primary"] = False
+    image["snapshots"].append({"id": image["snapshots"][-1]["id"] + 1, "state": "demoted", "complete": True})
+    return 0
+
+
+def promote(image: dict) -> int:
+    if image["primary"]:
+        return 22
+    image["primary"] = True
+    return 0
+
+
+def resync(image: dict) -> int:
+    image["resync"] = True
+    return 22 if image["primary"] else 0
+
+
+def snapshot(image: dict) -> int:
+    image["snapshots"].append({"id": image["snapshots"][-1]["id"] + 1, "state": "primary", "complete": True})
+    return 0
+
+
+ACTS = {
+    "mirror image demote": demote,
+    "mirror image promote": promote,
+    "mirror image resync": resync,
+    "mirror image snapshot": snapshot,
+}
+
+
+def carried_out(act, words: list, state: dict) -> int:
+    """The effect comes in the middle of the time that the command takes."""
+    time.sleep(state.get("act_s", 0.0) / 2)
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        state = json.loads((HOME / "state.json").read_text())
+        image = state["images"][words[-1].rpartition("/")[2]]
+        end = act(image)
+        if end == 0:
+            image["effects"] += 1
+        (HOME / "state.new").write_text(json.dumps(state))
+        (HOME / "state.new").rename(HOME / "state.json")
+    time.sleep(state.get("act_s", 0.0) / 2)
+    return end
+
+
+def answered(program: str, words: list, state: dict) -> int:
+    if program == "rados":
+        for client in state.get("mirroring", [4109]):
+            print(f"watcher=127.0.0.1:0/{client} client.{client} cookie=1")
+        return 0
+    if program == "ceph":
+        return blocklist(words, state)
+    name = words[-1].rpartition("/")[2]
+    if words[0] == "export-diff":
+        Path(words[-1]).write_bytes(b"a diff")
+        return 0
+    if words[:2] == ["mirror", "pool"]:
+        listed = [{"name": name} for name in state["images"]]
+        print(json.dumps({"summary": {"health": "OK"}, "daemons": [], "images": listed}))
+        return 0
+    if name not in state["images"]:
+        print(f"rbd: error opening image {name}: (2) No such file or directory", file=sys.stderr)
+        return 2
+    said = shown(words, name, state["images"][name])
+    print(json.dumps(said) if said else "")  # as rbd image-meta does where there is none
+    return 0
+
+
+def shown(words: list, name: str, image: dict) -> object:
+    if words[0] == "info":
+        mirroring = {"mode": image["mode"], "state": "enabled", "global_id": "g-" + name, "primary": image["primary"]}
+        return {"name": name, "id": "id-" + name, "size": 4, "features": ["journaling"], "mirroring": mirroring}
+    if words[0] == "snap":
+        return [
+            {"id": one["id"], "name": ".mirror.primary.x", "namespace": {"type": "mirror", **one}}
+            for one in image["snapshots"]
+        ]
+    if words[0] == "status":
+        there = [(client, f"127.0.0.1:0/{client}") for client in image["watchers"]]
+        shut_out = blocklisted()
+        return {"watchers": [{"address": a, "client": c, "cookie": 1} for c, a in there if a not in shut_out]}
+    if words[0] == "du":
+        return {"images": [{"name": name, "used_size": 4}]}
+    asked = {".rbd_mirror.peer": '{"resync_requested": true}'} if image.get("resync") else {}
+    return asked if words[0] == "image-meta" else {}
+
+
+def blocklisted() -> list:
+    file = HOME / "blocklist"
+    return file.read_text().split() if file.exists() else []
+
+
+def blocklist(words: list, state: dict) -> int:
+    file, listed = HOME / "blocklist", blocklisted()
+    if words[2] == "ls":
+        print(json.dumps([{"addr": address, "until": "later"} for address in listed]))
+        return 0
+    listed = [address for address in listed if address != words[3]] + ([words[3]] if words[2] == "add" else [])
+    file.write_text("\n".join(listed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Whoever has the key, and nothing else: lines that must not run anything."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.site_program.conftest import FakeCeph, order
+from tests.site_program.running import SiteProcess
+
+ASK = {"v": 1, "id": "1", "verb": "observe-image", "pool": "one", "image": "disk", "parts": ["info"]}
+BAD_NAMES = [
+    *(
+        "",
+        ".",
+        "..",
+        "-",
+        "--force",
+        "-c",
+        "a b",
+        "a;reboot",
+        "$(reboot)",
+        "`reboot`",
+        "a|b",
+        "a&b",
+        "a>b",
+        "a\nb",
+        "a\n",
+    ),
+    *(
+        "a\0b",
+        "a/b",
+        "/etc/passwd",
+        "../../x",
+        "a@snap",
+        "one/other",
+        "a:b",
+        "a'b",
+        'a"b',
+        "a\\b",
+        "a\tb",
+        "é",
+        "\u202e",
+        "%s",
+    ),
+    *("x" * 97, "x" * 100_000, "a\r\n", "{}", "~", "*", "?", "[a]", "!x", "#x"),
+]
+BAD_VERBS = [
+    *("remove", "rm", "trash-purge", "snap-rm", "disable", "flatten", "exec", "shell", "eval", "__class__", "Promote"),
+    *("promote --force", "force_promote", "", " promote", "promote ", "pool-demote", "acknowledge\n", "hello;id"),
+]
+BAD_VALUES = [None, 0, 1, -1, 1.5, True, [], {}, "1" * 5000, [[]], {"a": 1}, "promote"]
+
+
+def lines() -> list[bytes]:
+    """More than 200 requests that a site must refuse, each for a reason of its own."""
+    act = {"v": 1, "id": "1", "verb": "demote", **order("demote", "disk", "operation-1", primary=True)}
+    made: list[object] = [{**ASK, field: name} for field in ("pool", "image") for name in BAD_NAMES]
+    made += [{**act, field: name} for field in ("op", "group", "image") for name in BAD_NAMES]
+    made += [{**ASK, "verb": verb} for verb in BAD_VERBS]
+    made += [
+        {**act, field: value} for field in ("fence", "expect", "op") for value in BAD_VALUES if not good(field, value)
+    ]
+    made += [{**ASK, "parts": value} for value in BAD_VALUES] + [{**ASK, "parts": ["info", "rm"]}]
+    made += [{**ASK, "argv": ["rbd", "rm", "one/disk"]}, {**act, "force": True}, {**act, "command": "reboot"}]
+    made += [{**act, "expect": {**act["expect"], "primary": False}}, {**act, "expect": {**act["expect"], "more": 1}}]
+    made += [
+        {**act, "verb": "promote"},
+        {**act, "shown": "a\nb"},
+        {**act, "shown": "\x1b[2J"},
+        {**act, "wait_s": 10**9},
+    ]
+    look = {"v": 1, "id": "1", "verb": "reach"}
+    made += [
+        {**look, "targets": [{"host": host, "port": 22}]}
+        for host in ("", "-oProxyCommand=x", "a b", "a;id", "a\n", "$(id)", "x" * 256, None, 7)
+    ]
+    made += [{**look, "targets": [{"host": "a", "port": port}]} for port in (0, -1, 65536, "22", True, None)]
+    made += [{**look, "targets": []}, {**look, "targets": [{"host": "a", "port": 22}] * 9}]
+    made += [{**act, "v": version} for version in (0, 2, "1", None, True, 1.0)]
+    raw = [json.dumps(one).encode() for one in made]
+    raw += [b"rbd rm one/disk", b"\x00\x01\x02\xff\xfe", b"[]", b"null", b"1e999", b'"promote"', b"NaN", b"[" * 100_000]
+    raw += [b'{"v":1,"v":1,"id":"1","verb":"hello"}', b'{"v":1,"id":"1","verb":"hello","x":Infinity}', b"\xff" * 5000]
+    raw += [bytes(random.Random(seed).randbytes(300)).replace(b"\n", b"") for seed in range(20)]
+    return raw
+
+
+def good(field: str, value: object) -> bool:
+    return field == "fence" and isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def test_two_hundred_hostile_requests_run_nothing_and_are_logged(
+    tmp_path: Path, ceph: FakeCeph, program: SiteProcess
+) -> None:
+    ceph.image("disk", primary=True)
+    hostile = lines()
+    assert len(hostile) > 200
+    before = program.lines
+    for line in hostile:
+        program.write(line + b"\n")
+    assert program.ask("hello")["ok"], "it still answers"
+    assert program.lines - before == len(hostile) + 1, "one answer each"
+    assert ceph.calls(acts_only=False) == [["rbd", "--version"]], "nothing was started for any of them"
+    logged = (tmp_path / "state" / "refused.log").read_text().splitlines()
+    assert len(logged) == len(hostile)
+    assert not list((tmp_path / "state" / "ops").iterdir())
+
+
+def test_a_line_of_ten_megabytes_is_skipped_whole(tmp_path: Path, ceph: FakeCeph, program: SiteProcess) -> None:
+    ceph.image("disk", primary=True)
+    inner = json.dumps({"v": 1, "id": "9", "verb": "demote", **order("demote", "disk", "operation-1", primary=True)})
+    program.write(b"x" * (10 << 20) + inner.encode() + b"\n")
+    assert program.answer(None)["error"]["code"] == "line-too-long"
+    assert program.ask("hello")["ok"]
+    assert not ceph.calls()
+
+
+def test_a_key_that_may_observe_acts_on_nothing(tmp_path: Path, ceph: FakeCeph) -> None:
+    ceph.image("disk", primary=True)
+    with SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env, rights="read") as program:
+        acts = set(SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env).hello["verbs"]) - set(program.hello["verbs"])
+        assert len(acts) == 10
+        for verb in ("demote", "promote", "force-promote", "resync", "mirror-snapshot", "salvage-export"):
+            primary = verb in ("demote", "mirror-snapshot")
+            assert program.refused(verb, **order(verb, "disk", "operation-1", primary=primary))["code"] == "not-allowed"
+        about = {
+            "op": "operation-1",
+            "group": "g",
+            "fence": 1,
+            "shown": "",
+            "pool": "one",
+            "addresses": ["10.0.0.1:0/0"],
+        }
+        assert program.refused("fence", expire_s=60, **about)["code"] == "not-allowed"
+        assert program.refused("unfence", **about)["code"] == "not-allowed"
+        assert program.refused("acknowledge", receipts=[["operation-1", 1]])["code"] == "not-allowed"
+        assert program.refused("receipt", op="operation-1", bar=True)["code"] == "not-allowed"
+        assert program.refused("receipt", op="operation-1")["code"] == "no-receipt"
+    assert not ceph.calls()
+
+
+def test_another_pool_is_out_of_reach(tmp_path: Path, ceph: FakeCeph) -> None:
+    ceph.image("disk", primary=True)
+    with SiteProcess(tmp_path, "--engine", "rbd", "--pool", "two", "--pool", "three", env=ceph.env) as program:
+        assert program.refused("observe-pool", pool="one", parts=["info"])["code"] == "not-allowed"
+        assert (
+            program.refused("demote", **order("demote", "disk", "operation-1", primary=True))["code"] == "not-allowed"
+        )
+    assert ceph.calls(acts_only=False) == [["rbd", "--version"]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": "other"},
+        {"pool": "two"},
+        {"expect": {"image_id": "id-disk", "global_id": "g-other", "primary": True, "watchers": "mirroring"}},
+        {"expect": {"image_id": "id-disk", "global_id": "g-disk", "primary": True, "watchers": "any"}},
+        {"group": "group-2"},
+    ],
+)
+def test_a_known_operation_with_another_content_is_refused(
+    ceph: FakeCeph, program: SiteProcess, changes: dict[str, object]
+) -> None:
+    ceph.image("disk", primary=True)
+    ceph.image("other", primary=True)
+    fields = order("demote", "disk", "operation-1", primary=True)
+    assert program.ask("demote", **fields)["receipt"]["state"] == "done"
+    assert program.refused("demote", **{**fields, **changes})["code"] == "conflict"
+    assert len(ceph.calls()) == 1
+
+
+def test_what_is_shown_to_people_is_never_carried_out(ceph: FakeCeph, program: SiteProcess) -> None:
+    ceph.image("disk", primary=True)
+    fields = order("demote", "disk", "operation-1", primary=True)
+    program.ask("demote", **{**fields, "shown": "rbd rm one/disk; reboot"})
+    assert ceph.calls() == [["rbd", "mirror", "image", "demote", "one/disk"]]

@@ -1,0 +1,85 @@
+"""The rights that docs/site-program.md tells administrators to give: enough for every verb, and not for what else there
+is in a cluster. On real Ceph, through both engines."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.site_program.running import SYSTEM_PYTHON, SiteProcess
+from tests.site_program.worlds import CephWorld, ended
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTED = re.compile(r"^ceph (auth get-or-create client\.(drportal-\w+) (?:.*\\\n)+.*)$", re.MULTILINE)
+
+
+def documented_users() -> dict[str, str]:
+    """Ceph user -> the rest of the command that makes it."""
+    text = (ROOT / "docs" / "site-program.md").read_text()
+    return {user: words.replace("\\\n", " ") for words, user in DOCUMENTED.findall(text)}
+
+
+class LeastWorld(CephWorld):
+    """The administrator prepares and counts; the program runs as one of the documented users."""
+
+    def __init__(self, folder: Path, conf: Path, engine: str) -> None:
+        super().__init__(folder, conf, engine)
+        self.confs = {user: self._conf_of(user, words) for user, words in documented_users().items()}
+
+    def _conf_of(self, user: str, words: str) -> Path:
+        made = subprocess.run(
+            f"ceph -c {self.conf} {words}", shell=True, check=True, capture_output=True, text=True
+        )  # the quotes in it are for a shell, as an administrator would paste it
+        keyring, conf = self.folder / f"{user}.keyring", self.folder / f"{user}.conf"
+        keyring.write_text(made.stdout)
+        kept = [line for line in self.conf.read_text().splitlines() if not re.match(r"\s*keyring\s*=", line)]
+        conf.write_text("\n".join([*kept, f"[client.{user}]", f"keyring = {keyring}", ""]))
+        return conf
+
+    def as_user(self, user: str, rights: str, **options: Any) -> SiteProcess:
+        arguments = ("--engine", self.engine, "--ceph-user", user, "--salvage", str(self.folder / "salvage"))
+        env = {"CEPH_CONF": str(self.confs[user])}
+        return SiteProcess(self.folder, *arguments, env=env, python=SYSTEM_PYTHON, rights=rights, state=user, **options)
+
+    def refused(self, user: str, *argv: str) -> bool:
+        env = {**os.environ, "CEPH_CONF": str(self.confs[user])}
+        command = [argv[0], "--id", user, *argv[1:]]
+        return subprocess.run(command, capture_output=True, env=env, timeout=60).returncode != 0
+
+
+@pytest.mark.ceph
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["librbd", "rbd"])
+def test_the_documented_rights_are_enough_and_no_more(real_lab: Path, tmp_path: Path, engine: str) -> None:
+    world = LeastWorld(tmp_path / "work", real_lab, engine)
+    assert set(world.confs) == {"drportal-read", "drportal-act"}
+    with world.as_user("drportal-act", "act") as acting:
+        for verb in world.verbs:
+            fields = world.prepared(verb)
+            answer = acting.ask(verb, **fields, wait_s=60)
+            assert answer["ok"], (verb, answer)
+            assert ended(acting, fields["op"])["state"] == "done", verb
+            assert world.effects(verb, fields) == 1, verb
+    parts = ["pool", "mirror-clients", "info", "status", "journal", "snapshots", "watchers"]
+    with world.as_user("drportal-read", "read") as reading:
+        answer = reading.ask("observe-pool", pool="one", parts=parts)
+        assert answer["ok"] is (engine == "librbd"), "the rbd client wants to watch, and so to write"
+    if engine == "rbd":
+        with world.as_user("drportal-act", "read") as reading:
+            answer = reading.ask("observe-pool", pool="one", parts=parts)
+    assert answer["ok"], answer
+    assert not answer.get("errors"), answer
+    image = f"one/{world.prepared('demote')['image']}"
+    world.run("ceph", "osd", "pool", "create", f"other-{engine}", "1")
+    for user in world.confs:
+        assert world.refused(user, "rados", "-p", f"other-{engine}", "ls"), "another tenant's pool"
+        assert world.refused(user, "ceph", "auth", "ls"), "other people's keys"
+        assert world.refused(user, "ceph", "osd", "pool", "create", "mine", "1")
+    assert world.refused("drportal-read", "rbd", "mirror", "image", "demote", image)
+    assert world.refused("drportal-read", "rbd", "resize", "--size", "8", image)
+    assert world.effects("demote", {"image": image.partition("/")[2]}) == 0
