@@ -1,0 +1,346 @@
+"""A thousand random manipulations of what is kept, each found; and none found where there is none (I7).
+
+Every one is done to an export's lines *and* to a SQLite database file, as somebody would who may do anything there but
+change the anchors, which lie elsewhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from drportal.audit import verify
+from drportal.audit.export import trail_export
+from drportal.audit.record import Fact, as_exported, entry_after, exported, record_many
+from drportal.audit.search import Filter
+from drportal.audit.signing import public_key
+from drportal.audit.verify import GENESIS, Broken, anchors_of_file, canonical, entry_hash, verify_file
+
+MANIPULATIONS = 1000
+ENTRIES = 40
+Entry = dict[str, Any]
+
+
+def facts(dice: random.Random, number: int) -> list[Fact]:
+    """Entries of all shapes, equal neighbours among them."""
+    made = []
+    for count in range(number):
+        payload = {"count": count % 3, "sentence": dice.choice(["", "Zoë — \u2028", '"\\\n']), "share": dice.random()}
+        site = dice.choice([None, "site-a", "site-b"])
+        made.append(
+            Fact(dice.choice(["step.done", "run.request"]), "one/one-1", "olga", payload, count % 4 or None, site)
+        )
+    return made
+
+
+# --- the manipulations: each gives what stands there afterwards, different from what stood there before
+
+
+def edited(dice: random.Random, entries: list[Entry]) -> list[Entry]:
+    """One field of one entry, with or without a fitting hash."""
+    which = dice.randrange(len(entries))
+    changed = json.loads(json.dumps(entries[which]))
+    field = dice.choice(["at", "actor", "action", "subject", "run_id", "payload", "site", "previous_hash", "hash"])
+    if field == "run_id":
+        changed["run_id"] = (changed["run_id"] or 0) + dice.randint(1, 9)
+    elif field == "payload":
+        changed["payload"][dice.choice(["count", "more"])] = dice.randint(10, 99)
+    elif field == "at":
+        changed["at"] = f"20{dice.randint(30, 99)}-01-01T00:00:00.{dice.randint(0, 999999):06d}Z"
+    elif field in {"previous_hash", "hash"}:
+        changed[field] = hashlib.sha256(dice.randbytes(8)).hexdigest()
+    else:
+        changed[field] = changed.get(field, "") + dice.choice("xyz ")
+    if field != "hash" and dice.random() < 0.5:
+        changed["hash"] = entry_hash(changed)
+    return [*entries[:which], changed, *entries[which + 1 :]]
+
+
+def removed(dice: random.Random, entries: list[Entry]) -> list[Entry]:
+    """Some entries that are not the tail; what follows numbered anew or not."""
+    first = dice.randrange(len(entries) - 1)
+    last = dice.randint(first + 1, len(entries) - 1)
+    return numbered(entries[:first] + entries[last:]) if dice.random() < 0.5 else entries[:first] + entries[last:]
+
+
+def inserted(dice: random.Random, entries: list[Entry]) -> list[Entry]:
+    """A copy or an invention, hashed as it should be, what follows numbered anew or not."""
+    where = dice.randrange(len(entries))
+    new = json.loads(json.dumps(dice.choice(entries)))
+    new["actor"] = dice.choice([new["actor"], "mallory"])
+    new["previous_hash"] = entries[where - 1]["hash"] if where else GENESIS
+    new["seq"] = entries[where]["seq"]
+    new["hash"] = entry_hash(new)
+    return numbered([*entries[:where], new, *entries[where:]])
+
+
+def swapped(dice: random.Random, entries: list[Entry]) -> list[Entry]:
+    one, other = dice.sample(range(len(entries)), 2)
+    moved = list(entries)
+    moved[one], moved[other] = moved[other], moved[one]
+    return numbered(moved)
+
+
+def cut(dice: random.Random, entries: list[Entry]) -> list[Entry]:
+    return entries[: dice.randrange(len(entries))]
+
+
+def written_anew(dice: random.Random, entries: list[Entry]) -> list[Entry]:
+    """Edited, and everything from there on hashed anew: a perfect chain of lies."""
+    lie = edited(dice, entries)
+    previous, made = GENESIS, []
+    for seq, entry in enumerate(lie, 1):
+        entry = {**entry, "seq": seq, "previous_hash": previous}
+        entry["hash"] = entry_hash(entry)
+        previous = entry["hash"]
+        made.append(entry)
+    return made if made != entries else cut(dice, entries)
+
+
+def numbered(entries: list[Entry]) -> list[Entry]:
+    return [{**entry, "seq": seq} for seq, entry in enumerate(entries, 1)]
+
+
+WAYS: list[Callable[[random.Random, list[Entry]], list[Entry]]] = [
+    edited, removed, inserted, swapped, cut, written_anew,
+]  # fmt: skip
+
+
+def found_in(path: Path, anchors: dict[int, str]) -> str | None:
+    """What the verifier says is wrong, or None."""
+    try:
+        found = verify_file(path, anchors)
+    except Broken as error:
+        return str(error)
+    return None if found.ok else found.sentence
+
+
+def chain(dice: random.Random, number: int) -> list[Entry]:
+    seq, previous, made = 0, GENESIS, []
+    for fact in facts(dice, number):
+        entry = entry_after(seq, previous, fact, dt.datetime(2026, 1, 1, 0, 0, seq % 60, seq, tzinfo=dt.UTC))
+        seq, previous = entry.seq, entry.hash
+        made.append(as_exported(entry))
+    return made
+
+
+def write_lines(path: Path, entries: list[Entry]) -> None:
+    path.write_bytes(b"".join(canonical(entry) + b"\n" for entry in entries))
+
+
+def write_rows(path: Path, entries: list[Entry]) -> None:
+    """As Django keeps them in SQLite; the rows that were there are gone."""
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM audit_auditentry")
+        rows = []
+        for entry in entries:
+            row = {**entry, "site": entry.get("site"), "payload": json.dumps(entry["payload"])}
+            row["at"] = entry["at"].replace("T", " ").removesuffix("Z").removesuffix(".000000")
+            rows.append(row)
+        names = ", ".join(verify.COLUMNS)
+        slots = ", ".join(f":{name}" for name in verify.COLUMNS)
+        database.executemany(f"INSERT INTO audit_auditentry ({names}) VALUES ({slots})", rows)
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table as the database has it, without the constraints and triggers that its owner can drop."""
+    path = tmp_path_factory.mktemp("tampered") / "drportal.sqlite3"
+    with sqlite3.connect(path) as database:
+        columns = ", ".join(f"{name} {'integer' if name in {'seq', 'run_id'} else 'text'}" for name in verify.COLUMNS)
+        database.execute(f"CREATE TABLE audit_auditentry ({columns})")
+    database.close()
+    return path
+
+
+def test_a_thousand_manipulations_are_all_found_and_no_clean_trail_is_accused(tmp_path: Path, empty_file: Path) -> None:
+    seed = random.randrange(2**32)
+    dice = random.Random(seed)
+    lines, kept, missed, done = tmp_path / "trail.jsonl", tmp_path / "drportal.sqlite3", [], 0
+    shutil.copy(empty_file, kept)
+    while done < MANIPULATIONS:
+        whole = chain(dice, dice.randint(3, ENTRIES))
+        anchors = {whole[-1]["seq"]: whole[-1]["hash"]}
+        write_lines(lines, whole)
+        write_rows(kept, whole)
+        assert found_in(lines, anchors) is None, f"false alarm, seed {seed}"
+        assert found_in(kept, anchors) is None, f"false alarm, seed {seed}"
+        for way in WAYS * 3:
+            lie = way(dice, whole)
+            assert lie != whole, f"{way.__name__} did nothing, seed {seed}"
+            write_lines(lines, lie)
+            write_rows(kept, lie)
+            missed += [f"{way.__name__} in {path.suffix}" for path in (lines, kept) if not found_in(path, anchors)]
+            done += 1
+    assert not missed, f"seed {seed}: {missed}"
+
+
+def test_any_byte_of_the_lines_changed_is_found(tmp_path: Path) -> None:
+    dice = random.Random(6)
+    path = tmp_path / "trail.jsonl"
+    write_lines(path, chain(dice, 5))
+    whole = path.read_bytes()
+    anchors = {5: json.loads(whole.splitlines()[-1])["hash"]}
+    for position in range(0, len(whole), 3):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ dice.randint(1, 255)]) + whole[position + 1 :])
+        assert found_in(path, anchors), f"byte {position}"
+    for end in range(0, len(whole), 7):
+        path.write_bytes(whole[:end])
+        assert found_in(path, anchors), f"cut at {end}"
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        (lambda es: [*es[:2], {**es[2], "actor": "mallory"}, *es[3:]], "Entry 3 was changed"),
+        (lambda es: [*es[:2], *es[4:]], "Entries 3 to 4 are missing"),
+        (lambda es: [*es[:3], es[1], *es[3:]], "Entry 2 stands where entry 4 should be"),
+        (lambda es: es[:3], "The trail ends at entry 3, but entry 6 was noted"),
+        (lambda es: [es[0], es[2], es[1], *es[3:]], "Entry 2 is missing: the next one has number 3"),
+        (lambda es: [{**es[0], "hidden": 1}, *es[1:]], "fields that no hash covers: hidden"),
+    ],
+    ids=["edit", "delete", "insert", "cut", "reorder", "hide"],
+)
+def test_it_says_where(way: Callable[[list[Entry]], list[Entry]], says: str, tmp_path: Path) -> None:
+    whole = chain(random.Random(1), 6)
+    path = tmp_path / "trail.jsonl"
+    write_lines(path, way(whole))
+    assert says in (found_in(path, {6: whole[-1]["hash"]}) or "")
+
+
+# --- the signed export
+
+
+def keep_export(path: Path, wanted: Filter | None = None) -> Path:
+    with trail_export(wanted or Filter(), "marta") as made, path.open("wb") as into:
+        shutil.copyfileobj(made, into)
+    return path
+
+
+def repacked(path: Path, change: Callable[[str, bytes], bytes | None], more: dict[str, bytes] | None = None) -> Path:
+    """The zip with every file passed through ``change`` (None leaves it out)."""
+    made = path.with_name("changed.zip")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            if (content := change(name, old.read(name))) is not None:
+                new.writestr(name, content)
+        for name, content in (more or {}).items():
+            new.writestr(name, content)
+    return made
+
+
+@pytest.fixture
+def filled(db: None) -> None:
+    with transaction.atomic():
+        record_many(facts(random.Random(3), 30))
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_export_verifies_with_nothing_but_what_it_holds(tmp_path: Path) -> None:
+    export = keep_export(tmp_path / "trail.zip")
+    with zipfile.ZipFile(export) as opened:
+        opened.extract("verify.py", tmp_path)
+        assert opened.read("audit-format.md").startswith(b"# The format of the trail")
+        assert opened.read("trail.csv").count(b"\r\n") == 31
+    words = [sys.executable, "-I", "-S", str(tmp_path / "verify.py"), str(export), "--key", public_key()]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 30 entries are whole" in done.stdout
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    "name", ["trail.jsonl", "trail.csv", "verify.py", "audit-format.md", "manifest.json", "manifest.sig"]
+)
+def test_no_file_of_an_export_can_be_changed_or_left_out(name: str, tmp_path: Path) -> None:
+    export = keep_export(tmp_path / "trail.zip")
+    assert found_in(export, {}) is None
+
+    def flip(each: str, content: bytes) -> bytes:
+        return bytes([content[0] ^ 1]) + content[1:] if each == name else content
+
+    assert found_in(repacked(export, flip), {})
+    assert found_in(repacked(export, lambda each, content: None if each == name else content), {})
+
+
+@pytest.mark.usefixtures("filled")
+def test_nothing_can_be_put_into_an_export_and_a_foreign_key_is_not_ours(tmp_path: Path) -> None:
+    export = keep_export(tmp_path / "trail.zip")
+    assert found_in(repacked(export, lambda _, content: content, {"more.txt": b"!"}), {})
+    with pytest.raises(Broken, match="not with the one you gave"):
+        verify_file(export, {}, "ab" * 32)
+
+
+@pytest.mark.usefixtures("filled")
+def test_an_export_made_after_the_tail_was_cut_is_found_by_the_anchor(tmp_path: Path) -> None:
+    export = keep_export(tmp_path / "trail.zip")
+    said = found_in(export, {31: "0" * 64})
+    assert said
+    assert "cut off" in said
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_filtered_export_holds_what_was_asked_for_and_says_that_it_is_chosen(tmp_path: Path) -> None:
+    export = keep_export(tmp_path / "trail.zip", Filter(site="site-a", text="one-1"))
+    expected = [entry["seq"] for entry in exported(1, 30) if entry.get("site") == "site-a"]
+    with zipfile.ZipFile(export) as opened:
+        kept = [json.loads(line)["seq"] for line in opened.read("trail.jsonl").splitlines()]
+    assert kept == expected
+    assert expected
+    assert "chosen entries" in verify_file(export, {}, public_key()).sentence
+
+
+@pytest.mark.usefixtures("filled")
+def test_a_stretch_of_time_is_a_piece_of_the_chain(tmp_path: Path) -> None:
+    with transaction.atomic():
+        made = record_many(facts(random.Random(4), 5))
+    export = keep_export(tmp_path / "trail.zip", Filter(since=made[0].at))
+    assert "Entries 31 to 35 are whole" in verify_file(export, {}, public_key()).sentence
+
+
+def test_cells_that_a_spreadsheet_would_run_are_quoted(db: None, tmp_path: Path) -> None:
+    with transaction.atomic():
+        record_many([Fact("note", "=1+1", "@sum", {})])
+    with zipfile.ZipFile(keep_export(tmp_path / "trail.zip")) as opened:
+        line = opened.read("trail.csv").decode().splitlines()[1]
+    assert "'=1+1" in line
+    assert "'@sum" in line
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the verifier reads SQLite files; PostgreSQL's are its own")
+def test_it_reads_the_database_file_as_it_is(tmp_path: Path) -> None:
+    with transaction.atomic():
+        record_many(facts(random.Random(5), 50))
+    copy = tmp_path / "copy.sqlite3"
+    with sqlite3.connect(connection.settings_dict["NAME"]) as live, sqlite3.connect(copy) as into:
+        live.backup(into)
+    found = verify_file(copy, {})
+    assert found.ok, found.sentence
+    assert found.entries == 50
+
+
+@pytest.mark.usefixtures("filled")
+def test_the_command_exports_and_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("trail", "export", zip=tmp_path / "trail.zip")
+    assert public_key() in capsys.readouterr().out
+    assert verify_file(tmp_path / "trail.zip", {}, public_key()).ok
+    (tmp_path / "noted.jsonl").write_text(json.dumps({"seq": 9, "hash": "0" * 64}) + "\n")
+    assert anchors_of_file(tmp_path / "noted.jsonl") == {9: "0" * 64}
+    with pytest.raises(SystemExit):
+        call_command("trail", "verify", anchors=tmp_path / "noted.jsonl")
