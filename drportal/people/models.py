@@ -1,0 +1,55 @@
+"""People's personal tokens and sessions, and passwords that are being tried.
+
+Accounts are Django's own; roles are Django groups (``drportal.roles``).
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+
+class ApiToken(models.Model):
+    """A personal token for the API. Only its SHA-256 is kept; the token itself is shown once, when it is made.
+
+    ``scope``: the permissions it may use, as far as its owner has them; null: all of its owner's.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    scope = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user_id}"
+
+
+class PasswordAttempt(models.Model):
+    """A password that was tried and was not right, or is just being looked at (``people/guessing.py``)."""
+
+    username = models.CharField(max_length=150)
+    address = models.CharField(max_length=100)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["address", "username"], name="attempts_from_address")]
+
+    def __str__(self) -> str:
+        return f"{self.username} from {self.address}"
+
+
+class BrowserSession(models.Model):
+    """From where somebody is signed in, for them to see. The session itself is Django's, under ``session_key``."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="browser_sessions")
+    session_key = models.CharField(max_length=40, unique=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    address = models.CharField(max_length=100)
+    agent = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return f"a session of {self.user_id}"

@@ -1,0 +1,141 @@
+"""Sign-in, sign-out and personal tokens.
+
+Accounts are Django's; what a person may do comes from the groups (``drportal.roles``).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from drportal.audit.record import record
+from drportal.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from drportal.people.guessing import counted_attempt, password_matches
+from drportal.people.models import ApiToken
+from drportal.people.sessions import session_gone, session_seen
+from drportal.roles import Permission, Role, permissions_of
+
+TOKEN_PREFIX = "drp_"  # noqa: S105  (so that secret scanners know one when they see one)
+PROVED_AT, PROVED_FOR = "proved_at", dt.timedelta(minutes=15)
+USED_EVERY = dt.timedelta(minutes=1)
+
+
+def roles_of(user: User) -> list[str]:
+    """The person's roles: those groups that are roles, in the order of the table."""
+    held = set(user.groups.values_list("name", flat=True))
+    return [role.value for role in Role if role.value in held]
+
+
+def sign_in(request: HttpRequest, username: str, password: str) -> User:
+    """Start a session.
+
+    One and the same refusal for a wrong name, a wrong password and a closed account; both outcomes are in the trail.
+    Raises TooManyAttempts.
+    """
+    address = request.META.get("REMOTE_ADDR") or "unknown"
+    with counted_attempt(username, address) as attempt:
+        user = authenticate(request, username=username, password=password)
+        attempt.right = isinstance(user, User)
+    if not isinstance(user, User):
+        with transaction.atomic():
+            record("session.refused", username[:100], {"address": address}, actor="nobody")
+        raise Unauthenticated("User name or password is wrong. You are not signed in.", code="wrong_password")
+    with transaction.atomic():
+        login(request, user)
+        request.session[PROVED_AT] = timezone.now().timestamp()
+        session_seen(request, user)
+        record("session.start", user.username, {"address": address}, actor=user.username)
+    return user
+
+
+def prove(request: HttpRequest, user: User, password: str) -> None:
+    """The password once more, in a session that goes on. Raises Forbidden, TooManyAttempts; both in the trail."""
+    right = password_matches(user, password)
+    with transaction.atomic():
+        record("session.proved" if right else "session.not_proved", user.username, {}, actor=user.username)
+    if not right:
+        raise Forbidden("The password is wrong. Nothing was changed.", code="wrong_password")
+    request.session[PROVED_AT] = timezone.now().timestamp()
+
+
+def proved_lately(request: HttpRequest) -> bool:
+    """Whether the session's owner gave the password (signing in counts) within ``PROVED_FOR``."""
+    at = request.session.get(PROVED_AT, 0.0)
+    return bool(timezone.now().timestamp() - at < PROVED_FOR.total_seconds())
+
+
+def sign_out(request: HttpRequest) -> None:
+    if not request.user.is_authenticated:
+        return
+    with transaction.atomic():
+        record("session.end", request.user.username, {}, actor=request.user.username)
+        session_gone(request.session.session_key)
+        logout(request)
+
+
+def digest_of(token: str) -> str:
+    """A token is 256 random bits, so one SHA-256 is enough and a slow hash would only slow requests down."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def token_create(
+    owner: User, name: str, days: int, scope: Sequence[Permission] | None = None, actor: str = ""
+) -> tuple[ApiToken, str]:
+    """A new token and its text, which is not kept. Raises Invalid for a scope that is empty or beyond the owner's.
+
+    ``actor``: who makes it, where that is not the owner.
+    """
+    wanted = None if scope is None else sorted({permission.value for permission in scope})
+    beyond = set(scope or ()) - permissions_of(roles_of(owner))
+    if beyond or wanted == []:
+        said = (
+            f"You may not {', '.join(sorted(beyond))} yourself" if beyond else "A token that may do nothing is no use"
+        )
+        raise Invalid(f"{said}. No token was made.", code="scope")
+    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    with transaction.atomic():
+        expires_at = timezone.now() + dt.timedelta(days=days)
+        token = ApiToken.objects.create(
+            user=owner, name=name, digest=digest_of(text), scope=wanted, expires_at=expires_at
+        )
+        facts = {"token_id": token.pk, "owner": owner.username, "days": days, "scope": wanted}
+        record("token.create", name, facts, actor=actor or owner.username)
+    return token, text
+
+
+def token_delete(owner: User, token_id: int, actor: str = "") -> None:
+    """Raises NotFound, also for another person's token."""
+    with transaction.atomic():
+        token = ApiToken.objects.filter(user=owner, pk=token_id).first()
+        if token is None:
+            raise NotFound("You have no such token (any more).")
+        facts = {"token_id": token.pk, "owner": owner.username}
+        record("token.delete", token.name, facts, actor=actor or owner.username)
+        token.delete()
+
+
+def live_token(text: str) -> ApiToken | None:
+    """The token of this text, with its owner; None where it has ended or never was."""
+    now = timezone.now()
+    known = ApiToken.objects.select_related("user").filter(digest=digest_of(text), user__is_active=True)
+    token = known.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now)).first()
+    if token is None:
+        return None
+    if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token
+
+
+def permissions_of_token(token: ApiToken) -> frozenset[Permission]:
+    """What it may do now: what its owner may do now, within its scope."""
+    granted = permissions_of(roles_of(token.user))
+    return granted if token.scope is None else frozenset(one for one in granted if one.value in token.scope)
