@@ -1,0 +1,203 @@
+"""Images, VMs, networks and the ground of a site over HTTP. Read only: discovery and polling write them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from typing import Annotated, Any
+
+from django.db.models import Q
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+from ninja import Field, Router, Schema
+
+from drportal.api import needs
+from drportal.drivers.opennebula_parse import masked
+from drportal.engine.verdicts import VerdictCode
+from drportal.errors import NotFound
+from drportal.inventory.image_table import images_after, images_as_csv, images_named, images_of_verdict
+from drportal.inventory.models import CapturedDefinition, MirroredImage, Observation, SiteResource, VirtualMachine
+from drportal.inventory.schemas import (
+    Image,
+    ImageDetail,
+    Observed,
+    Vm,
+    image_detail,
+    image_out,
+    image_rows,
+    vm_out,
+    vm_rows,
+    watched,
+)
+from drportal.inventory.services import pair_get, site_get
+from drportal.inventory.target_files import TargetFiles, target_files
+from drportal.roles import Permission
+
+router = Router()
+A_TABLE: dict[str, Any] = {
+    "responses": {200: {"description": "The table", "content": {"text/csv": {"schema": {"type": "string"}}}}}
+}
+
+
+class Images(Schema):
+    items: list[Image]
+    next: str | None
+    counts: dict[str, int]
+
+
+class Vms(Schema):
+    items: list[Vm]
+
+
+class VmDefinition(Schema):
+    number: int
+    captured_at: dt.datetime
+    sha256: str
+    vm_xml: str
+    images: dict[str, Any]
+    target_files: TargetFiles
+
+
+class SiteNetwork(Schema):
+    one_id: int
+    name: str
+    ranges: list[dict[str, Any]]
+    gone_at: dt.datetime | None
+
+
+class Networks(Schema):
+    items: list[SiteNetwork]
+
+
+class Resource(Schema):
+    kind: str
+    one_id: int
+    name: str
+    facts: dict[str, Any]
+    read_at: dt.datetime
+
+
+class Resources(Schema):
+    items: list[Resource]
+
+
+@router.get("/pairs/{pair_id}/images", auth=needs(Permission.VIEW), response=Images)
+def image_list(
+    request: HttpRequest,
+    pair_id: int,
+    verdict: VerdictCode | None = None,
+    q: Annotated[str, Field(max_length=200)] = "",
+    cursor: str | None = None,
+    limit: Annotated[int, Field(ge=1, le=500)] = 100,
+) -> Any:
+    """Images by pool and name, without those that are gone. ``counts`` are over all that fit ``q``."""
+    pair, now = pair_get(pair_id), timezone.now()
+    rows = images_named(pair, q)
+    stale = not watched(pair, now)
+    said = Counter(word for _, word in rows.order_by().values_list("pk", "verdict").distinct())
+    counts = {VerdictCode.CANNOT_TELL.value: sum(said.values())} if stale and said else dict(said)
+    rows = images_of_verdict(rows, pair, verdict, now)
+    page = list(images_after(rows, cursor or "")[: limit + 1])
+    following = str(page[limit - 1]) if len(page) > limit else None
+    return {"items": [image_out(row, now) for row in page[:limit]], "next": following, "counts": counts}
+
+
+@router.get("/pairs/{pair_id}/images.csv", auth=needs(Permission.VIEW), openapi_extra=A_TABLE)
+def image_table(
+    request: HttpRequest,
+    pair_id: int,
+    verdict: VerdictCode | None = None,
+    q: Annotated[str, Field(max_length=200)] = "",
+) -> Any:
+    """All images that fit, as a file for a spreadsheet: role, state and time of the last word of each side too."""
+    pair, now = pair_get(pair_id), timezone.now()
+    rows = images_of_verdict(images_named(pair, q), pair, verdict, now)
+    name = f"images-{pair.a.slug}-{pair.b.slug}-{now:%Y%m%d-%H%M}.csv"
+    said = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(images_as_csv(rows, pair, now), content_type="text/csv; charset=utf-8", headers=said)
+
+
+@router.get("/images/{image_id}", auth=needs(Permission.VIEW), response=ImageDetail)
+def image_get(request: HttpRequest, image_id: int) -> Any:
+    """One image with the raw answers behind it."""
+    row = image_rows().filter(pk=image_id).first()
+    if row is None:
+        raise NotFound("This image is not known (any more).")
+    return image_detail(row, observations_of(row))
+
+
+def observations_of(row: MirroredImage) -> list[Observed]:
+    """The newest answer to each command about this image, and its own part of the pool's status."""
+    sites = [row.pair.a_id, row.pair.b_id]
+    kept = Observation.objects.filter(site__in=sites).select_related("site").order_by("-at")
+    shown: dict[tuple[int, str], Observed] = {}
+    for seen in kept.filter(subject=str(row)):
+        shown.setdefault((seen.site_id, seen.command), _shown(seen, seen.output))
+    for site_id in sites:
+        status = kept.filter(site=site_id, subject=row.pool, command__contains=" mirror pool status ").first()
+        part = _status_part(status.output, row.name) if status else None
+        if status and part:
+            shown[(site_id, status.command)] = _shown(status, part)
+    return sorted(shown.values(), key=lambda one: (one.site, one.command))
+
+
+def _shown(seen: Observation, output: str) -> Observed:
+    plain = {name: getattr(seen, name) for name in ("command", "at", "duration_s", "exit_status")}
+    return Observed(site=seen.site.slug, output=output, **plain)
+
+
+def _status_part(output: str, name: str) -> str | None:
+    """The image's entry of a pool status; None where the output is cut or does not have it."""
+    try:
+        entries = json.loads(output).get("images", [])
+    except (ValueError, AttributeError):
+        return None
+    part = next((entry for entry in entries if entry.get("name") == name), None)
+    return json.dumps(part, indent=1) if part else None
+
+
+@router.get("/sites/{slug}/vms", auth=needs(Permission.VIEW), response=Vms)
+def vm_list(request: HttpRequest, slug: str) -> Any:
+    """The site's VMs, without those that have been gone for more than a day."""
+    since = timezone.now() - dt.timedelta(days=1)
+    rows = vm_rows().filter(Q(gone_at=None) | Q(gone_at__gt=since), site=site_get(slug))
+    return {"items": [vm_out(vm) for vm in rows.order_by("name", "one_id")]}
+
+
+@router.get("/vms/{vm_id}", auth=needs(Permission.VIEW), response=Vm)
+def vm_get(request: HttpRequest, vm_id: int) -> Any:
+    row = vm_rows().filter(pk=vm_id).first()
+    if row is None:
+        raise NotFound("This VM is not known (any more).")
+    return vm_out(row)
+
+
+@router.get("/vms/{vm_id}/definition", auth=needs(Permission.VIEW), response=VmDefinition)
+def vm_definition(request: HttpRequest, vm_id: int) -> Any:
+    """What is kept of the VM, and what would be created from it at the other side. Secrets of guests are hidden."""
+    vm = VirtualMachine.objects.select_related("site", "membership__group__plan").filter(pk=vm_id).first()
+    kept = CapturedDefinition.objects.filter(vm=vm_id).order_by("-number").first()
+    if vm is None or kept is None:
+        raise NotFound("No definition of this VM has been captured (yet).")
+    images = {disk: {key: value for key, value in image.items() if key != "xml"} for disk, image in kept.images.items()}
+    return {
+        "number": kept.number,
+        "captured_at": kept.captured_at,
+        "sha256": kept.sha256,
+        "vm_xml": masked(kept.vm_xml),
+        "images": images,
+        "target_files": target_files(vm, kept),
+    }
+
+
+@router.get("/sites/{slug}/networks", auth=needs(Permission.VIEW), response=Networks)
+def network_list(request: HttpRequest, slug: str) -> Any:
+    return {"items": list(site_get(slug).networks.order_by("name"))}
+
+
+@router.get("/sites/{slug}/resources", auth=needs(Permission.VIEW), response=Resources)
+def resource_list(request: HttpRequest, slug: str) -> Any:
+    """Datastores and hosts."""
+    ground = [SiteResource.Kind.DATASTORE, SiteResource.Kind.HOST]
+    return {"items": list(site_get(slug).resources.filter(kind__in=ground).order_by("kind", "one_id"))}

@@ -1,0 +1,37 @@
+"""Writing many rows at once.
+
+Django's ``bulk_update`` builds one statement with a branch for each row and field, which costs a hundred times what the
+database needs for the writing: 10,000 images tick twice a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connection
+from django.db.models import Model
+
+
+def update_rows(rows: Iterable[Model], fields: Sequence[str]) -> int:
+    """Set these fields of each row, all rows of one model, with one prepared statement. How many rows were given."""
+    rows = list(rows)
+    if not rows:
+        return 0
+    meta = rows[0]._meta
+    columns = [meta.get_field(name) for name in fields]
+    quote = connection.ops.quote_name
+    names = [column.column for column in columns]  # type: ignore[union-attr]
+    assignments = ", ".join(f"{quote(str(name))} = %s" for name in names)
+    # Table and columns are our own models'; values are parameters.
+    sql = f"UPDATE {quote(meta.db_table)} SET {assignments} WHERE {quote('id')} = %s"  # noqa: S608
+    values = [
+        [
+            column.get_db_prep_save(getattr(row, column.attname), connection)  # type: ignore[union-attr]
+            for column in columns
+        ]
+        + [row.pk]
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
+    return len(rows)

@@ -1,0 +1,243 @@
+"""From OpenNebula's answers to rows: VMs and their disks, networks, datastores and hosts, captured definitions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Model, QuerySet
+
+from drportal.audit.record import record
+from drportal.drivers.base_cloud import CloudReading, Vm
+from drportal.inventory.definitions import capture, documents_digest, home_vm
+from drportal.inventory.models import (
+    CapturedDefinition,
+    MirroredImage,
+    Network,
+    Site,
+    SitePair,
+    SiteResource,
+    VirtualMachine,
+    VmDisk,
+)
+
+GONE = {"phase": "gone", "state_word": "GONE", "host": ""}
+
+
+@dataclass(slots=True)
+class CloudBook:
+    """What was captured last, by the poller: VM number -> (a digest of its raw documents, its definition's row)."""
+
+    captured: dict[int, tuple[str, int]] = field(default_factory=dict)
+
+
+def write_vms(site: Site, pair: SitePair, found: CloudReading, now: dt.datetime) -> set[int]:
+    """Bring the site's VM rows up to what OpenNebula said; ids of those that changed.
+
+    VMs it knows no more get a tombstone.
+    """
+    kept = VirtualMachine.objects.filter(site=site).select_related("home_of").prefetch_related("disks")
+    rows = {row.one_id: row for row in kept}
+    sites = {pair.a.slug: pair.a, pair.b.slug: pair.b}
+    images = image_ids(pair)
+    known = {vm.vm_id for vm in found.vms}
+    changed: set[int] = set()
+    same: list[int] = []
+    for vm in found.vms:
+        home = home_vm(vm.home_marker, sites)
+        row = rows.get(vm.vm_id) or VirtualMachine(site=site, one_id=vm.vm_id)
+        if row.pk is None and home is not None and home.site_id == site.pk and home.one_id not in known:
+            row = rows[home.one_id]
+            come_home(row, vm, site)
+            changed.add(row.pk)
+        if row.pk == (home.pk if home else None):
+            home = None
+        elif row.home_of_id is not None:
+            home = row.home_of
+        fields = vm_fields(vm) | {"home_of": home, "gone_at": None}
+        differs = row.pk is None or any(getattr(row, name) != value for name, value in fields.items())
+        if differs:
+            for name, value in (fields | {"read_at": now}).items():
+                setattr(row, name, value)
+            row.save()
+        elif (now - row.read_at).total_seconds() >= 10:
+            same.append(row.pk)
+        if write_disks(row, vm, images) or differs:
+            changed.add(row.pk)
+    for some in batches(same):
+        VirtualMachine.objects.filter(pk__in=some).update(read_at=now)
+    for row in rows.values():
+        if row.one_id not in known and row.gone_at is None:
+            VirtualMachine.objects.filter(pk=row.pk).update(gone_at=now, read_at=now, **GONE)
+            changed.add(row.pk)
+    return changed
+
+
+def come_home(row: VirtualMachine, vm: Vm, site: Site) -> None:
+    """A failback had to create the VM anew at home, because it was gone there: from now on it is the VM that the group
+    names.
+    """
+    facts = {"site": site.slug, "was": row.one_id, "is": vm.vm_id}
+    row.one_id = vm.vm_id
+    row.save(update_fields=["one_id"])
+    record("vm.come_home", vm.name, facts, actor="inventory")
+
+
+def batches(ids: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
+    """Databases have a limit of parameters in a statement."""
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def image_ids(pair: SitePair) -> dict[str, int]:
+    """``pool/name`` -> row of the pair's images."""
+    rows = MirroredImage.objects.filter(pair=pair).values_list("pool", "name", "pk")
+    return {f"{pool}/{name}": pk for pool, name, pk in rows.iterator(chunk_size=2000)}
+
+
+def vm_fields(vm: Vm) -> dict[str, Any]:
+    return {
+        "name": vm.name[:200],
+        "phase": vm.phase.value,
+        "state_word": vm.state_word[:40],
+        "host": (vm.host or "")[:200],
+        "cpu": vm.cpu,
+        "memory_mb": vm.memory_mb,
+        "marker": (vm.marker or "")[:200],
+        "uuid": vm.uuid[:64],
+        "nics": [
+            {
+                "nic_id": nic.nic_id,
+                "network_id": nic.network_id,
+                "network": nic.network,
+                "ip": nic.ip,
+                "mac": nic.mac,
+            }
+            for nic in vm.nics
+        ],
+    }
+
+
+def write_disks(row: VirtualMachine, vm: Vm, images: Mapping[str, int]) -> bool:
+    """The VM's disks and the images they run on (``images``: by ``pool/name``). True when anything changed."""
+    kept = {disk.disk_id: disk for disk in row.disks.all()}
+    changed = False
+    for disk in vm.disks:
+        fields = {
+            "kind": disk.kind,
+            "source": (disk.source or "")[:300],
+            "target": (disk.target or "")[:20],
+            "size_bytes": disk.size_bytes,
+            "image_id": images.get(disk.source or ""),
+        }
+        known = kept.pop(disk.disk_id, None)
+        if known is None or any(getattr(known, name) != value for name, value in fields.items()):
+            VmDisk.objects.update_or_create(vm=row, disk_id=disk.disk_id, defaults=fields)
+            changed = True
+    for gone in kept.values():
+        gone.delete()
+        changed = True
+    return changed
+
+
+def write_definitions(site: Site, found: CloudReading, now: dt.datetime, book: CloudBook | None = None) -> int:
+    """Keep what each VM is; copies that the portal made are left out. How many definitions were new.
+
+    ``book``: spares what was looked at before and has the same documents; their definitions are confirmed together.
+    """
+    book = book or CloudBook()
+    images = {image.image_id: image for image in found.images}
+    rows = {row.one_id: row for row in VirtualMachine.objects.filter(site=site, home_of__isnull=True, gone_at=None)}
+    new, confirmed = 0, []
+    for vm in found.vms:
+        row = rows.get(vm.vm_id)
+        if row is None:
+            continue
+        digest = documents_digest(vm, images)
+        before = book.captured.get(vm.vm_id)
+        if before is not None and before[0] == digest:
+            confirmed.append(before[1])
+            continue
+        kept, is_new = capture(row, vm, images, now)
+        book.captured[vm.vm_id] = (digest, kept)
+        new += is_new
+    for some in batches(confirmed):
+        CapturedDefinition.objects.filter(pk__in=some).update(seen_at=now)
+    return new
+
+
+def write_ground(site: Site, found: CloudReading, now: dt.datetime) -> None:
+    """Networks (with tombstones), datastores and hosts."""
+    for network in found.networks:
+        ranges = [{"first": first, "size": size} for first, size in network.ranges]
+        fields = {"name": network.name[:200], "ranges": ranges, "gone_at": None}
+        Network.objects.update_or_create(site=site, one_id=network.network_id, defaults=fields)
+    known = {network.network_id for network in found.networks}
+    Network.objects.filter(site=site, gone_at=None).exclude(one_id__in=known).update(gone_at=now)
+    write_resources(site, found, now)
+
+
+def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:
+    kinds = SiteResource.Kind
+    rows: list[tuple[str, int, str, dict[str, Any]]] = [
+        (
+            kinds.DATASTORE,
+            store.datastore_id,
+            store.name,
+            {
+                "type_word": store.type_word,
+                "tm_mad": store.tm_mad,
+                "ds_mad": store.ds_mad,
+                "pool": store.pool,
+                "free_mb": store.free_mb,
+                "enabled": store.enabled,
+            },
+        )
+        for store in found.datastores
+    ]
+    rows += [
+        (
+            kinds.HOST,
+            host.host_id,
+            host.name,
+            {
+                "state_word": host.state_word,
+                "cpu_total": host.cpu_total,
+                "cpu_used": host.cpu_used,
+                "memory_total_kb": host.memory_total_kb,
+                "memory_used_kb": host.memory_used_kb,
+            },
+        )
+        for host in found.hosts
+    ]
+    rows += [
+        (kinds.DOUBLE, min(ids), source, {"image_ids": sorted(ids)}) for source, ids in registered_twice(found).items()
+    ]
+    for kind, one_id, name, facts in rows:
+        fields = {"name": name[:200], "facts": facts, "read_at": now}
+        SiteResource.objects.update_or_create(site=site, kind=kind, one_id=one_id, defaults=fields)
+    for kind in kinds:
+        drop_others(SiteResource.objects.filter(site=site, kind=kind), (row[1] for row in rows if row[0] == kind))
+
+
+def registered_twice(found: CloudReading) -> dict[str, set[int]]:
+    """SOURCE -> the image records that name it, where there are several."""
+    records: dict[str, set[int]] = {}
+    for image in found.images:
+        if "/" in image.source:
+            records.setdefault(image.source, set()).add(image.image_id)
+    return {source: ids for source, ids in records.items() if len(ids) > 1}
+
+
+def drop_others(rows: QuerySet[Any, Model], kept_ids: Iterable[int]) -> None:
+    rows.exclude(one_id__in=set(kept_ids)).delete()
+
+
+def ceph_pools(found: CloudReading) -> set[str]:
+    """Pools in which the front end keeps images."""
+    return {
+        store.pool
+        for store in found.datastores
+        if store.pool and store.type_word.upper().startswith("IMAGE") and store.ds_mad == "ceph"
+    }

@@ -1,0 +1,233 @@
+"""Exposure over time: sampled by the poller, kept as the worst of each slot, thinned and dropped by age.
+
+Bounded: an image has at most one row a day for ``KEEP_DAYS``, of ``FINE_S`` slots for ``FINE_DAYS`` and of ``COARSE_S``
+slots after that (some 1.2 KB and 0.1 KB). Only the worst of a slot is kept, so a thinned curve never shows less.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from drportal.engine.exposure import ExposureKind, Track, exposure
+from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.models import ExposureDay, MirroredImage
+
+DAY_S = 86_400
+FINE_S, COARSE_S = 300, 3600
+FINE_DAYS, KEEP_DAYS = 2, 32
+FLUSH_EVERY_S = 60.0
+SAMPLE_ALL_S = 30.0
+SMALL = 1000  # subjects; larger inventories are written once a slot
+THIN_AT_ONCE = 2000
+
+_TRACK = TypeAdapter(Track)
+
+
+def track_to_json(track: Track) -> dict[str, Any]:
+    """As ``MirroredImage.track`` keeps it."""
+    return dict(_TRACK.dump_python(track, mode="json"))
+
+
+def track_from_json(kept: Mapping[str, Any]) -> Track:
+    """The way back; an empty object is an image of which nothing is proven."""
+    return _TRACK.validate_python(kept) if kept else Track()
+
+
+class Sampler:
+    """Collects what the poller sees, and writes it down. One per pair and process.
+
+    What was collected since the last flush is lost with the process: the curve then has a hole, which is shown as one.
+    """
+
+    def __init__(self, pair_id: int) -> None:
+        self.pair_id = pair_id
+        self._slot: dt.datetime | None = None
+        self._looked_at: dt.datetime | None = None
+        self._all_at: dt.datetime | None = None
+        self._worst: dict[str, float] = {}
+        self._flushed_at: dt.datetime | None = None
+        self._thinned_on: dt.date | None = None
+
+    def wants_all(self, now: dt.datetime) -> bool:
+        """Whether this round should show every image: in between, those that did not move only grew."""
+        due = self._all_at is None or self._slot != slot_of(now) or (now - self._all_at).total_seconds() >= SAMPLE_ALL_S
+        if due:
+            self._all_at = now
+        return due
+
+    def take(self, row: MirroredImage, point_before: dt.datetime | None, now: dt.datetime) -> None:
+        """The exposure as it was until this look moved it. A pool's is the worst of its images that have a bound.
+
+        After a pause of our own only what this look proves counts: nobody knows how it was before.
+        """
+        if row.gone_at is not None or row.pk is None:
+            return
+        slot = slot_of(now)
+        if self._slot is None:
+            self._slot = slot
+        elif slot != self._slot:
+            self._write()
+            self._slot = slot
+        point = row.protected_until
+        if point and point_before and self._looked_at and (now - self._looked_at).total_seconds() < FLUSH_EVERY_S:
+            point = min(point, point_before)
+        found = exposure(VerdictCode(row.verdict), point, now)
+        if found.kind is ExposureKind.CANNOT_TELL and row.verdict == VerdictCode.CANNOT_TELL.value:
+            return
+        seconds = math.inf if found.seconds is None else found.seconds
+        self._note(f"image:{row.pk}", seconds)
+        if seconds != math.inf:
+            self._note(f"pool:{row.pool}", seconds)
+
+    def _note(self, subject: str, seconds: float) -> None:
+        self._worst[subject] = max(seconds, self._worst.get(subject, 0.0))
+
+    def flush(self, now: dt.datetime) -> None:
+        """At the end of a round: write what is due, and thin what has grown old."""
+        self._looked_at = now
+        due = self._flushed_at is None or (now - self._flushed_at).total_seconds() >= FLUSH_EVERY_S
+        if due and len(self._worst) <= SMALL:
+            self._write()
+            self._flushed_at = now
+        if self._thinned_on != now.date() and thin(self.pair_id, now.date()) < THIN_AT_ONCE:
+            self._thinned_on = now.date()
+
+    def _write(self) -> None:
+        if self._slot is None or not self._worst:
+            return
+        day, place = self._slot.date(), second_of_day(self._slot) // FINE_S
+        kept = ExposureDay.objects.filter(pair=self.pair_id, day=day).only("subject", "values", "step_s")
+        rows = {row.subject: row for row in kept}
+        new = []
+        for subject, seconds in self._worst.items():
+            row = rows.get(subject)
+            if row is None:
+                row = ExposureDay(pair_id=self.pair_id, subject=subject, day=day, step_s=FINE_S, values=empty(FINE_S))
+                new.append(row)
+            if row.step_s == FINE_S:
+                row.values = with_value(bytes(row.values), place, seconds)
+        ExposureDay.objects.bulk_create(new, batch_size=500)
+        old = [rows[subject] for subject in self._worst if subject in rows]
+        ExposureDay.objects.bulk_update(old, ["values"], batch_size=300)
+        self._worst = {}
+
+
+def slot_of(now: dt.datetime) -> dt.datetime:
+    return now - dt.timedelta(seconds=now.timestamp() % FINE_S)
+
+
+def second_of_day(at: dt.datetime) -> int:
+    return at.hour * 3600 + at.minute * 60 + at.second
+
+
+def empty(step_s: int) -> bytes:
+    return struct.pack("<f", math.nan) * (DAY_S // step_s)
+
+
+def with_value(values: bytes, place: int, seconds: float) -> bytes:
+    """The larger of what is there and ``seconds``."""
+    there = struct.unpack_from("<f", values, place * 4)[0]
+    worst = seconds if math.isnan(there) else max(there, seconds)
+    return values[: place * 4] + struct.pack("<f", worst) + values[place * 4 + 4 :]
+
+
+def unpacked(values: bytes) -> tuple[float, ...]:
+    return struct.unpack(f"<{len(values) // 4}f", values)
+
+
+def coarser(values: bytes, step_s: int, wanted_s: int) -> bytes:
+    """The worst of each longer slot; a slot that nobody looked at stays empty."""
+    width = wanted_s // step_s
+    given = unpacked(values)
+    return b"".join(struct.pack("<f", worst(given[i : i + width])) for i in range(0, len(given), width))
+
+
+def worst(values: Iterable[float]) -> float:
+    """The largest; NaN where all are."""
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
+
+
+def thin(pair_id: int, today: dt.date) -> int:
+    """Make old rows coarser and drop the oldest, some at a time. How many were touched."""
+    rows = ExposureDay.objects.filter(pair=pair_id)
+    dropped, _ = rows.filter(day__lt=today - dt.timedelta(days=KEEP_DAYS)).delete()
+    due = list(rows.filter(day__lt=today - dt.timedelta(days=FINE_DAYS), step_s=FINE_S)[:THIN_AT_ONCE])
+    for row in due:
+        row.values, row.step_s = coarser(bytes(row.values), row.step_s, COARSE_S), COARSE_S
+    ExposureDay.objects.bulk_update(due, ["values", "step_s"], batch_size=300)
+    return dropped + len(due)
+
+
+# --- reading
+
+PERIODS = {"day": 1, "week": 7, "month": 31}  # days back
+MAX_POINTS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """Of one period. ``unbounded_slots``: slots in which no bound could be given, worse than any figure."""
+
+    seconds: float | None
+    at: dt.datetime | None
+    unbounded_slots: int
+    slot_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """``points``: (start of slot, seconds); NaN where nobody looked, infinity where there was no bound."""
+
+    step_s: int
+    points: list[tuple[dt.datetime, float]]
+
+
+Slots = dict[dt.datetime, float]
+
+
+def slots_of(pair_id: int, subjects: Iterable[str], since: dt.datetime) -> Slots:
+    """The worst over all the subjects in each slot that begins at ``since`` or later, as finely as it is kept."""
+    found: Slots = {}
+    wanted = list(subjects)
+    rows = ExposureDay.objects.filter(pair=pair_id, subject__in=wanted, day__gte=since.date())
+    for row in rows.iterator():
+        midnight = dt.datetime.combine(row.day, dt.time(), dt.UTC)
+        for place, seconds in enumerate(unpacked(bytes(row.values))):
+            at = midnight + dt.timedelta(seconds=place * row.step_s)
+            if at + dt.timedelta(seconds=row.step_s) <= since or math.isnan(seconds):
+                continue
+            found[at] = max(seconds, found.get(at, 0.0))
+    return found
+
+
+def worst_of_slots(slots: Slots, since: dt.datetime) -> Worst:
+    """The worst figure of the slots since then, and how often there was none."""
+    bounded = {at: seconds for at, seconds in slots.items() if at >= since and seconds != math.inf}
+    unbounded = sum(1 for at, seconds in slots.items() if at >= since and seconds == math.inf)
+    at = max(bounded, key=lambda one: (bounded[one], one), default=None)
+    return Worst(bounded[at] if at else None, at, unbounded, FINE_S)
+
+
+def curve(slots: Slots, since: dt.datetime, until: dt.datetime) -> Curve:
+    """At most ``MAX_POINTS`` points, each the worst of its span; a span without a sample is NaN."""
+    steps = [FINE_S, 900, COARSE_S, 2 * COARSE_S]
+    span_s = (until - since).total_seconds()
+    step_s = next((step for step in steps if span_s / step <= MAX_POINTS), steps[-1])
+    first = math.floor(since.timestamp() / step_s)
+    last = math.floor(until.timestamp() / step_s)
+    worst_at: dict[int, float] = {}
+    for at, seconds in slots.items():
+        place = math.floor(at.timestamp() / step_s)
+        worst_at[place] = max(seconds, worst_at.get(place, 0.0))
+    points = [
+        (dt.datetime.fromtimestamp(place * step_s, dt.UTC), worst_at.get(place, math.nan))
+        for place in range(first, last + 1)
+    ]
+    return Curve(step_s, points)

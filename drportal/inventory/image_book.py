@@ -1,0 +1,322 @@
+"""From two readings to image rows and their verdicts, for thousands of images every few seconds.
+
+The poller keeps what it wrote in memory, so that an image of which nothing is new costs a comparison. Only rows that
+changed are written, and the others now and then, so that their ages stay honest.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from drportal.drivers.base import ImageInfo, ImageRef, MirrorStatus, PoolReading
+from drportal.drivers.names import is_good_name
+from drportal.engine.exposure import Track, follow
+from drportal.engine.facts import Side, SideFacts
+from drportal.engine.gaps import ImageGapFacts, image_gaps
+from drportal.engine.verdicts import VerdictPolicy
+from drportal.inventory.bulk import update_rows
+from drportal.inventory.exposure import Sampler, track_from_json, track_to_json
+from drportal.inventory.facts import daemon_healthy, peer_direction, side_from_json, side_to_json
+from drportal.inventory.images import (
+    POLICY,
+    Readings,
+    clock_skews,
+    home_sides,
+    judge,
+    updated_side,
+    used_images,
+)
+from drportal.inventory.models import MirroredImage, SitePair
+from drportal.inventory.reading import SiteReading
+
+# An unchanged row is written again after this time: soon where that is cheap, else before its role grows too old.
+REFRESH_SMALL_S, REFRESH_LARGE_S = 10.0, 55.0
+SMALL = 500
+# What is shown may be told larger than it is by this much, so that a row is not written for every second of proof.
+POINT_STEP_S = 8.0
+# Nothing is skipped whose verdict could change by age alone before the next look.
+ROLE_SETTLED_S, STATUS_SETTLED_S = 60.0, 60.0
+FIELDS = [
+    "global_id", "mode", "size_bytes", "side_a", "side_b", "verdict", "verdict_sentence", "primary_side",
+    "protected_until", "track", "gaps", "changed_at", "gone_at",
+]  # fmt: skip
+
+Said = tuple[str, str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """``changed``: ids of rows whose content is news; ``verdicts``: whether any verdict is."""
+
+    changed: tuple[int, ...]
+    verdicts: bool
+
+
+@dataclass(slots=True)
+class View:
+    """A pool as one side was just read; ``names`` for quick answers. ``pool`` None: not read, ``dark`` says whether the
+    site is."""
+
+    reading: SiteReading
+    pool: PoolReading | None
+    dark: bool
+    names: frozenset[str]
+    healthy: bool | None
+    direction: str | None
+
+
+@dataclass(slots=True)
+class Known:
+    """An image as it is in the database, with its facts as values. ``said``: what each side's daemon said of it."""
+
+    row: MirroredImage
+    ref: ImageRef | None
+    sides: dict[Side, SideFacts]
+    track: Track
+    home: Side | None = None
+    used: bool = False
+    said: dict[Side, Said] = field(default_factory=dict)
+    stored_at: dt.datetime | None = None
+    stored_point: dt.datetime | None = None
+
+
+class ImageBook:
+    """All images of a pair. What is in memory is thrown away when a write fails or somebody else has written."""
+
+    def __init__(self, pair: SitePair) -> None:
+        self.pair = pair
+        self._known: dict[tuple[str, str], Known] = {}
+        self._as_of: dt.datetime | None = None
+        self._loaded = False
+
+    def round(
+        self,
+        readings: Readings,
+        now: dt.datetime,
+        policy: VerdictPolicy = POLICY,
+        sampler: Sampler | None = None,
+    ) -> Written:
+        """Bring the rows up to the readings. A side without a reading, or dark in it, keeps its last facts.
+
+        ``sampler`` is shown each image's exposure as it was at its worst, just before this look.
+        """
+        self._load_if_stale()
+        self._add(listed(readings))
+        views = self._views(readings)
+        homes, used, skew_s = home_sides(self.pair), used_images(self.pair), clock_skews(self.pair, readings)
+        refresh_s = REFRESH_SMALL_S if len(self._known) <= SMALL else REFRESH_LARGE_S
+        sample_all = sampler is not None and sampler.wants_all(now)
+        write, news, verdicts = [], [], False
+        for known in self._known.values():
+            row, home = known.row, homes.get(known.row.pk)
+            if (
+                known.home is home
+                and known.used is (row.pk in used)
+                and not _due(known.stored_at, now, refresh_s)
+                and all(_settled(known, side, views.get((side, row.pool)), now) for side in Side)
+            ):
+                if sample_all and sampler is not None:
+                    sampler.take(row, row.protected_until, now)
+                continue
+            known.home, known.used = home, row.pk in used
+            verdict_before, point_before = row.verdict, row.protected_until
+            changed = self._update(known, views, now, policy)
+            known.track = follow(known.track, known.sides, skew_s)
+            row.protected_until = known.track.point_at
+            if sampler is not None:
+                sampler.take(row, point_before, now)
+            verdicts |= row.verdict != verdict_before
+            if changed:
+                news.append(row.pk)
+            point = row.protected_until
+            moved = point is None and known.stored_point is not None
+            moved |= point is not None and _due(known.stored_point, point, POINT_STEP_S)
+            if changed or moved or _due(known.stored_at, now, refresh_s):
+                write.append(known)
+        self._write(write, now)
+        return Written(tuple(news), verdicts)
+
+    # --- rows
+
+    def _load_if_stale(self) -> None:
+        """Discovery writes the same rows; the pair says when it last did."""
+        as_of = SitePair.objects.values_list("discovered_at", flat=True).get(pk=self.pair.pk)
+        if self._loaded and as_of == self._as_of:
+            return
+        rows = MirroredImage.objects.filter(pair=self.pair)
+        self._known = {(row.pool, row.name): self._from_row(row) for row in rows.iterator(chunk_size=1000)}
+        self._as_of, self._loaded = as_of, True
+
+    @staticmethod
+    def _from_row(row: MirroredImage) -> Known:
+        ref = ImageRef(row.pool, row.name) if is_good_name(row.pool) and is_good_name(row.name) else None
+        sides = {Side.A: side_from_json(row.side_a), Side.B: side_from_json(row.side_b)}
+        known = Known(row, ref, sides, track_from_json(row.track), stored_point=row.protected_until)
+        _forget_json(row)
+        return known
+
+    def _add(self, names: set[tuple[str, str]]) -> None:
+        new = [MirroredImage(pair=self.pair, pool=pool, name=name) for pool, name in sorted(names - self._known.keys())]
+        MirroredImage.objects.bulk_create(new, batch_size=500)
+        self._known |= {(row.pool, row.name): self._from_row(row) for row in new}
+
+    @staticmethod
+    def _write(knowns: list[Known], now: dt.datetime) -> None:
+        for known in knowns:
+            row, known.stored_at, known.stored_point = known.row, now, known.row.protected_until
+            row.side_a, row.side_b = side_to_json(known.sides[Side.A]), side_to_json(known.sides[Side.B])
+            row.track = track_to_json(known.track)
+        update_rows([known.row for known in knowns], FIELDS)
+        for known in knowns:
+            _forget_json(known.row)
+
+    # --- one image
+
+    def _views(self, readings: Readings) -> dict[tuple[Side, str], View]:
+        views = {}
+        for side, reading in readings.items():
+            dark = reading.ssh.ok is False or reading.ceph.ok is False
+            for pool in {*reading.pools, *(pool for pool, _ in self._known)}:
+                found = reading.pools.get(pool)
+                if found is None:
+                    views[(side, pool)] = View(reading, None, dark, frozenset(), None, None)
+                else:
+                    names = frozenset(found.image_names)
+                    views[(side, pool)] = View(
+                        reading, found, False, names, daemon_healthy(found), peer_direction(found)
+                    )
+        return views
+
+    def _update(
+        self, known: Known, views: Mapping[tuple[Side, str], View], now: dt.datetime, policy: VerdictPolicy
+    ) -> bool:
+        """Set the row's fields; True when something other than times and ages is new."""
+        row, ref, pair = known.row, known.ref, self.pair
+        before = _told(known)
+        infos = []
+        for side in Side:
+            view = views.get((side, row.pool))
+            if view is None:
+                continue
+            known.sides[side] = updated_side(
+                known.sides[side], row.pool, row.name, ref, view.reading, now, names=view.names
+            )
+            known.said[side] = _said(view.pool.statuses.get(row.name)) if view.pool else None
+            if ref is not None and ref in view.reading.infos:
+                infos.append(view.reading.infos[ref])
+        _set_identity(row, infos)
+        judged = judge(known.sides, pair, known.home, now, policy, usable_name=ref is not None)
+        row.verdict, row.verdict_sentence = judged.code.value, judged.sentence
+        row.primary_side = judged.primary_side.value if judged.primary_side else ""
+        gone = all(facts.role is not None and not facts.role.exists for facts in known.sides.values())
+        row.gone_at = (row.gone_at or now) if gone else None
+        facts = ImageGapFacts(str(row), known.used or bool(row.global_id), known.sides)
+        found = [] if gone else image_gaps(facts, {Side.A: pair.a.name, Side.B: pair.b.name})
+        row.gaps = [asdict(gap) for gap in found]
+        if before == _told(known):
+            return False
+        row.changed_at = now
+        return True
+
+
+def write_images(pair: SitePair, readings: Readings, now: dt.datetime, policy: VerdictPolicy = POLICY) -> Written:
+    """One round without a memory, for discovery."""
+    return ImageBook(pair).round(readings, now, policy)
+
+
+def listed(readings: Readings) -> set[tuple[str, str]]:
+    """(pool, name) of every image that a side lists. A name that no column holds can't be protected anyway."""
+    return {
+        (pool, name)
+        for reading in readings.values()
+        for pool, found in reading.pools.items()
+        for name in found.image_names
+        if len(name) <= 200
+    }
+
+
+def _settled(known: Known, side: Side, view: View | None, now: dt.datetime) -> bool:
+    """Whether this side says what it said before, and nothing it said has grown old."""
+    facts = known.sides[side]
+    if facts.reachable is False:
+        return view is None or (view.pool is None and view.dark)
+    if not _young(facts, now) or known.ref is None:
+        return False
+    if view is None:
+        return True
+    if view.pool is None or _brings_news(known.ref, facts, view.reading):
+        return False
+    return (
+        facts.role is not None
+        and facts.role.exists is (known.row.name in view.names)
+        and (facts.daemon_healthy, facts.peer_direction) == (view.healthy, view.direction)
+        and side in known.said
+        and known.said[side] == _said(view.pool.statuses.get(known.row.name))
+    )
+
+
+def _brings_news(ref: ImageRef, facts: SideFacts, reading: SiteReading) -> bool:
+    """Whether an exact read of this image says something else than the one before."""
+    role, journal, snapshots = reading.roles.get(ref), reading.journals.get(ref), reading.snapshots.get(ref)
+    if journal is not None:
+        return True  # read because it matters, and what it proves of the exposure is news each time
+    new = SideFacts(facts.reachable, role or facts.role, None, None, snapshots or facts.snapshots)
+    old = SideFacts(facts.reachable, facts.role, None, None, facts.snapshots)
+    return _side_told(new) != _side_told(old)
+
+
+def _young(facts: SideFacts, now: dt.datetime) -> bool:
+    """Whether no fact of a side that answers will be too old for a verdict before the next look."""
+    role, status = facts.role, facts.status
+    if facts.reachable is not True or role is None or (now - role.read_at).total_seconds() > ROLE_SETTLED_S:
+        return False
+    if status is None:
+        return True
+    age_s = (now - status.read_at).total_seconds()
+    return status.age_s is not None and status.age_s + age_s < STATUS_SETTLED_S
+
+
+def _said(status: MirrorStatus | None) -> Said:
+    return (status.state, status.description, status.last_update_text) if status else None
+
+
+def _due(at: dt.datetime | None, now: dt.datetime, every_s: float) -> bool:
+    return at is None or (now - at).total_seconds() >= every_s
+
+
+def _forget_json(row: MirroredImage) -> None:
+    """The facts are kept as values; their JSON is made when it is written."""
+    row.side_a, row.side_b, row.track = {}, {}, {}
+
+
+def _told(known: Known) -> tuple[Any, ...]:
+    """What is news when it changes."""
+    row = known.row
+    sides = tuple(_side_told(known.sides[side]) for side in Side)
+    return sides, row.verdict, row.gone_at is None, row.size_bytes, row.gaps
+
+
+def _side_told(facts: SideFacts) -> tuple[Any, ...]:
+    """A side's facts without times and ages. While a primary is written to, its positions are figures, not news."""
+    role, status, journal = facts.role, facts.status, facts.journal
+    if role is not None and role.primary:
+        journal = None
+    return (
+        facts.reachable,
+        role and (role.exists, role.primary, role.mode, role.global_id, role.image_id, role.parent, role.features),
+        status and (status.state, status.description, status.syncing),
+        journal and (journal.local, journal.peer, journal.peer_registered),
+        facts.snapshots and facts.snapshots.snaps,
+        facts.daemon_healthy,
+        facts.peer_direction,
+    )
+
+
+def _set_identity(row: MirroredImage, infos: Iterable[ImageInfo]) -> None:
+    for info in sorted(infos, key=lambda info: info.primary is True):  # the primary's word last, so that it counts
+        row.size_bytes = info.size_bytes
+        row.mode = info.mode.value if info.mode else ""
+        row.global_id = info.global_id or ""

@@ -1,0 +1,81 @@
+"""The table of images: which rows fit a filter, and the same rows as a file for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from drportal.audit.spreadsheets import safe_cell
+from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.models import MirroredImage, SitePair
+from drportal.inventory.schemas import Image, image_out, image_rows, watched
+
+PAGE = 500
+COLUMNS = (
+    "pool", "name", "verdict", "sentence", "primary", "mode", "size_bytes", "vms", "exposure", "exposure_s",
+    "protected_until_utc", "global_id",
+)  # fmt: skip
+OF_A_SITE = ("role", "state", "heard_at_utc")
+
+
+def images_named(pair: SitePair, q: str) -> QuerySet[MirroredImage]:
+    """Those that are not gone and whose name, or whose VM's name, has ``q`` in it."""
+    rows = image_rows().filter(pair=pair, gone_at=None)
+    return rows.filter(Q(name__icontains=q) | Q(disks__vm__name__icontains=q)).distinct() if q else rows
+
+
+def images_of_verdict(
+    rows: QuerySet[MirroredImage], pair: SitePair, verdict: VerdictCode | None, now: dt.datetime
+) -> QuerySet[MirroredImage]:
+    """By what is said of them now: while nobody watches, everything is *cannot tell*."""
+    if verdict is None:
+        return rows
+    if watched(pair, now):
+        return rows.filter(verdict=verdict.value)
+    return rows if verdict is VerdictCode.CANNOT_TELL else rows.none()
+
+
+def images_after(rows: QuerySet[MirroredImage], place: str) -> QuerySet[MirroredImage]:
+    """In the table's order, behind ``place`` (pool/name; empty: from the first)."""
+    pool, _, name = place.partition("/")
+    return (rows.filter(Q(pool__gt=pool) | Q(pool=pool, name__gt=name)) if place else rows).order_by("pool", "name")
+
+
+def images_as_csv(rows: QuerySet[MirroredImage], pair: SitePair, now: dt.datetime) -> Iterator[str]:
+    """Page by page, so that ten thousand rows are never in memory at once. UTF-8 with a header line (RFC 4180)."""
+    sites = (pair.a.slug, pair.b.slug)
+    yield _line([*COLUMNS, *(f"{site}_{column}" for site in sites for column in OF_A_SITE)])
+    place = ""
+    while page := list(images_after(rows, place)[:PAGE]):
+        yield "".join(_line(_cells(image_out(row, now), sites)) for row in page)
+        place = str(page[-1])
+
+
+def _cells(image: Image, sites: tuple[str, str]) -> list[Any]:
+    names = sorted({vm.name for vm in image.vms})
+    shown: list[Any] = [
+        image.pool, image.name, image.verdict.value, image.verdict_sentence, image.primary_site or "", image.mode,
+        image.size_bytes, ", ".join(names), image.exposure.kind, image.exposure.seconds, _utc(image.exposure.since),
+        image.global_id,
+    ]  # fmt: skip
+    for site in sites:
+        side = image.sides.get(site)
+        role = {True: "primary", False: "copy", None: ""}[side.primary] if side else ""
+        missing = side is not None and side.exists is False
+        shown += ["missing" if missing else role, side.state if side else "", _utc(side.heard_at) if side else ""]
+    return shown
+
+
+def _utc(at: dt.datetime | None) -> str:
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
+def _line(cells: list[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(safe_cell(cell) for cell in cells)
+    return text.getvalue()

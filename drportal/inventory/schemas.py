@@ -1,0 +1,499 @@
+"""What the inventory says over HTTP, and how rows become it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Prefetch, QuerySet
+from django.utils import timezone
+from ninja import Field, Schema
+
+from drportal.engine.exposure import ExposureKind, exposure
+from drportal.engine.facts import Side, SideFacts, StatusFacts
+from drportal.engine.verdicts import Verdict, VerdictCode
+from drportal.inventory import models
+from drportal.inventory.facts import side_from_json
+from drportal.inventory.images import POLICY, home_sides, judge
+from drportal.inventory.installed import InstalledProgram, installed_program
+from drportal.inventory.models import (
+    CapturedDefinition,
+    Credential,
+    MirroredImage,
+    SitePair,
+    VirtualMachine,
+    VmDisk,
+)
+from drportal.inventory.services import fingerprint
+
+# Without a word from the poller for this long, nothing it wrote is called true any more.
+SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
+
+
+class Reach(Schema):
+    """``ok`` null: not tried, or not possible because what leads there is dark."""
+
+    ok: bool | None
+    since: dt.datetime | None
+    sentence: str
+
+
+class HostKey(Schema):
+    type: str
+    fingerprint: str
+    line: str
+
+
+class Credentials(Schema):
+    """When each secret was last stored; the secrets themselves are never readable."""
+
+    ssh_key: dt.datetime | None
+    opennebula_password: dt.datetime | None
+
+
+class PoolState(Schema):
+    name: str
+    mode: str
+    health: str
+    daemon_health: str
+    daemons: list[dict[str, Any]]
+    peers: list[dict[str, Any]]
+    read_at: dt.datetime | None
+
+
+class Site(Schema):
+    slug: str
+    name: str
+    version: int
+    ssh_host: str
+    ssh_port: int
+    ssh_user: str
+    ceph_through: str
+    ceph_user: str
+    salvage_dir: str
+    opennebula_url: str
+    opennebula_user: str
+    host_keys: list[HostKey]
+    ssh: Reach
+    ceph: Reach
+    opennebula: Reach
+    reachable: bool | None
+    last_heard: dt.datetime | None
+    ceph_version: str
+    opennebula_version: str
+    clock_skew_s: float | None
+    credentials: Credentials
+    program: InstalledProgram | None
+    pools: list[PoolState]
+
+
+class SiteSummary(Schema):
+    slug: str
+    name: str
+    ssh: Reach
+    ceph: Reach
+    opennebula: Reach
+    reachable: bool | None
+    last_heard: dt.datetime | None
+
+
+class Discovery(Schema):
+    state: str = "idle"
+    done: int = 0
+    total: int = 0
+    sentence: str = ""
+    started_at: dt.datetime | None = None
+
+
+class Pair(Schema):
+    id: int
+    version: int
+    a: str
+    b: str
+    pools: list[str]
+    polled_at: dt.datetime | None
+    discovered_at: dt.datetime | None
+    discovery: Discovery
+
+
+class SideState(Schema):
+    """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it."""
+
+    exists: bool | None
+    primary: bool | None
+    state: str | None
+    description: str | None
+    entries_behind: int | None
+    position: str | None
+    bytes_per_second: float | None
+    eta_s: float | None
+    status_age_s: float | None
+    heard_at: dt.datetime | None
+    reachable: bool | None
+
+
+class ImageVm(Schema):
+    id: int
+    name: str
+    site: str
+
+
+class ExposureNow(Schema):
+    """What would be lost now. ``seconds`` is null where no bound can be given; ``since``: writes before it are safe."""
+
+    kind: ExposureKind
+    seconds: float | None
+    since: dt.datetime | None
+    sentence: str
+
+
+class Image(Schema):
+    id: int
+    pair_id: int
+    pool: str
+    name: str
+    global_id: str
+    mode: str
+    size_bytes: int | None
+    verdict: VerdictCode
+    verdict_sentence: str
+    primary_site: str | None
+    sides: dict[str, SideState]
+    vms: list[ImageVm]
+    exposure: ExposureNow
+    changed_at: dt.datetime | None
+    gone_at: dt.datetime | None
+
+
+class Observed(Schema):
+    site: str
+    command: str
+    at: dt.datetime
+    duration_s: float
+    exit_status: int | None
+    output: str
+
+
+class ImageDetail(Image):
+    observations: list[Observed]
+    allowed: list[str]
+    needs: list[str]
+
+
+class Disk(Schema):
+    disk_id: int
+    kind: str
+    source: str
+    target: str
+    size_bytes: int
+    image_id: int | None
+    verdict: VerdictCode | None
+
+
+class GroupRef(Schema):
+    id: int
+    name: str
+
+
+class CopyOf(Schema):
+    site: str
+    one_id: int
+
+
+class DefinitionRef(Schema):
+    number: int
+    captured_at: dt.datetime
+    seen_at: dt.datetime
+
+
+class Vm(Schema):
+    id: int
+    site: str
+    one_id: int
+    name: str
+    phase: str
+    state_word: str
+    host: str
+    cpu: float
+    memory_mb: int
+    nics: list[dict[str, Any]]
+    disks: list[Disk]
+    group: GroupRef | None
+    protectable: bool
+    why_not: list[str] = Field(description="Why the VM can't be in a protection group, a sentence each")
+    copy_of: CopyOf | None
+    definition: DefinitionRef | None
+    read_at: dt.datetime
+    gone_at: dt.datetime | None
+
+
+# --- sites
+
+
+def site_reach(site: models.Site) -> dict[str, Reach]:
+    """ssh, ceph, opennebula."""
+    return {
+        part: Reach(
+            ok=getattr(site, f"{part}_reachable"),
+            since=getattr(site, f"{part}_since"),
+            sentence=getattr(site, f"{part}_sentence"),
+        )
+        for part in ("ssh", "ceph", "opennebula")
+    }
+
+
+def site_summary(site: models.Site) -> SiteSummary:
+    reachable = all_reachable(site)
+    return SiteSummary(
+        slug=site.slug, name=site.name, reachable=reachable, last_heard=site.last_heard, **site_reach(site)
+    )
+
+
+def site_out(site: models.Site) -> Site:
+    reach = site_reach(site)
+    kept = {credential.kind: credential.changed_at for credential in site.credentials.all()}
+    plain: dict[str, Any] = {name: getattr(site, name) for name in Site.model_fields if name in SITE_COLUMNS}
+    return Site(
+        **plain,
+        ssh=reach["ssh"],
+        ceph=reach["ceph"],
+        opennebula=reach["opennebula"],
+        host_keys=[HostKey(type=line.split()[0], fingerprint=fingerprint(line), line=line) for line in site.host_keys],
+        reachable=all_reachable(site),
+        credentials=Credentials(**{kind.value: kept.get(kind) for kind in Credential.Kind}),
+        program=installed_program(site),
+        pools=[PoolState.from_orm(pool) for pool in site.pools.all()],
+    )
+
+
+SITE_COLUMNS = {field.name for field in models.Site._meta.get_fields() if field.concrete} - {"host_keys", "program"}
+
+
+def all_reachable(site: models.Site) -> bool | None:
+    """True when all three answer, False when one does not, else None."""
+    answers = [site.ssh_reachable, site.ceph_reachable, site.opennebula_reachable]
+    return False if False in answers else None if None in answers else True
+
+
+def pair_out(pair: SitePair) -> Pair:
+    return Pair(
+        id=pair.pk,
+        version=pair.version,
+        a=pair.a.slug,
+        b=pair.b.slug,
+        pools=pair.pools,
+        polled_at=pair.polled_at,
+        discovered_at=pair.discovered_at,
+        discovery=Discovery(**pair.discovery),
+    )
+
+
+# --- images
+
+
+def image_rows() -> QuerySet[MirroredImage]:
+    """Images with what ``image_out`` needs."""
+    disks = VmDisk.objects.select_related("vm__site").filter(vm__gone_at=None)
+    return MirroredImage.objects.select_related("pair__a", "pair__b").prefetch_related(Prefetch("disks", disks))
+
+
+def watched(pair: SitePair, now: dt.datetime) -> bool:
+    """Whether the poller has spoken lately. If not, every verdict it left is *cannot tell*: stale is never green."""
+    return pair.polled_at is not None and (now - pair.polled_at).total_seconds() <= SILENT_AFTER_S
+
+
+def current_verdict(row: MirroredImage, now: dt.datetime) -> tuple[VerdictCode, str]:
+    """The row's verdict, or *cannot tell* while nobody watches."""
+    if watched(row.pair, now):
+        return VerdictCode(row.verdict), row.verdict_sentence
+    at = row.pair.polled_at
+    since = f"since {at:%Y-%m-%d %H:%M:%S} UTC" if at else "yet"
+    said = f"Cannot tell: nobody has watched the sites {since}. Before that: {row.verdict_sentence}"
+    return VerdictCode.CANNOT_TELL, said
+
+
+WORST_FIRST = (
+    VerdictCode.TWO_PRIMARIES,
+    VerdictCode.DIVERGED,
+    VerdictCode.SUSPECT_PRIMARY,
+    VerdictCode.NOT_MIRRORED,
+    VerdictCode.REPLICA_ONLY,
+    VerdictCode.RUNNING_UNPROTECTED,
+    VerdictCode.BROKEN_MIRRORING,
+    VerdictCode.CANNOT_TELL,
+    VerdictCode.ONE_WAY,
+    VerdictCode.NOT_YET_PROTECTED,
+    VerdictCode.HANDOVER_NOT_PROPAGATED,
+    VerdictCode.HANDOVER_READY,
+    VerdictCode.BEHIND,
+    VerdictCode.PROTECTED_REVERSED,
+    VerdictCode.PROTECTED,
+)
+
+
+def worst_of(codes: Iterable[VerdictCode]) -> VerdictCode | None:
+    """The verdict that a person should hear of first; None where there is no image."""
+    return min(codes, key=WORST_FIRST.index, default=None)
+
+
+def image_out(row: MirroredImage, now: dt.datetime) -> Image:
+    return Image(**_image_fields(row, now))
+
+
+def _image_fields(row: MirroredImage, now: dt.datetime) -> dict[str, Any]:
+    code, sentence = current_verdict(row, now)
+    sites = {"a": row.pair.a.slug, "b": row.pair.b.slug}
+    sides = {Side.A: side_from_json(row.side_a), Side.B: side_from_json(row.side_b)}
+    vms = {disk.vm_id: disk.vm for disk in row.disks.all()}
+    return {
+        **{name: getattr(row, name) for name in ("id", "pair_id", "pool", "name", "global_id", "mode", "size_bytes")},
+        "verdict": code,
+        "verdict_sentence": sentence,
+        "primary_site": sites.get(row.primary_side),
+        "sides": {sites[side.value]: side_state(facts, now) for side, facts in sides.items()},
+        "vms": [ImageVm(id=vm.pk, name=vm.name, site=vm.site.slug) for vm in vms.values()],
+        "exposure": exposure_now(row, now),
+        "changed_at": row.changed_at,
+        "gone_at": row.gone_at,
+    }
+
+
+def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
+    """By what was last proven: it grows while nobody looks."""
+    found = exposure(VerdictCode(row.verdict), row.protected_until, now)
+    seconds = None if found.seconds is None else round(found.seconds, 1)
+    return ExposureNow(kind=found.kind, seconds=seconds, since=row.protected_until, sentence=found.sentence)
+
+
+def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
+    status, role = facts.status, facts.role
+    age_s = None
+    if status is not None and status.age_s is not None:
+        age_s = round(status.age_s + max(0.0, (now - status.read_at).total_seconds()), 1)
+    return SideState(
+        exists=role.exists if role else None,
+        primary=role.primary if role else None,
+        state=status.state if status else None,
+        description=status.description if status else None,
+        entries_behind=status.entries_behind if status else None,
+        position=_position(status),
+        bytes_per_second=status.bytes_per_second if status else None,
+        eta_s=status.eta_s if status else None,
+        status_age_s=age_s,
+        heard_at=facts.last_heard,
+        reachable=facts.reachable,
+    )
+
+
+def _position(status: StatusFacts | None) -> str | None:
+    """How far the copy is, in words, as its daemon wrote it down."""
+    if status is None:
+        return None
+    if status.copied_until is not None:
+        return f"whole up to the mirror snapshot of {status.copied_until:%Y-%m-%d %H:%M:%S} UTC"
+    if status.replayed is None:
+        return None
+    told = f"tag {status.replayed.tag_tid} entry {status.replayed.entry_tid}"
+    there = status.primary_position
+    return f"{told}; the primary's: tag {there.tag_tid} entry {there.entry_tid}" if there else told
+
+
+def image_detail(row: MirroredImage, observations: list[Observed]) -> ImageDetail:
+    now = timezone.now()
+    sides = {Side.A: side_from_json(row.side_a), Side.B: side_from_json(row.side_b)}
+    judged: Verdict = judge(sides, row.pair, home_sides(row.pair).get(row.pk), now, POLICY)
+    told = watched(row.pair, now)
+    return ImageDetail(
+        **_image_fields(row, now),
+        observations=observations,
+        allowed=list(judged.allowed) if told else [],
+        needs=list(judged.needs) if told else ["the poller to watch the sites"],
+    )
+
+
+# --- VMs
+
+
+def vm_rows() -> QuerySet[VirtualMachine]:
+    """VMs with what ``vm_out`` needs; the documents of their definitions are left where they are."""
+    slim = CapturedDefinition.objects.only("vm_id", "number", "captured_at", "seen_at")
+    return VirtualMachine.objects.select_related(
+        "site", "membership__group", "home_of__site", "home_of__membership__group"
+    ).prefetch_related(
+        Prefetch("disks", VmDisk.objects.select_related("image__pair__a", "image__pair__b")),
+        Prefetch("definitions", slim),
+    )
+
+
+def vm_out(vm: VirtualMachine) -> Vm:
+    now = timezone.now()
+    disks = list(vm.disks.all())
+    why_not = reasons_against(vm, disks)
+    definition = max(vm.definitions.all(), key=lambda one: one.number, default=None)
+    membership = getattr(vm.home_of or vm, "membership", None)
+    plain = {name: getattr(vm, name) for name in VM_COLUMNS}
+    return Vm(
+        **plain,
+        site=vm.site.slug,
+        disks=[_disk(disk, now) for disk in disks],
+        group=GroupRef(id=membership.group.pk, name=membership.group.name) if membership else None,
+        protectable=not why_not,
+        why_not=why_not,
+        copy_of=CopyOf(site=vm.home_of.site.slug, one_id=vm.home_of.one_id) if vm.home_of else None,
+        definition=DefinitionRef.from_orm(definition) if definition else None,
+    )
+
+
+VM_COLUMNS = (
+    "id", "one_id", "name", "phase", "state_word", "host", "cpu", "memory_mb", "nics", "read_at", "gone_at",
+)  # fmt: skip
+
+
+def _disk(disk: VmDisk, now: dt.datetime) -> Disk:
+    return Disk(
+        disk_id=disk.disk_id,
+        kind=disk.kind,
+        source=disk.source,
+        target=disk.target,
+        size_bytes=disk.size_bytes,
+        image_id=disk.image_id,
+        verdict=current_verdict(disk.image, now)[0] if disk.image else None,
+    )
+
+
+KIND_REASONS = {
+    "clone": "Disk {0} is not persistent: it runs on a clone that ends with the VM.",
+    "volatile": "Disk {0} is volatile: it ends with the VM.",
+    "cdrom": "Disk {0} is a CD-ROM, which is not mirrored. Detach it.",
+    "other": "Disk {0} is not on Ceph.",
+}
+
+
+def reasons_against(vm: VirtualMachine, disks: list[VmDisk]) -> list[str]:
+    """Why the VM cannot be protected, a sentence each; empty when it can."""
+    if vm.gone_at is not None:
+        return ["The VM is gone."]
+    if vm.home_of is not None:
+        return [f"It is the copy of a VM of {vm.home_of.site.name}; that one is protected."]
+    reasons = [] if disks else ["It has no disk."]
+    for disk in disks:
+        reasons += [reason] if (reason := _disk_reason(disk)) else []
+    if not vm.definitions.all():
+        reasons.append("Its definition has not been captured yet.")
+    return reasons
+
+
+def _disk_reason(disk: VmDisk) -> str | None:
+    if disk.kind != "persistent":
+        return KIND_REASONS.get(disk.kind, "Disk {0} is of a kind that can't be moved.").format(disk.disk_id)
+    if disk.image is None:
+        return f"Disk {disk.disk_id} ({disk.source}) is not in a mirrored pool of this pair."
+    if not disk.image.global_id:
+        return f"Disk {disk.disk_id} ({disk.source}) is not mirrored."
+    sides = (side_from_json(disk.image.side_a), side_from_json(disk.image.side_b))
+    parent = next((side.role.parent for side in sides if side.role and side.role.parent), None)
+    if parent:
+        return f"Disk {disk.disk_id} ({disk.source}) still hangs on {parent}. Flatten it."
+    return None

@@ -1,0 +1,163 @@
+"""Exposure over time: the worst of each slot is kept, thinning never shows less, and what is kept is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import math
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from drportal.engine.exposure import Track
+from drportal.inventory import exposure as samples
+from drportal.inventory.discovery import discover
+from drportal.inventory.exposure import (
+    COARSE_S,
+    FINE_S,
+    Sampler,
+    curve,
+    slots_of,
+    thin,
+    track_from_json,
+    track_to_json,
+    unpacked,
+    worst_of_slots,
+)
+from drportal.inventory.models import ExposureDay, MirroredImage, SitePair
+from drportal.lab.control import LabClient
+from tests.conftest import Person
+from tests.inventory.test_polling import polling_now, until
+
+NOON = dt.datetime(2026, 5, 5, 12, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def image(pair: SitePair) -> MirroredImage:
+    return MirroredImage.objects.create(pair=pair, pool="one", name="one-1", verdict="protected")
+
+
+def seen(sampler: Sampler, image: MirroredImage, now: dt.datetime, seconds: float) -> None:
+    image.protected_until = now - dt.timedelta(seconds=seconds)
+    sampler.take(image, None, now)
+    sampler.flush(now)
+
+
+def at(seconds: float) -> dt.datetime:
+    return NOON + dt.timedelta(seconds=seconds)
+
+
+def test_the_worst_of_a_slot_stays_and_a_hole_stays_a_hole(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    for second, value in ((0, 10), (60, 90), (200, 20), (900, 5), (1200, 7), (1260, 8)):
+        seen(sampler, image, at(second), value)
+    for subject in (f"image:{image.pk}", "pool:one"):
+        slots = slots_of(image.pair_id, [subject], NOON)
+        assert slots == {at(0): 90.0, at(900): 5.0, at(1200): 8.0}
+    drawn = curve(slots, NOON, at(1499))
+    values = [seconds for _, seconds in drawn.points]
+    assert values[0] == 90
+    assert [math.isnan(value) for value in values] == [False, True, True, False, False]
+    worst = worst_of_slots(slots, NOON)
+    assert (worst.seconds, worst.at, worst.unbounded_slots) == (90.0, at(0), 0)
+
+
+def test_a_look_that_moves_the_point_shows_how_bad_it_had_become(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    seen(sampler, image, at(0), 10)
+    image.protected_until = at(25)
+    sampler.take(image, at(-10), at(30))  # proven up to -10 until this look, up to 25 since
+    sampler.flush(at(70))
+    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON)[NOON] == 40.0
+
+
+def test_after_a_pause_of_the_portal_the_time_in_between_is_not_made_up(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    seen(sampler, image, at(0), 10)
+    image.protected_until = at(3590)
+    sampler.take(image, at(-10), at(3600))
+    sampler.flush(at(3600))
+    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON) == {at(0): 10.0, at(3600): 10.0}
+
+
+def test_no_bound_is_kept_as_such_and_does_not_bend_the_pools_curve(image: MirroredImage) -> None:
+    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict="diverged")
+    sampler = Sampler(image.pair_id)
+    sampler.take(other, None, NOON)
+    seen(sampler, image, NOON, 12)
+    assert slots_of(image.pair_id, [f"image:{other.pk}"], NOON) == {NOON: math.inf}
+    assert slots_of(image.pair_id, ["pool:one"], NOON) == {NOON: 12.0}
+    both = slots_of(image.pair_id, [f"image:{other.pk}", f"image:{image.pk}"], NOON)
+    assert worst_of_slots(both, NOON).unbounded_slots == 1
+
+
+def test_old_days_become_coarse_without_showing_less_and_end(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    for second, value in ((0, 10), (600, 70), (3600, 30)):
+        seen(sampler, image, at(second), value)
+    seen(sampler, image, at(3700), 30)
+    assert thin(image.pair_id, (NOON + dt.timedelta(days=2)).date()) == 0
+    assert thin(image.pair_id, (NOON + dt.timedelta(days=3)).date()) == 2  # the image's row and the pool's
+    row = ExposureDay.objects.get(subject=f"image:{image.pk}")
+    assert (row.step_s, len(unpacked(bytes(row.values)))) == (COARSE_S, 24)
+    assert slots_of(image.pair_id, [row.subject], NOON) == {at(0): 70.0, at(3600): 30.0}
+    thin(image.pair_id, (NOON + dt.timedelta(days=samples.KEEP_DAYS + 1)).date())
+    assert ExposureDay.objects.count() == 0
+
+
+def test_a_curve_of_a_month_has_a_bounded_number_of_points() -> None:
+    drawn = curve({}, NOON - dt.timedelta(days=31), NOON)
+    assert len(drawn.points) <= samples.MAX_POINTS
+    assert len(curve({}, NOON - dt.timedelta(days=1), NOON).points) == 86_400 // FINE_S + 1
+
+
+def test_a_track_survives_the_way_through_a_row() -> None:
+    assert track_from_json({}) == Track()
+    track = Track(point_at=NOON)
+    assert track_from_json(track_to_json(track)) == track
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_poller_measures_both_modes_and_a_dead_site_lets_it_grow(lab: LabClient, lab_pair: SitePair) -> None:
+    def measured() -> bool:
+        rows = MirroredImage.objects.filter(gone_at=None)
+        return rows.count() > 0 and not rows.filter(protected_until=None).exists()
+
+    async with polling_now():
+        await until("both modes are measured", measured)
+        modes = await sync_to_async(lambda: set(MirroredImage.objects.values_list("mode", flat=True)))()
+        assert modes == {"journal", "snapshot"}
+        await sync_to_async(lab.fail)("a", "site-down")
+        await until(
+            "it is seen", lambda: set(MirroredImage.objects.values_list("verdict", flat=True)) == {"replica_only"}
+        )
+        before = await sync_to_async(lambda: dict(MirroredImage.objects.values_list("pk", "protected_until")))()
+        await asyncio.sleep(3)
+        after = await sync_to_async(lambda: dict(MirroredImage.objects.values_list("pk", "protected_until")))()
+        assert before == after, "a dead site proves nothing more"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_can_be_asked_for(viewer: Person, operator: Person, lab_pair: SitePair) -> None:
+    discover(lab_pair.pk)
+    image = MirroredImage.objects.filter(gone_at=None).order_by("name").first()
+    assert image is not None
+    MirroredImage.objects.filter(pk=image.pk).update(protected_until=timezone.now() - dt.timedelta(seconds=33))
+    image.refresh_from_db()
+    sampler = Sampler(lab_pair.pk)
+    now = timezone.now()
+    sampler.take(image, None, now)
+    sampler.flush(now)
+    told = viewer.read(f"/images/{image.pk}/exposure")
+    assert told["now"]["kind"] == "measured"
+    assert told["now"]["seconds"] >= 33
+    assert told["target_s"] is None
+    assert told["worst"]["day"]["seconds"] >= told["now"]["seconds"]
+    assert [point for point in told["points"] if point["seconds"] is not None]
+    pool = viewer.read(f"/pairs/{lab_pair.pk}/pools/{image.pool}")
+    assert pool["images"] == MirroredImage.objects.filter(pool=image.pool, gone_at=None).count()
+    assert pool["sides"]["site-a"]["mode"]
+    assert viewer.read(f"/pairs/{lab_pair.pk}/pools/{image.pool}/exposure?period=week")["period"] == "week"
+    assert viewer.api("GET", f"/pairs/{lab_pair.pk}/pools/none/exposure").status_code == 200
+    assert viewer.api("GET", f"/pairs/{lab_pair.pk}/pools/none").status_code == 404
