@@ -1,0 +1,165 @@
+"""Acts at a site that came back after a forced promotion: its VMs off, its images demoted, discarded and copied again.
+
+Whatever is done here takes something away; each looks first whether the other side is primary, and G-PEER looks again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from drportal.drivers.base import Answer
+from drportal.drivers.orders import Receipt
+from drportal.engine.facts import Mode, RoleFacts, Side, StatusFacts
+from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
+from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
+from drportal.recovery.acts.images import order_for, strange
+from drportal.recovery.acts.vms import PowerOff
+from drportal.recovery.world import Located, World, ref_of
+
+# The daemon looks every 30 s at what it is told, and first takes the old copy away.
+OBEYS_S = 300.0
+FOLLOWS = frozenset({VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, VerdictCode.BEHIND})
+
+
+class StopReturned(PowerOff):
+    """As any power-off; a VM that is not there any more needs none."""
+
+    async def judge(self, world: World, task: Task, located: Located) -> Probe:
+        if located.vm is None:
+            return done(f"{task.end.name} has no VM that stands for {task.vm.name}.", located.answer)
+        return await super().judge(world, task, located)
+
+
+class DemoteReturned:
+    only_checks = False
+
+    def patience_s(self, world: World) -> float:
+        return world.pace.verify_patience_s
+
+    async def probe(self, world: World, task: Task) -> Probe:
+        """Two primaries are what it is for: that alone is no conflict here."""
+        image, end, other = task.one_image, task.end, world.other(task.end)
+        ref = ref_of(image)
+        (mine, a), (theirs, b) = await asyncio.gather(end.role(ref), other.role(ref))
+        if not mine.exists:
+            return done(f"{image.source} is not at {end.name}: a copy is made anew.", a, b)
+        if trouble := strange(mine, image.global_id, image.source, end.name):
+            return conflict(trouble, a)
+        if mine.primary is False:
+            return done(f"rbd info says {image.source} is not primary at {end.name}.", a, b)
+        if theirs.primary is not True:
+            return conflict(_nobody_else(image.source, other.name), a, b)
+        deed = Deed(
+            end.ceph.command_for("demote", ref), end.host, lambda ticket: end.ceph.demote(order_for(task, mine, ticket))
+        )
+        return not_done(f"{image.source} is primary at {end.name}, and at {other.name} too.", deed, a, b)
+
+
+class Salvage:
+    """Only what has left the line is saved: the rest is at the other side. A read of the cluster, so sending it twice
+    costs time and room and nothing else; the site's receipt says what was written."""
+
+    only_checks = False
+
+    def patience_s(self, world: World) -> float:
+        return world.pace.verify_patience_s
+
+    async def probe(self, world: World, task: Task) -> Probe:
+        image, end = task.one_image, task.end
+        if task.operation_id and (receipt := await end.ceph.receipt(task.operation_id)) is not None:
+            if receipt.going_on:
+                return cannot_tell(f"{image.source} is being saved at {end.name}.", receipt.answer)
+            if receipt.state == "done":
+                return done(_saved(receipt, image.source, end.name), receipt.answer)
+        mine, _, found, answers = await _verdict(world, task)
+        if not mine.exists:
+            return done(f"{image.source} is not at {end.name}: there is nothing to save.", *answers)
+        if trouble := strange(mine, image.global_id, image.source, end.name):
+            return conflict(trouble, *answers)
+        if found.code in FOLLOWS:
+            return done(f"At {end.name} it follows: it has nothing of its own to save.", *answers)
+        deed = Deed(
+            end.ceph.command_for("salvage", ref_of(image)),
+            end.host,
+            lambda ticket: end.ceph.salvage(order_for(task, mine, ticket)),
+        )
+        return not_done(f"What {end.name} wrote into {image.source} by itself is nowhere else.", deed, *answers)
+
+
+def _saved(receipt: Receipt, source: str, site: str) -> str:
+    size, path, digest = (receipt.after.get(name) for name in ("bytes", "path", "sha256"))
+    return f"{source} as it was at {site}: {size} bytes in {path}, SHA-256 {digest}."
+
+
+class Resync:
+    """Only what has left the line of the other side is discarded; what follows, or is being copied, stays."""
+
+    only_checks = False
+
+    def patience_s(self, world: World) -> float:
+        return max(OBEYS_S, world.pace.verify_patience_s)
+
+    async def probe(self, world: World, task: Task) -> Probe:
+        image, end, other = task.one_image, task.end, world.other(task.end)
+        mine, status, found, answers = await _verdict(world, task)
+        if not mine.exists:
+            return done(f"{image.source} is not at {end.name}: a copy is made anew.", *answers)
+        if trouble := strange(mine, image.global_id, image.source, end.name):
+            return conflict(trouble, *answers)
+        if mine.primary is True:
+            return conflict(f"{image.source} is primary at {end.name} again. Nothing was sent.", *answers)
+        if found.code in FOLLOWS or (found.code is VerdictCode.NOT_YET_PROTECTED and _copies(status)):
+            return done(f"At {end.name} it follows or is being copied: {found.sentence}", *answers)
+        if found.primary_side is None and found.code is not VerdictCode.CANNOT_TELL:
+            return conflict(_nobody_else(image.source, other.name), *answers)
+        if found.code is not VerdictCode.DIVERGED:
+            return cannot_tell(f"It is not clear yet whether it has to be discarded: {found.sentence}", *answers)
+        deed = Deed(
+            end.ceph.command_for("resync", ref_of(image)),
+            end.host,
+            lambda ticket: end.ceph.resync(order_for(task, mine, ticket)),
+        )
+        return not_done(found.sentence, deed, *answers)
+
+
+class Follows:
+    """Nothing is sent: the step is its gate, and its sentence tells how far the copy is."""
+
+    only_checks = True
+
+    def patience_s(self, world: World) -> float:
+        return 0.0
+
+    async def probe(self, world: World, task: Task) -> Probe:
+        side, answers = await task.end.side(task.one_image, positions=False)
+        if side.role is None or not side.role.exists:
+            return cannot_tell(f"{task.one_image.source} is not at {task.end.name} yet.", *answers)
+        said = f"{side.status.state}, {side.status.description}" if side.status else "no status yet"
+        return not_done(f"{task.end.name} says: {said}.", None, *answers)
+
+
+def _copies(status: StatusFacts | None) -> bool:
+    """The daemon at the returned site makes this copy anew.
+
+    One that has just come back says nothing of it at first, or that it replays, and *split-brain* a few seconds later
+    (seen in snapshot mode): neither is a sign that it follows.
+    """
+    return status is not None and status.syncing
+
+
+async def _verdict(world: World, task: Task) -> tuple[RoleFacts, StatusFacts | None, Verdict, list[Answer]]:
+    """The returned site as side B, the other as side A and home."""
+    image, journal = task.one_image, task.one_image.mode == Mode.JOURNAL
+    (good, a), (back, b) = await asyncio.gather(
+        world.other(task.end).side(image, positions=journal), task.end.side(image, positions=not journal)
+    )
+    assert back.role is not None
+    found = verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A)
+    return back.role, back.status, found, [*a, *b]
+
+
+def _nobody_else(source: str, other: str) -> str:
+    return (
+        f"{source} is not primary at {other}, so what is here may be all there is. Nothing was sent. "
+        "Look at the image's verdict."
+    )

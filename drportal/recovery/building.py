@@ -1,0 +1,165 @@
+"""From a plan's rows to what a run is built from: its direction, its copy of the plan, its phrase."""
+
+from __future__ import annotations
+
+from drportal.engine.facts import DiskFacts
+from drportal.engine.plans import RunKind
+from drportal.engine.states import ACTIVE_RUN
+from drportal.engine.verdicts import VerdictCode
+from drportal.errors import Conflict
+from drportal.inventory.definitions import home_marker
+from drportal.inventory.facts import side_from_json
+from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
+from drportal.recovery.glass import locked_by, locked_words
+from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
+from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+
+STARTABLE = (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.REPROTECT)
+# What a copy looks like at a site that came back after a forced promotion.
+CAME_BACK = (VerdictCode.TWO_PRIMARIES.value, VerdictCode.DIVERGED.value)
+
+
+def peer_site(group: ProtectionGroup) -> Site:
+    return group.pair.b if group.home_site_id == group.pair.a_id else group.pair.a
+
+
+def why_not(group: ProtectionGroup, kind: RunKind) -> str:
+    """Why a run of this kind cannot be asked for now; empty when it can."""
+    active = active_run(group)
+    if active is not None:
+        return f"Run {active.pk} is {active.state} and holds the group."
+    locking = locked_by(group)
+    if locking is not None:
+        return locked_words(locking)
+    at_home = group.active_site_id == group.home_site_id
+    if kind is RunKind.PLANNED_FAILOVER and not at_home:
+        return f"The group runs at {group.active_site.name} already; a failback brings it home."
+    if kind is RunKind.FAILBACK and at_home:
+        return f"The group is at home ({group.home_site.name})."
+    if kind is RunKind.REPROTECT and not came_back(group):
+        return "No copy of the group has to be made anew."
+    if kind is not RunKind.REPROTECT and came_back(group):
+        return f"{_passive(group).name} came back with copies of its own; they are made anew first (Reprotect)."
+    if kind is RunKind.WAY_BACK:
+        return "A way back is offered on the page of a cancelled run."
+    return ""
+
+
+def active_run(group: ProtectionGroup) -> Run | None:
+    return Run.objects.filter(group=group, state__in=[state.value for state in ACTIVE_RUN]).first()
+
+
+def came_back(group: ProtectionGroup) -> bool:
+    rows = MirroredImage.objects.filter(disks__vm__membership__group=group, gone_at=None)
+    return rows.filter(verdict__in=CAME_BACK).exists()
+
+
+def _passive(group: ProtectionGroup) -> Site:
+    return peer_site(group) if group.active_site_id == group.home_site_id else group.home_site
+
+
+def direction(group: ProtectionGroup, kind: RunKind) -> tuple[Site, Site]:
+    """(source, target) of a run. Raises Conflict where the kind makes no sense from where the group is."""
+    if kind not in STARTABLE:
+        raise Conflict(
+            "A way back is asked for on the page of the run that it undoes, a disaster failover at its own door. "
+            "Nothing was started."
+        )
+    if kind is RunKind.REPROTECT:
+        return _passive(group), group.active_site
+    peer = peer_site(group)
+    source, target = (group.home_site, peer) if kind is RunKind.PLANNED_FAILOVER else (peer, group.home_site)
+    if group.active_site_id != source.pk:
+        raise Conflict(f"{why_not(group, kind)} Nothing was started.", code="wrong_direction")
+    return source, target
+
+
+def phrase(kind: RunKind, group: ProtectionGroup, target: Site) -> str:
+    """What a person types to show that they know what they start."""
+    if kind is RunKind.DISASTER_FAILOVER:
+        return f"force {group.name} to {target.slug}"
+    if kind is RunKind.REPROTECT:
+        return f"discard {group.name} at {_passive(group).slug}"
+    verb = "take" if kind is RunKind.WAY_BACK else "move"
+    back = " back" if kind is RunKind.WAY_BACK else ""
+    return f"{verb} {group.name}{back} to {target.slug}"
+
+
+def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site) -> PlanCopy:
+    """Raises Conflict naming the VM that cannot be moved and why."""
+    members = GroupMember.objects.filter(group=plan.group).select_related("vm__site").order_by("priority", "vm__name")
+    return PlanCopy(
+        home_site=plan.group.home_site.slug,
+        source_site=source.slug,
+        target_site=target.slug,
+        vms=tuple(_vm(member) for member in members),
+        networks={str(home): int(peer) for home, peer in plan.network_map.items()},
+        image_datastore_id=plan.image_datastore_id,
+        salvage_dir="" if source.ceph_through == CephThrough.RBD else source.salvage_dir,
+    )
+
+
+def _vm(member: GroupMember) -> VmCopy:
+    vm = member.vm
+    definition = vm.definitions.order_by("-number").first()
+    if definition is None:
+        raise Conflict(f"The definition of {vm.name} was never captured. Run a discovery.", code="no_definition")
+    disks = list(vm.disks.select_related("image"))
+    images = tuple(_image(vm, disk, definition.images.get(str(disk.disk_id), {})) for disk in disks if disk.image_id)
+    return VmCopy(
+        key=str(vm.pk),
+        name=vm.name,
+        priority=member.priority,
+        home_one_id=vm.one_id,
+        marker=copy_marker(vm),
+        home_marker=home_marker(vm.site.slug, vm.one_id),
+        definition_id=definition.pk,
+        definition_number=definition.number,
+        definition_sha256=definition.sha256,
+        captured_at=definition.captured_at,
+        images=images,
+        disks=tuple(_disk(vm, disk) for disk in disks),
+    )
+
+
+def copy_marker(vm: VirtualMachine) -> str:
+    """What finds the portal's copy of a VM at the other site.
+
+    The same at each run, so that a retry finds its own earlier object.
+    """
+    return f"drportal-copy-of-{home_marker(vm.site.slug, vm.one_id)}"
+
+
+def _image(vm: VirtualMachine, disk: VmDisk, record: dict[str, object]) -> ImageCopy:
+    image = disk.image
+    assert image is not None
+    if not record or not image.global_id or image.size_bytes is None:
+        raise Conflict(
+            f"Disk {disk.disk_id} of {vm.name} ({image}) is not known well enough: no image record, no "
+            "mirroring id or no size. "
+            "Run a discovery.",
+            code="disk_unknown",
+        )
+    return ImageCopy(
+        key=str(image.pk),
+        pool=image.pool,
+        name=image.name,
+        mode=image.mode,
+        global_id=image.global_id,
+        size_bytes=image.size_bytes,
+        disk_id=disk.disk_id,
+        cloud_name=str(record["name"]),
+        type_word=str(record["type_word"]),
+        dev_prefix=str(record.get("dev_prefix") or "vd"),
+    )
+
+
+def _disk(vm: VirtualMachine, disk: VmDisk) -> DiskFacts:
+    """The clone's parent is taken from the home side's last reading; the exact role is read again by the gates."""
+    parent = None
+    if disk.image is not None:
+        kept = disk.image.side_a if disk.image.pair.a_id == vm.site_id else disk.image.side_b
+        role = side_from_json(kept).role
+        parent = role.parent if role else None
+    mirrored = disk.image is not None and bool(disk.image.global_id)
+    return DiskFacts(disk_id=disk.disk_id, kind=disk.kind, source=disk.source or None, mirrored=mirrored, parent=parent)

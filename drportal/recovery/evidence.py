@@ -1,0 +1,189 @@
+"""Collects what a disaster failover is decided on: both sides of each image now, and what was last heard of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from drportal.drivers.base import Answer
+from drportal.drivers.errors import DriverError, Unreachable
+from drportal.engine.evidence import image_loss, spread_s
+from drportal.engine.facts import Mode, RoleFacts, SnapshotFacts, StatusFacts
+from drportal.engine.force_gates import whole_copy
+from drportal.inventory.connect import site_drivers
+from drportal.inventory.models import MirroredImage, Site
+from drportal.recovery import second_view
+from drportal.recovery.changes import answers_json
+from drportal.recovery.pace import Pace
+from drportal.recovery.plan_copy import ImageCopy, PlanCopy
+from drportal.recovery.world import SiteEnd, World, ref_of, utc_now
+
+FORMAT = 1
+LOOK_S = 25.0
+
+
+def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
+    """Reads both sites now and the rows of what was last heard. Blocks for at most about ``LOOK_S``.
+
+    JSON values: {format, taken_at, source, target, second_view, images: {key: …}, vms: [{name, spread_s}]}. A part
+    that could not be read is null, with the reason in ``trouble``.
+    """
+    rows = {str(row.pk): row for row in MirroredImage.objects.filter(pk__in=[i.key for i in copy.images()])}
+    pace = Pace()
+    drivers = [site_drivers(site) for site in (source, target)]
+    ends = [
+        SiteEnd(site.slug, site.name, site.ssh_host, made.ceph, made.cloud, pace)
+        for site, made in zip((source, target), drivers, strict=True)
+    ]
+    world = World(ends[0], ends[1], copy, pace, {}, {})
+
+    async def read() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        try:
+            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph))
+            images = list(await asyncio.gather(*(_image(world, image) for image in copy.images())))
+            return await there, images
+        finally:
+            await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
+
+    second, seen = asyncio.run(read())
+    source.refresh_from_db()
+    images = {
+        image.key: {**found, **_heard(rows.get(image.key), found["image_id"], source, source.pk == _a_of(rows, image))}
+        for image, found in zip(copy.images(), seen, strict=True)
+    }
+    return {
+        "format": FORMAT,
+        "taken_at": utc_now().isoformat(),
+        "source": source.slug,
+        "target": target.slug,
+        "source_reachable": {
+            "ssh": [source.ssh_reachable, _iso(source.ssh_since), source.ssh_sentence],
+            "ceph": [source.ceph_reachable, _iso(source.ceph_since), source.ceph_sentence],
+            "opennebula": [source.opennebula_reachable, _iso(source.opennebula_since), source.opennebula_sentence],
+        },
+        "second_view": second,
+        "images": images,
+        "vms": [
+            {"name": vm.name, "spread_s": spread_s([_until(rows.get(image.key)) for image in vm.images])}
+            for vm in copy.vms
+        ],
+    }
+
+
+def _a_of(rows: dict[str, MirroredImage], image: ImageCopy) -> int | None:
+    row = rows.get(image.key)
+    return row.pair.a_id if row is not None else None
+
+
+def _until(row: MirroredImage | None) -> Any:
+    return row.protected_until if row is not None else None
+
+
+def _iso(at: Any) -> str | None:
+    return at.isoformat() if at is not None else None
+
+
+def _heard(row: MirroredImage | None, image_id: str | None, source: Site, source_is_a: bool) -> dict[str, Any]:
+    """What the rows know: the last facts of the other side, the bound of the loss, whether the copy was shown whole."""
+    ways = ((source.ssh_reachable, source.ssh_since), (source.ceph_reachable, source.ceph_since))
+    silent = [since for ok, since in ways if ok is False and since]
+    loss = image_loss(_until(row), silent[0] if silent else None)
+    known = {
+        "verdict": row.verdict if row else "cannot_tell",
+        "last_heard_there": (row.side_a if source_is_a else row.side_b) if row else {},
+        "protected_until": _iso(_until(row)),
+        "loss_s": loss.seconds,
+        "loss": loss.sentence,
+    }
+    tracked = row.track.get("copy_id") if row else None
+    known["shown_whole_before"] = bool(_until(row) and image_id and tracked == image_id)
+    return known
+
+
+async def _image(world: World, image: ImageCopy) -> dict[str, Any]:
+    answers: list[Answer] = []
+    trouble: list[str] = []
+    here = there = None
+    answers_there = False
+    try:
+        async with asyncio.timeout(LOOK_S):
+            here, answer = await world.target.role(ref_of(image))
+            answers += [answer] if answer else []
+    except (DriverError, TimeoutError) as error:
+        trouble.append(str(getattr(error, "detail", error)) or "no answer in time")
+    try:
+        async with asyncio.timeout(LOOK_S):
+            there, answer = await world.source.role(ref_of(image))
+            answers_there = True
+            answers += [answer] if answer else []
+    except Unreachable as error:
+        trouble.append(error.detail)
+    except TimeoutError:
+        trouble.append(f"{world.source.name} did not answer in {LOOK_S:.0f} s.")
+    except DriverError as error:
+        # It answered, if only with a refusal: that is not silence.
+        answers_there = True
+        trouble.append(error.detail)
+    status, snapshots = await _copy_of(world, image, here, answers, trouble)
+    return _told(image, here, there, answers_there, status, snapshots, answers, trouble)
+
+
+async def _copy_of(
+    world: World, image: ImageCopy, here: RoleFacts | None, answers: list[Answer], trouble: list[str]
+) -> tuple[StatusFacts | None, SnapshotFacts | None]:
+    if here is None or not here.exists:
+        return None, None
+    try:
+        async with asyncio.timeout(LOOK_S):
+            side, _ = await world.target.side(image, positions=False)
+            snapshots = None
+            if here.mode is Mode.SNAPSHOT:
+                snapshots, answer = await world.target.snapshots(ref_of(image))
+                answers.append(answer)
+            return side.status, snapshots
+    except (DriverError, TimeoutError) as error:
+        trouble.append(str(getattr(error, "detail", error)) or "no answer in time")
+        return None, None
+
+
+def _told(
+    image: ImageCopy,
+    here: RoleFacts | None,
+    there: RoleFacts | None,
+    answers_there: bool,
+    status: StatusFacts | None,
+    snapshots: SnapshotFacts | None,
+    answers: list[Answer],
+    trouble: list[str],
+) -> dict[str, Any]:
+    whole = [snap.snap_id for snap in snapshots.since_own if snap.complete is True] if snapshots else []
+    replayed = status.replayed if status else None
+    return {
+        "name": image.source,
+        "mode": here.mode.value if here and here.mode else None,
+        "global_id": here.global_id if here else None,
+        "image_id": here.image_id if here else None,
+        "read_here": here is not None,
+        "exists_here": here.exists if here else None,
+        "primary_here": here.primary if here else None,
+        "other_side_answers": answers_there,
+        "other_side_primary": there.primary if there else None,
+        "whole_copy": whole_copy(here.mode if here else None, status, snapshots),
+        "newest_complete_snapshot": whole[-1] if whole else None,
+        "replayed_position": f"{replayed.tag_tid}.{replayed.entry_tid}" if replayed else None,
+        "status": f"{status.state}, {status.description}" if status else None,
+        "status_age_s": status.age_s if status else None,
+        "entries_behind": status.entries_behind if status else None,
+        "trouble": trouble,
+        "answers": answers_json(answers),
+    }
+
+
+def settled(content: dict[str, Any]) -> dict[str, Any]:
+    """The same, with ``whole_copy`` taken from the record where the site cannot tell it any more: after the loss of its
+    peer a mirror daemon forgets in its status that it had caught up. What it says itself always counts more."""
+    images = {
+        key: {**image, "whole_copy": True} if image["whole_copy"] is None and image["shown_whole_before"] else image
+        for key, image in content["images"].items()
+    }
+    return {**content, "images": images}

@@ -1,0 +1,81 @@
+"""What moves at the sites while steps wait: all waiting images are read together, and whose image moved looks again.
+
+A hint and nothing more: the step that is woken reads for itself. Only where a site answers for many images in one
+exchange; with a process for each read, looking often would cost more than waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from drportal.drivers.base import CephSite, ImageRef
+from drportal.drivers.errors import DriverError
+from drportal.drivers.observation import ImageObservation, Part
+
+logger = logging.getLogger(__name__)
+PARTS = (Part.INFO, Part.JOURNAL, Part.SNAPSHOTS)
+
+
+class News:
+    """``listen(ref)`` while a step waits; ``run()`` beside the steps until cancelled."""
+
+    def __init__(self, sites: tuple[CephSite, ...], every_s: float) -> None:
+        self._sites, self._every_s = sites, every_s
+        self._listening: dict[ImageRef, list[asyncio.Event]] = defaultdict(list)
+        self._said: dict[tuple[int, ImageRef], str] = {}
+        self._some = asyncio.Event()
+
+    @contextmanager
+    def listen(self, ref: ImageRef) -> Iterator[asyncio.Event]:
+        """The event is set once the image is not what it was when the listening began (or a little before)."""
+        event = asyncio.Event()
+        self._listening[ref].append(event)
+        self._some.set()
+        try:
+            yield event
+        finally:
+            self._listening[ref].remove(event)
+            if not self._listening[ref]:
+                del self._listening[ref]
+
+    async def run(self) -> None:
+        while True:
+            await self._some.wait()
+            if not self._listening:
+                self._some.clear()
+                continue
+            await asyncio.gather(*(self._look(number, site) for number, site in enumerate(self._sites)))
+            await asyncio.sleep(self._every_s)
+
+    async def _look(self, number: int, site: CephSite) -> None:
+        pools = defaultdict(list)
+        for ref in self._listening:
+            pools[ref.pool].append(ref.name)
+        for pool, names in pools.items():
+            try:
+                seen = await site.observe(pool, PARTS, names)
+            except DriverError as error:
+                logger.info("no news of %s: %s", pool, error)
+                continue
+            for image in seen.images.values():
+                self._compare(number, image)
+
+    def _compare(self, number: int, image: ImageObservation) -> None:
+        said = _said(image)
+        before = self._said.get((number, image.ref))
+        self._said[number, image.ref] = said
+        if before is not None and before != said:
+            for event in self._listening.get(image.ref, ()):
+                event.set()
+
+
+def _said(image: ImageObservation) -> str:
+    """What decides gates: role, positions, mirror snapshots."""
+    role = image.info.primary if image.info else None
+    positions = image.journal.clients if image.journal else ()
+    snapshots = image.snapshots.mirror_snapshots if image.snapshots else ()
+    return repr((image.absent, role, positions, snapshots))

@@ -1,0 +1,151 @@
+"""What a run was built from, kept in its row: the run goes on with this even when the plan, or the inventory, changes
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drportal.engine.facts import DiskFacts
+from drportal.engine.plans import PlanInput, PlannedVm
+
+FORMAT = 1
+
+
+class UnreadablePlanCopy(ValueError):
+    """The run was made by another version of the portal, or its row was damaged. Nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCopy:
+    """A mirrored image of a VM, and what its record in OpenNebula needs. ``key`` is the image's row id as text."""
+
+    key: str
+    pool: str
+    name: str
+    mode: str
+    global_id: str
+    size_bytes: int
+    disk_id: int
+    cloud_name: str
+    type_word: str
+    dev_prefix: str
+
+    @property
+    def source(self) -> str:
+        return f"{self.pool}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class VmCopy:
+    """A VM by its home row (``key``).
+
+    ``marker`` finds the copy that the portal makes at the other site; it stays the same over runs.
+    """
+
+    key: str
+    name: str
+    priority: int
+    home_one_id: int
+    marker: str
+    home_marker: str
+    definition_id: int
+    definition_number: int
+    definition_sha256: str
+    captured_at: dt.datetime
+    images: tuple[ImageCopy, ...]
+    disks: tuple[DiskFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCopy:
+    """``networks``: network id at home -> at the peer.
+
+    ``copy_networks``/``image_datastore_id`` are about the peer site.
+    """
+
+    home_site: str
+    source_site: str
+    target_site: str
+    vms: tuple[VmCopy, ...]
+    networks: Mapping[str, int]
+    image_datastore_id: int | None
+    demoted_by_parent: frozenset[str] = frozenset()
+    promote_sent_by_parent: frozenset[str] = frozenset()
+    salvage_dir: str = ""
+    """At the source site, for what a reprotect would discard; empty: nothing is saved."""
+
+    def vm(self, key: str) -> VmCopy:
+        return next(vm for vm in self.vms if vm.key == key)
+
+    def image(self, key: str) -> ImageCopy:
+        return next(image for vm in self.vms for image in vm.images if image.key == key)
+
+    def images(self) -> tuple[ImageCopy, ...]:
+        return tuple(image for vm in self.vms for image in vm.images)
+
+    def plan_input(self, demoted: frozenset[str] = frozenset(), promoted: frozenset[str] = frozenset()) -> PlanInput:
+        vms = tuple(PlannedVm(vm.key, vm.name, vm.priority, tuple(image.key for image in vm.images)) for vm in self.vms)
+        return PlanInput(vms, self.source_site, self.target_site, demoted, promoted, bool(self.salvage_dir))
+
+
+def to_json(copy: PlanCopy) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "home_site": copy.home_site,
+        "source_site": copy.source_site,
+        "target_site": copy.target_site,
+        "vms": [_vm_json(vm) for vm in copy.vms],
+        "networks": dict(copy.networks),
+        "image_datastore_id": copy.image_datastore_id,
+        "demoted_by_parent": sorted(copy.demoted_by_parent),
+        "promote_sent_by_parent": sorted(copy.promote_sent_by_parent),
+        "salvage_dir": copy.salvage_dir,
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> PlanCopy:
+    """Raises UnreadablePlanCopy."""
+    if data.get("format") != FORMAT:
+        raise UnreadablePlanCopy(
+            f"the run's copy of its plan has format {data.get('format')!r}, and this portal reads format {FORMAT}"
+        )
+    try:
+        return PlanCopy(
+            home_site=data["home_site"],
+            source_site=data["source_site"],
+            target_site=data["target_site"],
+            vms=tuple(_vm(vm) for vm in data["vms"]),
+            networks={str(home): int(peer) for home, peer in data["networks"].items()},
+            image_datastore_id=data["image_datastore_id"],
+            demoted_by_parent=frozenset(data["demoted_by_parent"]),
+            promote_sent_by_parent=frozenset(data["promote_sent_by_parent"]),
+            salvage_dir=str(data.get("salvage_dir", "")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadablePlanCopy(
+            f"the run's copy of its plan cannot be read ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _vm_json(vm: VmCopy) -> dict[str, Any]:
+    fields = {name: getattr(vm, name) for name in VmCopy.__slots__ if name not in ("images", "disks", "captured_at")}
+    return {
+        **fields,
+        "captured_at": vm.captured_at.isoformat(),
+        "images": [{name: getattr(image, name) for name in ImageCopy.__slots__} for image in vm.images],
+        "disks": [{name: getattr(disk, name) for name in DiskFacts.__slots__} for disk in vm.disks],
+    }
+
+
+def _vm(data: Mapping[str, Any]) -> VmCopy:
+    values = {
+        **data,
+        "captured_at": dt.datetime.fromisoformat(data["captured_at"]),
+        "images": tuple(ImageCopy(**image) for image in data["images"]),
+        "disks": tuple(DiskFacts(**disk) for disk in data["disks"]),
+    }
+    return VmCopy(**values)

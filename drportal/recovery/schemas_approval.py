@@ -1,0 +1,173 @@
+"""What goes in and out of the disaster door and of an approval's page."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from ninja import Field, Schema
+
+
+class Way(Schema):
+    """One of the ways to a site (``ssh``, ``ceph``, ``opennebula``) as the poller sees it. ``ok`` null: cannot tell."""
+
+    way: str
+    ok: bool | None
+    since: dt.datetime | None
+    sentence: str
+
+
+class ImageEvidence(Schema):
+    """One image as read, and what was last heard of its other side. Null: could not be told (``trouble``: why)."""
+
+    name: str
+    mode: str | None
+    exists_here: bool | None
+    primary_here: bool | None
+    other_side_answers: bool
+    other_side_primary: bool | None = None
+    whole_copy: bool | None
+    newest_complete_snapshot: int | None = None
+    replayed_position: str | None = None
+    entries_behind: int | None = None
+    status: str | None = None
+    status_age_s: float | None = None
+    verdict: str | None = None
+    protected_until: dt.datetime | None = None
+    loss_s: float | None = None
+    loss: str = ""
+    trouble: list[str] = []
+
+
+class VmSpread(Schema):
+    """``spread_s``: how far apart in time the last replicated points of the VM's disks are; null: not known."""
+
+    name: str
+    spread_s: float | None
+
+
+class View(Schema):
+    """``alive``: something there spoke. ``listens``: a connection was accepted."""
+
+    what: str
+    address: str
+    alive: bool
+    listens: bool
+    sentence: str
+
+
+class SecondView(Schema):
+    """What the other site's host sees of the silent one. ``asked``: that site; ``trouble``: why it gave no view."""
+
+    standing: str
+    sentence: str
+    alive: bool
+    asked: str
+    trouble: str
+    views: list[View]
+
+
+class EvidenceOut(Schema):
+    """``second_view`` null: the evidence was taken before there was one."""
+
+    taken_at: dt.datetime
+    ways: list[Way]
+    second_view: SecondView | None
+    images: list[ImageEvidence]
+    vms: list[VmSpread]
+
+
+class DisasterDoor(Schema):
+    """``blockers`` empty: it may be asked for. ``button``: what the act is called, with its numbers."""
+
+    plan_version: int
+    source_site: str
+    target_site: str
+    phrase: str
+    button: str
+    blockers: list[str]
+    evidence: EvidenceOut
+
+
+class DisasterIn(Schema):
+    """``attestation``: who made sure, and how, that nothing runs at the lost site any more."""
+
+    plan_version: int
+    phrase: str = Field(max_length=300)
+    reason: str = Field(max_length=2000)
+    attestation: str = Field(max_length=2000)
+    request_key: str = Field(min_length=8, max_length=64)
+
+
+class ApproveIn(Schema):
+    """The hashes are of what the approver was shown."""
+
+    password: str = Field(max_length=1000)
+    evidence_sha256: str = Field(max_length=64)
+    commands_sha256: str = Field(max_length=64)
+
+
+class GlassIn(ApproveIn):
+    """``reason``: why nobody else can say yes."""
+
+    phrase: str = Field(max_length=300)
+    reason: str = Field(max_length=2000)
+
+
+class SaidIn(Schema):
+    text: str = Field(max_length=2000)
+
+
+class Said(Schema):
+    name: str
+    word: str
+    text: str
+    at: dt.datetime
+
+
+class Difference(Schema):
+    subject: str
+    field: str
+    then: Any
+    now: Any
+
+
+class ApprovalSummary(Schema):
+    id: int
+    run_id: int
+    plan: str
+    source_site: str
+    target_site: str
+    state: str
+    sentence: str
+    requested_by: str
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    expired: bool
+    needed: int
+    images: int
+    glass: bool
+
+
+class Approval(ApprovalSummary):
+    """``glass_phrase``: what is typed to go on alone; empty where nobody may.
+
+    ``now`` and ``differences`` are null where nobody asked to look (``look``).
+    """
+
+    reason: str
+    glass_phrase: str
+    attested_by: str
+    attestation: str
+    plan_version: int
+    evidence_sha256: str
+    commands_sha256: str
+    commands: list[str]
+    evidence: EvidenceOut
+    now: EvidenceOut | None
+    differences: list[Difference] | None
+    said: list[Said]
+
+
+class Approvals(Schema):
+    items: list[ApprovalSummary]

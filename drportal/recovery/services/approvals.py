@@ -1,0 +1,316 @@
+"""A second person's decision. Every refusal has a code and an entry in the trail, and leaves everything as it was."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from drportal import jobs
+from drportal.audit.record import record
+from drportal.engine.approvals import (
+    FINAL_APPROVAL,
+    ApprovalEvent,
+    ApprovalState,
+    Unfit,
+    content_hash,
+    counted,
+    next_approval_state,
+)
+from drportal.engine.evidence import differences
+from drportal.engine.states import RunEvent, RunState, next_run_state
+from drportal.errors import Conflict, Forbidden, Invalid, NotFound
+from drportal.events import publish
+from drportal.people.guessing import password_matches
+from drportal.recovery import evidence, warrants
+from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
+from drportal.recovery.plan_copy import from_json
+from drportal.recovery.services.runs import right_phrase
+from drportal.settings import BREAK_GLASS
+
+NOT_BY_PROGRAM = "A token cannot decide: it may be a program's. Nothing was changed. Sign in, and decide on the page."
+LOST = "Somebody was faster: you said yes already, or another run holds the group or an image. Nothing was begun."
+SEEN = "You looked at something else than what is asked for now. Nothing was approved. Look again."
+
+
+def approval_get(approval_id: int) -> Approval:
+    related = ("evidence", "requested_by", "run__plan", "run__group", "run__source_site", "run__target_site")
+    approval = Approval.objects.select_related(*related).filter(pk=approval_id).first()
+    if approval is None:
+        raise NotFound(f"There is no approval {approval_id}.")
+    return approval
+
+
+def approval_look(approval: Approval) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The evidence as it is now, and how it differs materially from the frozen one. Reads both sites."""
+    run = approval.run
+    now = evidence.settled(evidence.collect(from_json(run.plan_copy), run.source_site, run.target_site))
+    return now, [asdict(one) for one in differences(approval.evidence.content, now)]
+
+
+def commands_hash(approval: Approval) -> str:
+    return content_hash(list(approval.commands))
+
+
+def approval_approve(
+    *, approval_id: int, user: User, password: str, evidence_sha256: str, commands_sha256: str, by_token: bool
+) -> Approval:
+    """One person's yes; with the last one that is needed the run begins.
+
+    ``evidence_sha256``/``commands_sha256``: of what the approver was shown. Raises Conflict and Forbidden with a code
+    of ``Unfit`` or: own_approval, token_cannot_approve, wrong_password,
+    too_many_attempts, no_role, already_said, run_active, image_held.
+    """
+    approval = approval_get(approval_id)
+    _may_decide(approval, user, by_token)
+    _as_shown(approval, user, password, evidence_sha256, commands_sha256)
+    try:
+        return _say_yes(approval, user)
+    except IntegrityError:
+        _refuse(approval, user, "approval_lost_the_race", LOST)
+
+
+def _as_shown(approval: Approval, user: User, password: str, evidence_sha256: str, commands_sha256: str) -> None:
+    """It is this person, who looked at this request, which is open, and the sites are still as it says."""
+    if not password_matches(user, password):
+        _refuse(approval, user, "wrong_password", "The password is wrong. Nothing was approved.", forbidden=True)
+    if evidence_sha256 != approval.evidence.sha256:
+        _refuse(approval, user, Unfit.OTHER_EVIDENCE, SEEN)
+    if commands_sha256 != commands_hash(approval):
+        _refuse(approval, user, Unfit.OTHER_COMMANDS, SEEN)
+    _still_open(approval, user)
+    _, moved = approval_look(approval)
+    if moved:
+        said = f"The evidence has moved since it was frozen ({len(moved)} differences). The request is void; ask again."
+        _make_void(approval, said, user)
+        _refuse(approval, user, Unfit.OTHER_EVIDENCE, said, {"differences": moved})
+
+
+def approval_break_glass(
+    *,
+    approval_id: int,
+    user: User,
+    password: str,
+    phrase: str,
+    reason: str,
+    evidence_sha256: str,
+    commands_sha256: str,
+    by_token: bool,
+) -> Approval:
+    """The run begins without another person's yes; all are told, and the plan is locked until a manager accepts it.
+
+    Raises what ``approval_approve`` raises, and Invalid (wrong_phrase, no_reason), Forbidden (glass_forbidden).
+    """
+    approval = approval_get(approval_id)
+    if not BREAK_GLASS:
+        said = "Nobody may go on alone here (DRPORTAL_BREAK_GLASS). Nothing was begun."
+        _refuse(approval, user, "glass_forbidden", said, forbidden=True)
+    if by_token:
+        _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
+    if not warrants.may_break_glass(user):
+        _refuse(approval, user, "no_role", "You may not go on alone (any more). Nothing was begun.", forbidden=True)
+    if not reason.strip():
+        raise Invalid("Say why nobody else can say yes. Nothing was begun.", code="no_reason")
+    right_phrase(phrase, glass_phrase(approval))
+    _as_shown(approval, user, password, evidence_sha256, commands_sha256)
+    try:
+        return _go_on_alone(approval, user, reason.strip())
+    except IntegrityError:
+        _refuse(approval, user, "approval_lost_the_race", LOST)
+
+
+def glass_phrase(approval: Approval) -> str:
+    return f"alone for {approval.run.plan.name}"
+
+
+def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
+    with transaction.atomic():
+        row = Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
+        plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
+        wrong = _why_closed(row, plan)
+        if wrong is None:
+            Approval.objects.filter(pk=row.pk).update(glass=True)
+            _voice(row, user, Voice.Word.GLASS, reason)
+            payload = {"evidence_sha256": row.evidence.sha256, "commands": row.commands, "reason": reason}
+            record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
+            _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}")
+    if wrong is not None:
+        _refuse(approval, user, *wrong)
+    publish(f"run:{approval.run_id}")
+    return approval_get(approval.pk)
+
+
+def _say_yes(approval: Approval, user: User) -> Approval:
+    with transaction.atomic():
+        row = Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
+        plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
+        wrong = _why_closed(row, plan)
+        if wrong is None:
+            _voice(row, user, Voice.Word.YES)
+            said = len(counted(warrants.facts_of(row)))
+            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed}
+            record("approval.yes", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
+            if said >= row.needed:
+                record(
+                    "approval.approve",
+                    f"run {row.run_id}",
+                    {"commands": row.commands},
+                    actor=user.username,
+                    run_id=row.run_id,
+                )
+                _release(row, ApprovalEvent.APPROVE, f"Approved by {user.username}.")
+    if wrong is not None:
+        _refuse(approval, user, *wrong)
+    publish(f"run:{approval.run_id}")
+    return approval_get(approval.pk)
+
+
+def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
+    state = ApprovalState(row.state)
+    if state in FINAL_APPROVAL or state is ApprovalState.APPROVED:
+        code = Unfit.USED_BEFORE if state in (ApprovalState.USED, ApprovalState.APPROVED) else Unfit.NOT_APPROVED
+        return code, f"The request is {state} already. Nothing was changed."
+    if timezone.now() >= row.expires_at:
+        return Unfit.EXPIRED, "The request has expired. Nothing was approved. Ask for it again."
+    if plan.version != row.plan_version:
+        return (
+            Unfit.OTHER_PLAN,
+            f"The plan is at version {plan.version} now, and this was asked for version {row.plan_version}. "
+            "Nothing was approved. Ask for it again.",
+        )
+    return None
+
+
+def _release(row: Approval, event: ApprovalEvent, sentence: str) -> None:
+    """The run holds its group and images from here on, and an executor is called."""
+    after = next_approval_state(ApprovalState.REQUESTED, event).value
+    Approval.objects.filter(pk=row.pk).update(state=after)
+    RunImage.objects.filter(run_id=row.run_id).update(held=True)
+    state = next_run_state(RunState.AWAITING_APPROVAL, RunEvent.APPROVE).value
+    runs = Run.objects.filter(pk=row.run_id, state=RunState.AWAITING_APPROVAL.value)
+    if not runs.update(state=state, sentence=f"{sentence} Waiting for an executor."):
+        raise Conflict("The run does not wait for a yes any more. Nothing was approved.", code="wrong_state")
+    jobs.enqueue_run(row.run_id)
+    for topic in ("runs", "overview"):
+        publish(topic)
+
+
+def approval_decline(*, approval_id: int, user: User, reason: str, by_token: bool) -> Approval:
+    """No, with a reason. The run is over; no site was touched."""
+    approval = approval_get(approval_id)
+    if not reason.strip():
+        raise Invalid("A no needs a reason. Nothing was changed.", code="no_reason")
+    _may_decide(approval, user, by_token)
+    _end(approval, user, ApprovalEvent.DECLINE, RunEvent.REFUSE, f"Declined by {user.username}: {reason}")
+    return approval_get(approval_id)
+
+
+def approval_withdraw(*, approval_id: int, user: User, reason: str) -> Approval:
+    """By anybody who may start a run, before the decision. The run is over; no site was touched."""
+    approval = approval_get(approval_id)
+    _end(approval, user, ApprovalEvent.MAKE_VOID, RunEvent.CANCEL, f"Withdrawn by {user.username}. {reason}".strip())
+    return approval_get(approval_id)
+
+
+def approval_ask(*, approval_id: int, user: User, text: str) -> Approval:
+    """A question or its answer; decides nothing."""
+    approval = approval_get(approval_id)
+    if not text.strip():
+        raise Invalid("There is no question. Nothing was changed.", code="no_text")
+    with transaction.atomic():
+        _voice(approval, user, Voice.Word.QUESTION, text)
+        record("approval.ask", f"run {approval.run_id}", {"text": text}, actor=user.username, run_id=approval.run_id)
+        publish(f"run:{approval.run_id}")
+    return approval_get(approval_id)
+
+
+def approvals_expire() -> None:
+    """End every request whose time has run out, so that nobody looks at one that can't be decided any more."""
+    late = Approval.objects.filter(state=ApprovalState.REQUESTED.value, expires_at__lte=timezone.now())
+    for approval in late:
+        _end(approval, None, ApprovalEvent.EXPIRE, RunEvent.REFUSE, "Nobody decided in time.", quiet=True)
+
+
+# --- parts
+
+
+def _voice(approval: Approval, user: User, word: Voice.Word, text: str = "") -> None:
+    requester = approval.requested_by_id
+    Voice.objects.create(
+        approval=approval, person=user, requester_id=requester, name=user.username, word=word, text=text
+    )
+
+
+def _may_decide(approval: Approval, user: User, by_token: bool) -> None:
+    if by_token:
+        _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
+    if not warrants.may_approve(user):
+        _refuse(approval, user, "no_role", "You may not approve (any more). Nothing was changed.", forbidden=True)
+    if user.pk == approval.requested_by_id:
+        said = "You asked for it yourself: another person decides. Nothing was changed."
+        _refuse(approval, user, "own_approval", said, forbidden=True)
+
+
+def _still_open(approval: Approval, user: User) -> None:
+    plan = approval.run.plan
+    wrong = _why_closed(approval, plan)
+    if wrong is None:
+        return
+    if wrong[0] == Unfit.EXPIRED:
+        _end(approval, user, ApprovalEvent.EXPIRE, RunEvent.REFUSE, "Nobody decided in time.", quiet=True)
+    elif wrong[0] == Unfit.OTHER_PLAN:
+        _make_void(approval, wrong[1], user)
+    _refuse(approval, user, *wrong)
+
+
+def _make_void(approval: Approval, sentence: str, user: User) -> None:
+    _end(approval, user, ApprovalEvent.MAKE_VOID, RunEvent.REFUSE, sentence, quiet=True)
+
+
+def _end(
+    approval: Approval,
+    user: User | None,
+    event: ApprovalEvent,
+    run_event: RunEvent,
+    sentence: str,
+    *,
+    quiet: bool = False,
+) -> None:
+    """A request comes to nothing, and its run with it. ``user`` None: its time ran out. ``quiet``: no refusal when it
+    was over already."""
+    to = next_approval_state(ApprovalState.REQUESTED, event).value
+    run_to = next_run_state(RunState.AWAITING_APPROVAL, run_event).value
+    with transaction.atomic():
+        ended = Approval.objects.filter(pk=approval.pk, state=ApprovalState.REQUESTED.value)
+        if not ended.update(state=to, sentence=sentence):
+            if quiet:
+                return
+            raise Conflict("The request is decided already. Nothing was changed.", code="wrong_state")
+        waiting = Run.objects.filter(pk=approval.run_id, state=RunState.AWAITING_APPROVAL.value)
+        waiting.update(state=run_to, sentence=f"{sentence} No site was touched.", finished_at=timezone.now())
+        if event is ApprovalEvent.DECLINE and user is not None:
+            _voice(approval, user, Voice.Word.NO, sentence)
+        payload = {"to": to, "sentence": sentence}
+        actor = user.username if user is not None else "portal"
+        record(f"approval.{event}", f"run {approval.run_id}", payload, actor=actor, run_id=approval.run_id)
+        for topic in (f"run:{approval.run_id}", "runs", "overview"):
+            publish(topic)
+
+
+def _refuse(
+    approval: Approval,
+    user: User,
+    code: str,
+    sentence: str,
+    extra: dict[str, object] | None = None,
+    *,
+    forbidden: bool = False,
+) -> NoReturn:
+    """Keep the refusal in the trail, then raise it."""
+    with transaction.atomic():
+        payload = {"code": str(code), "sentence": sentence, **(extra or {})}
+        record("approval.refused", f"run {approval.run_id}", payload, actor=user.username, run_id=approval.run_id)
+    raise (Forbidden if forbidden else Conflict)(sentence, code=str(code), extra=extra)

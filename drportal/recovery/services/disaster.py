@@ -1,0 +1,160 @@
+"""Disaster failover: ask for it. Nothing is held and nothing is sent until a second person has said yes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from drportal.audit.record import record
+from drportal.drivers.base import ImageRef
+from drportal.drivers.names import BadName
+from drportal.drivers.orders import Warrant
+from drportal.drivers.rbd_commands import RbdCommands, command_line
+from drportal.engine.approvals import ApprovalState, content_hash
+from drportal.engine.plans import PlanImpossible, RunKind, build
+from drportal.engine.states import RunEvent, RunState, next_run_state
+from drportal.errors import Conflict, Invalid
+from drportal.events import publish
+from drportal.inventory.models import MirroredImage, Site
+from drportal.recovery import building, evidence
+from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, RunImage
+from drportal.recovery.plan_copy import PlanCopy, to_json
+from drportal.recovery.services import runs
+from drportal.recovery.services.plans import plan_get
+from drportal.settings import APPROVAL_MINUTES, APPROVALS_NEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What stands behind the disaster door of a plan: evidence read now, the phrase, and what forbids it."""
+
+    plan: RecoveryPlan
+    source: Site
+    target: Site
+    copy: PlanCopy
+    content: dict[str, Any]
+    phrase: str
+    blockers: tuple[str, ...]
+
+
+def disaster_door(plan_id: int) -> Door:
+    """Reads both sites now; changes nothing."""
+    plan = plan_get(plan_id)
+    group = plan.group
+    source = group.active_site
+    target = group.home_site if source.pk != group.home_site_id else building.peer_site(group)
+    copy = building.copy_of_plan(plan, source, target)
+    content = evidence.settled(evidence.collect(copy, source, target))
+    phrase = building.phrase(RunKind.DISASTER_FAILOVER, group, target)
+    return Door(plan, source, target, copy, content, phrase, tuple(_blockers(content, source, target)))
+
+
+def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
+    """An image whose own copy is unfit does not forbid saving the others: it is refused by itself, by its gate."""
+    found, fit = [], 0
+    if content["second_view"]["alive"]:
+        found.append(
+            f"{content['second_view']['sentence']} Its VMs may be running: nothing is forced while it lives. Mend the "
+            "portal's way to it, or have it shut down there first."
+        )
+    for image in content["images"].values():
+        if image["other_side_answers"]:
+            found.append(
+                f"{source.name} answers about {image['name']}: nothing is forced while it can be read. "
+                "Make a planned failover, or stop the writers there first."
+            )
+        elif not image["read_here"]:
+            found.append(f"{image['name']} cannot be read at {target.name}.")
+        fit += image["exists_here"] is True and image["whole_copy"] is True
+    if not fit:
+        found.append(f"No image has a copy at {target.name} that is shown to be whole: nothing could be saved.")
+    return found
+
+
+def disaster_request(
+    *, plan_id: int, plan_version: int, phrase: str, reason: str, attestation: str, request_key: str, user: User
+) -> tuple[Run, bool]:
+    """A run that waits for a second person, and True; or the run made with this key before, and False.
+
+    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation), Conflict (run_active, not_ready, …),
+    WorkerUnavailable.
+    """
+    if known := runs.known_run(request_key):
+        return known, False
+    plan = plan_get(plan_id)
+    runs.same_version(plan, plan_version)
+    if not reason.strip():
+        raise Invalid("A disaster failover needs a reason. Nothing was asked for.", code="no_reason")
+    if not attestation.strip():
+        raise Invalid(
+            "Say who has made sure that nothing runs at the lost site any more, and how (power, network). "
+            "Nothing was asked for.",
+            code="no_attestation",
+        )
+    runs.nothing_active(plan.group)
+    runs.somebody_works()
+    door = disaster_door(plan_id)
+    runs.right_phrase(phrase, door.phrase)
+    if door.blockers:
+        _refused(plan, user, list(door.blockers))
+    return _make(door, reason, attestation, request_key, user), True
+
+
+def _refused(plan: RecoveryPlan, user: User, blockers: list[str]) -> None:
+    payload = {"kind": RunKind.DISASTER_FAILOVER.value, "blockers": blockers}
+    with transaction.atomic():
+        record("run.refused", plan.name, payload, actor=user.username)
+    raise runs.NotReady(f"{blockers[0]} Nothing was asked for.", extra={"blockers": blockers})
+
+
+def _make(door: Door, reason: str, attestation: str, request_key: str, user: User) -> Run:
+    copy, plan = door.copy, door.plan
+    try:
+        planned = build(RunKind.DISASTER_FAILOVER, copy.plan_input())
+    except (PlanImpossible, BadName) as error:
+        raise Conflict(f"{error} Nothing was asked for.", code="plan_impossible") from None
+    digest, now = content_hash(door.content), timezone.now()
+    token = uuid.uuid4().hex
+    commands = _commands(door, Warrant(token, digest))
+    with transaction.atomic():
+        fresh = RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
+        runs.same_version(fresh, plan.version)
+        run = Run.objects.create(
+            plan=plan, group_id=plan.group_id, kind=RunKind.DISASTER_FAILOVER.value,
+            state=next_run_state(RunState.DRAFT, RunEvent.SUBMIT).value, plan_version=fresh.version,
+            plan_copy=to_json(copy), source_site=door.source, target_site=door.target, requested_by=user,
+            requested_name=user.username, reason=reason, request_key=request_key,
+            sentence="Waiting for a second person's yes. Nothing was sent.",
+        )  # fmt: skip
+        rows = MirroredImage.objects.filter(pk__in=[image.key for image in copy.images()])
+        RunImage.objects.bulk_create([RunImage(run=run, image=row, held=False) for row in rows])
+        runs.make_steps(run, planned, copy, {door.source.slug: door.source, door.target.slug: door.target})
+        frozen, _ = Evidence.objects.get_or_create(sha256=digest, defaults={"content": door.content, "taken_at": now})
+        approval = Approval.objects.create(
+            run=run, token=token, state=ApprovalState.REQUESTED.value, evidence=frozen, plan_version=fresh.version,
+            commands=commands, attested_by=user.username, attestation=attestation, requested_by=user,
+            needed=APPROVALS_NEEDED, expires_at=now + dt.timedelta(minutes=APPROVAL_MINUTES),
+        )  # fmt: skip
+        payload = {
+            "run": run.pk, "plan": plan.name, "plan_version": fresh.version, "evidence_sha256": digest,
+            "commands": commands, "reason": reason, "attestation": attestation, "needed": approval.needed,
+            "expires_at": approval.expires_at,
+        }  # fmt: skip
+        record("approval.request", f"run {run.pk}", payload, actor=user.username, run_id=run.pk)
+        for topic in ("runs", "overview", f"plan:{plan.pk}"):
+            publish(topic)
+    return run
+
+
+def _commands(door: Door, warrant: Warrant) -> list[str]:
+    """Byte for byte what the executor will send; an image that is primary there already needs none."""
+    builder = RbdCommands(door.target.ceph_user or None)
+    return sorted(
+        command_line(builder.force_promote(ImageRef(image.pool, image.name), warrant)) for image in door.copy.images()
+    )

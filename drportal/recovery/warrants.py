@@ -1,0 +1,100 @@
+"""A run's approval as its executor needs it: read afresh each time, and taken into use once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from drportal.engine.approvals import ApprovalEvent, ApprovalFacts, ApprovalState, misfit, next_approval_state
+from drportal.recovery.lease import LeaseLost
+from drportal.recovery.models import Approval, Voice
+from drportal.recovery.recorder import Change
+from drportal.roles import Permission, permissions_of
+
+
+def may_approve(user: User) -> bool:
+    """Now: an account that was closed, or lost its role, may not. A superuser without the role may not either."""
+    return _may(user, Permission.APPROVE)
+
+
+def may_break_glass(user: User) -> bool:
+    return _may(user, Permission.BREAK_GLASS)
+
+
+def _may(user: User, permission: Permission) -> bool:
+    return user.is_active and permission in permissions_of(list(user.groups.values_list("name", flat=True)))
+
+
+def facts_of(approval: Approval) -> ApprovalFacts:
+    """With the roles of those who said yes as they are now."""
+    yes = list(approval.voices.filter(word=Voice.Word.YES).select_related("person"))
+    alone = approval.voices.filter(word=Voice.Word.GLASS).select_related("person")
+    return ApprovalFacts(
+        approval_id=approval.token,
+        run_id=approval.run_id,
+        state=ApprovalState(approval.state),
+        plan_version=approval.plan_version,
+        evidence_sha256=approval.evidence.sha256,
+        commands=tuple(approval.commands),
+        expires_at=approval.expires_at,
+        requester_id=approval.requested_by_id,
+        needed=approval.needed,
+        said_yes=frozenset(voice.person_id for voice in yes),
+        may_approve=_still(voice.person for voice in yes),
+        glass=approval.glass and any(may_break_glass(voice.person) for voice in alone),
+        attested_by=approval.attested_by,
+        attestation=approval.attestation,
+    )
+
+
+def _still(people: Iterable[User]) -> frozenset[int]:
+    return frozenset(person.pk for person in people if may_approve(person))
+
+
+def _of_run(run_id: int) -> Approval | None:
+    return Approval.objects.select_related("evidence", "run").filter(run_id=run_id).first()
+
+
+def facts_of_run(run_id: int) -> ApprovalFacts | None:
+    approval = _of_run(run_id)
+    return facts_of(approval) if approval is not None else None
+
+
+def shown_whole(run_id: int) -> dict[str, str]:
+    """Image key -> id of the copy that the evidence shows to have been whole."""
+    approval = _of_run(run_id)
+    images = approval.evidence.content["images"] if approval is not None else {}
+    return {
+        key: image["image_id"] for key, image in images.items() if image["whole_copy"] is True and image["image_id"]
+    }
+
+
+def why_not_usable(run_id: int) -> str:
+    """Why the run's approval cannot be taken into use now; empty when it can."""
+    approval = _of_run(run_id)
+    if approval is None:
+        return "it has no approval"
+    wrong = misfit(
+        facts_of(approval),
+        run_id=run_id,
+        plan_version=approval.run.plan_version,
+        evidence_sha256=approval.evidence.sha256,
+        commands=approval.commands,
+        now=timezone.now(),
+    )
+    return wrong.sentence.rstrip(".") if wrong is not None else ""
+
+
+def used(run_id: int) -> Change:
+    """Taken into use, once, in the transaction that starts the run."""
+    after = next_approval_state(ApprovalState.APPROVED, ApprovalEvent.USE).value
+
+    def change() -> None:
+        now = timezone.now()
+        rows = Approval.objects.filter(run_id=run_id, state=ApprovalState.APPROVED.value, expires_at__gt=now)
+        if not rows.update(state=after, used_at=now):
+            raise LeaseLost(f"the approval of run {run_id} was used, withdrawn or expired meanwhile")
+
+    return change

@@ -1,0 +1,253 @@
+"""The two sites as a run sees them: reads that come back as facts, shared where many steps ask for the same thing."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from drportal.drivers.base import (
+    Answer,
+    CephSite,
+    ImageRef,
+    MirrorClients,
+    MirrorSnapshot,
+    PoolReading,
+    Shell,
+)
+from drportal.drivers.base_cloud import CloudImage, CloudReading, CloudSite, Vm
+from drportal.drivers.errors import DriverError, Reason, Refused
+from drportal.engine.approvals import ApprovalFacts
+from drportal.engine.facts import (
+    HoldFacts,
+    JournalFacts,
+    Mode,
+    RoleFacts,
+    SideFacts,
+    SnapshotFacts,
+    VmFacts,
+    WatcherFacts,
+)
+from drportal.inventory import facts
+from drportal.recovery.news import News
+from drportal.recovery.pace import Pace
+from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+from drportal.recovery.shared_reads import SharedRead
+
+Clock = Callable[[], dt.datetime]
+Value = TypeVar("Value")
+
+
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The VM of a plan at one site.
+
+    None: the front end answered that it has none. ``several``: more than one bears our marker.
+    """
+
+    vm: Vm | None
+    facts: VmFacts
+    several: tuple[int, ...]
+    answer: Answer
+
+
+@dataclass(slots=True)
+class SiteEnd:
+    """One site during a run. Reads raise what the drivers raise, except that "not found" is a fact.
+
+    ``look()`` gives the same site for one look of one step: what several gates ask of one image is read once, and
+    nothing is remembered for the next look.
+    """
+
+    slug: str
+    name: str
+    host: str
+    ceph: CephSite
+    cloud: CloudSite
+    pace: Pace
+    shell: Shell | None = None  # None where nothing is ever sent (readiness), and where the site keeps receipts
+    _pools: dict[str, SharedRead[PoolReading]] = field(default_factory=dict)
+    _mirroring: dict[str, SharedRead[MirrorClients]] = field(default_factory=dict)
+    _clouds: list[SharedRead[CloudReading]] = field(default_factory=list)
+    _seen: dict[tuple[str, ImageRef], asyncio.Future[Any]] | None = None
+
+    def goes_on(self, command: str) -> bool:
+        """Whether this act, sent by us and left running, is known not to have ended yet."""
+        return self.shell is not None and command in self.shell.unfinished_acts
+
+    def look(self) -> SiteEnd:
+        return replace(self, _seen={})
+
+    async def _once(self, what: str, ref: ImageRef, read: Callable[[], Awaitable[Value]]) -> Value:
+        if self._seen is None:
+            return await read()
+        if (what, ref) not in self._seen:
+            self._seen[what, ref] = asyncio.ensure_future(read())
+        value: Value = await self._seen[what, ref]
+        return value
+
+    async def pool(self, pool: str, max_age_s: float | None = None) -> PoolReading:
+        shared = self._pools.setdefault(pool, SharedRead(lambda: self.ceph.pool(pool)))
+        return await shared.get(self.pace.shared_read_s if max_age_s is None else max_age_s)
+
+    async def everything(self, max_age_s: float) -> CloudReading:
+        if not self._clouds:
+            self._clouds.append(SharedRead(self.cloud.everything))
+        return await self._clouds[0].get(max_age_s)
+
+    async def role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
+        return await self._once("role", ref, lambda: self._role(ref))
+
+    async def _role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
+        asked_at = utc_now()
+        try:
+            info = await self.ceph.info(ref)
+        except Refused as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+            return facts.absent_role(asked_at), error.answer
+        return facts.role_facts(info), info.answer
+
+    async def journal(self, ref: ImageRef) -> tuple[JournalFacts, Answer]:
+        reading = await self._once("journal", ref, lambda: self.ceph.journal(ref))
+        return facts.journal_facts(reading), reading.answer
+
+    async def snapshots(self, ref: ImageRef) -> tuple[SnapshotFacts, Answer]:
+        reading = await self._once("snapshots", ref, lambda: self.ceph.snapshots(ref))
+        return facts.snapshot_facts(reading), reading.answer
+
+    async def newest_snapshot(self, ref: ImageRef) -> MirrorSnapshot | None:
+        """The newest mirror snapshot here, as this look has read it."""
+        reading = await self._once("snapshots", ref, lambda: self.ceph.snapshots(ref))
+        return reading.mirror_snapshots[-1] if reading.mirror_snapshots else None
+
+    async def watchers(self, ref: ImageRef) -> tuple[WatcherFacts, Answer]:
+        """Who has the image open. Which of them are mirror daemons is asked once for all images of the pool."""
+        shared = self._mirroring.setdefault(ref.pool, SharedRead(lambda: self.ceph.mirror_clients(ref.pool)))
+        mirroring = await shared.get(self.pace.shared_read_s)
+        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        return facts.watcher_facts(reading, mirroring), reading.answer
+
+    async def hold(self, ref: ImageRef) -> tuple[HoldFacts, Answer]:
+        """Which mirror daemons of this site have the image open.
+
+        Which of all are its own its manager tells; while that is away too, all count (a dead peer's have no watch).
+        """
+        mirroring = await self.ceph.mirror_clients(ref.pool)
+        try:
+            daemons = (await self.pool(ref.pool)).daemons
+        except DriverError:
+            daemons = ()
+        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        return facts.hold_facts(reading, mirroring, daemons), reading.answer
+
+    async def side(self, image: ImageCopy, *, positions: bool) -> tuple[SideFacts, list[Answer]]:
+        """Role and shared status; with ``positions`` also the journal's positions or the mirror snapshots, read
+        after the role.
+        """
+        role, answer = await self.role(ref_of(image))
+        answers = [answer] if answer else []
+        pool = await self.pool(image.pool)
+        status = pool.statuses.get(image.name)
+        journal, snapshots = None, None
+        if positions and role.exists and image.mode == Mode.JOURNAL:
+            journal, raw = await self.journal(ref_of(image))
+            answers.append(raw)
+        elif positions and role.exists:
+            snapshots, raw = await self.snapshots(ref_of(image))
+            answers.append(raw)
+        side = SideFacts(
+            reachable=True,
+            role=role,
+            status=facts.status_facts(status, facts.read_time(pool)) if status else None,
+            journal=journal,
+            snapshots=snapshots,
+            daemon_healthy=facts.daemon_healthy(pool),
+            peer_direction=facts.peer_direction(pool),
+            last_heard=role.read_at,
+        )
+        return side, [*answers, *(part_about(image.name, raw) for raw in pool.answers[1:2])]
+
+    async def image_records(self, image: ImageCopy, max_age_s: float = 0.0) -> tuple[tuple[CloudImage, ...], Answer]:
+        reading = await self.everything(max_age_s)
+        return tuple(record for record in reading.images if record.source == image.source), reading.answers[2]
+
+
+def ref_of(image: ImageCopy) -> ImageRef:
+    return ImageRef(image.pool, image.name)
+
+
+def part_about(name: str, answer: Answer) -> Answer:
+    """Of a pool's status, what it says about one image: the evidence of 128 images is not 128 whole pools."""
+    text, opening = answer.stdout, '{"name":"'
+    begin = text.find(f'{opening}{name}"')
+    if begin < 0:
+        return answer
+    end = text.find(opening, begin + 1)
+    part = text[begin : end if end > 0 else len(text)]
+    return replace(answer, stdout=f"[of {len(text)} characters, what is said of {name}:]\n{part}")
+
+
+# Steps that look at the sites at the same time. Where each read is a process of its own, more of them would make what
+# is read first stale before what is read last comes back; the site program answers all at once.
+LOOKS_BY_PROCESS, LOOKS_BY_PROGRAM = 12, 256
+
+
+@dataclass(slots=True)
+class World:
+    """Source and target of one run, and what it was built from. ``news``: None where looking together is not cheap."""
+
+    source: SiteEnd
+    target: SiteEnd
+    plan: PlanCopy
+    pace: Pace
+    definitions: dict[int, str]  # CapturedDefinition id -> VM document
+    # VM key -> the newest capture's hash, and when it was last seen to be true
+    definitions_now: dict[str, tuple[str, dt.datetime]]
+    clock: Clock = utc_now
+    group_token: str = ""
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_BY_PROCESS))
+    news: News | None = None
+    approval: Callable[[], Awaitable[ApprovalFacts | None]] | None = None  # the run's, read from the database each time
+    shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
+
+    def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:
+        return self.definitions_now.get(vm.key, (None, None))
+
+    def end(self, slug: str) -> SiteEnd:
+        return self.source if self.source.slug == slug else self.target
+
+    def other(self, end: SiteEnd) -> SiteEnd:
+        return self.target if end.slug == self.source.slug else self.source
+
+    def look(self) -> World:
+        """The same two sites for one look of one step (``SiteEnd.look``)."""
+        return replace(self, source=self.source.look(), target=self.target.look())
+
+    async def locate(self, end: SiteEnd, vm: VmCopy, max_age_s: float = 0.0) -> Located:
+        """The home VM at home (by its id), the portal's copy elsewhere (by its marker; at home too, when the
+        old one is gone).
+        """
+        if end.slug == self.plan.home_site:
+            asked_at = utc_now()
+            try:
+                found, answer = await end.cloud.vm(vm.home_one_id)
+                if found.phase != "gone":
+                    return Located(found, facts.vm_facts(found, answer.started_at), (), answer)
+            except Refused as error:
+                if error.reason is not Reason.NOT_FOUND:
+                    raise
+                answer = error.answer or Answer("", end.host, None, "", error.detail, asked_at, 0.0)
+        reading = await end.everything(max_age_s)
+        answer = reading.answers[1]
+        copies = [found for found in reading.vms if found.marker == vm.marker and found.phase != "gone"]
+        if not copies:
+            return Located(None, facts.gone_vm_facts(answer.started_at), (), answer)
+        several = tuple(copy.vm_id for copy in copies) if len(copies) > 1 else ()
+        return Located(copies[0], facts.vm_facts(copies[0], answer.started_at), several, answer)

@@ -1,0 +1,363 @@
+"""Abuse of an approval: each way is refused with its code, kept in the trail, and nothing is begun."""
+
+from __future__ import annotations
+
+import copy as copies
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from drportal.audit.models import AuditEntry
+from drportal.people.services import token_create
+from drportal.recovery import evidence, warrants
+from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
+from drportal.recovery.services import disaster
+from drportal.recovery.sweep import Sweeper
+from drportal.roles import Role
+from tests.conftest import PASSWORD, Person, make_person
+from tests.recovery.conftest import Bell
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a look at the sites gives, without sites; tests change it between request and approval."""
+    dark = {"standing": "silent_for_both", "sentence": "", "alive": False, "asked": "b", "trouble": "", "views": []}
+    content: dict[str, Any] = {
+        "images": {}, "vms": [], "source_reachable": {}, "second_view": dark, "taken_at": timezone.now().isoformat(),
+    }  # fmt: skip
+
+    def collect(copy: Any, source: Any, target: Any) -> dict[str, Any]:
+        for image in copy.images():
+            content["images"].setdefault(
+                image.key,
+                {
+                    "name": image.source, "mode": "journal", "exists_here": True, "primary_here": False,
+                    "read_here": True,
+                    "other_side_answers": False, "whole_copy": True, "shown_whole_before": True, "image_id": "i",
+                },
+            )  # fmt: skip
+        return copies.deepcopy(content)
+
+    monkeypatch.setattr(evidence, "collect", collect)
+    return content
+
+
+@pytest.fixture
+def request_of(plan: RecoveryPlan, bell: Bell, seen: dict[str, Any], operator: Person) -> Callable[..., Any]:
+    def ask(person: Person = operator, **changed: Any) -> Any:
+        plan.refresh_from_db()
+        body = {
+            "plan_version": plan.version,
+            "phrase": "force shop to site-b",
+            "reason": "fire",
+            "attestation": "power cut by olga",
+            "request_key": uuid.uuid4().hex,
+            **changed,
+        }
+        return person.api("POST", f"/plans/{plan.pk}/disaster", body)
+
+    return ask
+
+
+def approve(person: Person, page: dict[str, Any], **changed: Any) -> Any:
+    body = {
+        "password": PASSWORD,
+        "evidence_sha256": page["evidence_sha256"],
+        "commands_sha256": page["commands_sha256"],
+        **changed,
+    }
+    return person.api("POST", f"/approvals/{page['id']}/approve", body)
+
+
+def refused(answer: Any, code: str, status: int = 409) -> None:
+    """With its code, in the trail, and nothing begun."""
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.content
+    assert AuditEntry.objects.filter(action="approval.refused", payload__code=code).exists()
+    assert not Run.objects.filter(state__in=["approved", "running"]).exists()
+    assert not RunImage.objects.filter(held=True).exists()
+
+
+def test_a_request_and_its_yes(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
+    asked = request_of()
+    assert asked.status_code == 201, asked.content
+    page = asked.json()
+    assert [command.split()[:5] for command in page["commands"]] == [
+        ["rbd", "mirror", "image", "promote", "--force"]
+    ] * 3
+    assert not bell.rung
+    assert not RunImage.objects.filter(held=True).exists()
+    look = approver.read(f"/approvals/{page['id']}?look=true")
+    assert look["differences"] == []
+    given = approve(approver, page)
+    assert (given.status_code, given.json()["state"]) == (200, "approved"), given.content
+    assert bell.rung == [page["run_id"]]
+    assert RunImage.objects.filter(held=True).count() == 3
+
+
+def test_asking_twice_with_one_key_makes_one_run(request_of: Callable[..., Any]) -> None:
+    first, second = request_of(request_key="k" * 12), request_of(request_key="k" * 12)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert Run.objects.count() == 1
+
+
+def test_own_approval(request_of: Callable[..., Any], bell: Bell) -> None:
+    both = make_person("both", Role.OPERATOR, Role.APPROVER)
+    page = request_of(both).json()
+    refused(approve(both, page), "own_approval", 403)
+
+
+def test_the_database_itself_refuses_an_own_yes(request_of: Callable[..., Any], operator: Person) -> None:
+    approval = Approval.objects.get(pk=request_of().json()["id"])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Voice.objects.create(
+            approval=approval, person=operator.user, requester=operator.user, name="operator", word="yes"
+        )
+
+
+def test_second_use_replay_double_click_and_the_second_of_two_approvers(
+    request_of: Callable[..., Any], approver: Person, bell: Bell
+) -> None:
+    page = request_of().json()
+    assert approve(approver, page).status_code == 200
+    for person in (approver, make_person("second", Role.APPROVER)):
+        again = approve(person, page)
+        assert (again.status_code, again.json()["code"]) == (409, "approval_used")
+    assert bell.rung == [page["run_id"]], "begun once"
+    assert AuditEntry.objects.filter(action="approval.approve").count() == 1
+    assert AuditEntry.objects.filter(action="approval.refused", payload__code="approval_used").count() == 2
+
+
+@pytest.fixture
+def two_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disaster, "APPROVALS_NEEDED", 2)
+
+
+@pytest.mark.usefixtures("two_needed")
+def test_where_two_are_needed_the_second_person_begins_it(
+    request_of: Callable[..., Any], approver: Person, bell: Bell
+) -> None:
+    page, second = request_of().json(), make_person("second", Role.APPROVER)
+    assert page["needed"] == 2
+    first = approve(approver, page)
+    assert (first.status_code, first.json()["state"]) == (200, "requested")
+    assert not bell.rung
+    assert not RunImage.objects.filter(held=True).exists(), "one yes holds nothing"
+    refused(approve(approver, page), "approval_lost_the_race")
+    both = approve(second, page)
+    assert (both.status_code, both.json()["state"]) == (200, "approved")
+    assert bell.rung == [page["run_id"]]
+    assert AuditEntry.objects.filter(action="approval.yes").count() == 2
+
+
+@pytest.mark.usefixtures("two_needed")
+def test_one_of_two_who_lost_the_role_does_not_count(
+    request_of: Callable[..., Any], approver: Person, bell: Bell
+) -> None:
+    page, second = request_of().json(), make_person("second", Role.APPROVER)
+    assert approve(approver, page).status_code == 200
+    approver.user.groups.clear()
+    assert approve(second, page).json()["state"] == "requested", "one yes of somebody who may say it"
+    assert not bell.rung
+    third = make_person("third", Role.APPROVER)
+    assert approve(third, page).json()["state"] == "approved"
+    assert bell.rung == [page["run_id"]]
+
+
+@pytest.mark.usefixtures("two_needed")
+def test_one_no_ends_what_two_had_to_say_yes_to(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
+    page, second = request_of().json(), make_person("second", Role.APPROVER)
+    assert approve(approver, page).status_code == 200
+    said = second.api("POST", f"/approvals/{page['id']}/decline", {"text": "the site is alive, I see its lamps"})
+    assert (said.status_code, said.json()["state"]) == (200, "declined")
+    refused(approve(make_person("third", Role.APPROVER), page), "approval_not_given")
+    assert not bell.rung
+
+
+def test_expired(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    Approval.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    refused(approve(approver, page), "approval_expired")
+    assert (Approval.objects.get().state, Run.objects.get().state) == ("expired", "aborted")
+
+
+def test_a_request_that_nobody_decides_ends_by_itself(request_of: Callable[..., Any], operator: Person) -> None:
+    page = request_of().json()
+    run = operator.read(f"/runs/{page['run_id']}")
+    assert (run["approval_id"], run["state"]) == (page["id"], "awaiting_approval")
+    assert "An approver other than operator decides" in run["next"]
+    Sweeper().sweep()
+    assert Approval.objects.get().state == "requested"
+    Approval.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    Sweeper().sweep()
+    assert (Approval.objects.get().state, Run.objects.get().state) == ("expired", "aborted")
+    assert AuditEntry.objects.filter(action="approval.expire", actor="portal").count() == 1
+
+
+def test_other_plan_version(request_of: Callable[..., Any], approver: Person, plan: RecoveryPlan) -> None:
+    page = request_of().json()
+    RecoveryPlan.objects.update(version=plan.version + 1)
+    refused(approve(approver, page), "approval_other_plan_version")
+    assert Approval.objects.get().state == "void"
+
+
+def test_evidence_moved(request_of: Callable[..., Any], approver: Person, seen: dict[str, Any]) -> None:
+    page = request_of().json()
+    for image in seen["images"].values():
+        image["other_side_answers"] = True
+    answer = approve(approver, page)
+    refused(answer, "approval_evidence_moved")
+    assert {one["field"] for one in answer.json()["differences"]} == {"other_side_answers"}
+    assert (Approval.objects.get().state, Run.objects.get().state) == ("void", "aborted")
+
+
+def test_what_the_approver_saw_is_not_what_is_asked_for(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    refused(approve(approver, page, evidence_sha256="0" * 64), "approval_evidence_moved")
+    Approval.objects.update(commands=["another command"])
+    refused(approve(approver, page), "approval_commands_changed")
+
+
+def test_role_removed_before_the_decision_and_before_the_use(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    assert approver.user is not None
+    assert approve(approver, page).status_code == 200
+    assert warrants.why_not_usable(page["run_id"]) == ""
+    approver.user.groups.clear()
+    assert "may not approve any more" in warrants.why_not_usable(page["run_id"])
+    assert approve(approver, page).status_code == 403
+    approver.user.groups.add(Group.objects.get(name=Role.APPROVER.value))
+    assert warrants.why_not_usable(page["run_id"]) == ""
+
+
+def test_a_token_never_decides(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    assert approver.user is not None
+    _, text = token_create(approver.user, "robot", 1)
+    body = {
+        "password": PASSWORD, "evidence_sha256": page["evidence_sha256"], "commands_sha256": page["commands_sha256"]
+    }  # fmt: skip
+    answer = Person(None).api("POST", f"/approvals/{page['id']}/approve", body, Authorization=f"Bearer {text}")
+    refused(answer, "token_cannot_approve", 403)
+
+
+def test_a_wrong_password_approves_nothing(request_of: Callable[..., Any], approver: Person) -> None:
+    refused(approve(approver, request_of().json(), password="guess"), "wrong_password", 403)
+
+
+def test_a_no_ends_it_and_needs_its_reason(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    path = f"/approvals/{page['id']}/decline"
+    assert approver.api("POST", path, {"text": " "}).status_code == 422
+    declined = approver.api("POST", path, {"text": "wait for the fire brigade"})
+    assert (declined.status_code, declined.json()["state"]) == (200, "declined")
+    again = approve(approver, page)
+    assert (again.status_code, again.json()["code"]) == (409, "approval_not_given")
+    assert Run.objects.get().state == "aborted"
+
+
+def test_an_operator_may_not_approve_and_the_door_needs_its_words(
+    request_of: Callable[..., Any], operator: Person
+) -> None:
+    page = request_of().json()
+    assert approve(make_person("other", Role.OPERATOR), page).status_code == 403
+    for changed in ({"phrase": "go"}, {"reason": ""}, {"attestation": " "}):
+        assert request_of(**changed).status_code == 422
+    assert Run.objects.count() == 1
+
+
+# --- one person alone
+
+
+def go_on_alone(person: Person, page: dict[str, Any], Authorization: str = "", **changed: Any) -> Any:
+    headers = {"Authorization": Authorization} if Authorization else {}
+    body = {
+        "password": PASSWORD,
+        "phrase": page["glass_phrase"],
+        "reason": "both approvers are on the plane",
+        "evidence_sha256": page["evidence_sha256"],
+        "commands_sha256": page["commands_sha256"],
+        **changed,
+    }
+    return person.api("POST", f"/approvals/{page['id']}/break-glass", body, **headers)
+
+
+def is_over(run_id: int) -> None:
+    """As an executor leaves it when the run is over."""
+    Run.objects.filter(pk=run_id).update(state="succeeded", started_at=timezone.now(), finished_at=timezone.now())
+
+
+def test_one_person_goes_on_alone_and_everybody_hears_of_it(
+    request_of: Callable[..., Any], operator: Person, viewer: Person, bell: Bell
+) -> None:
+    page = request_of().json()
+    given = go_on_alone(operator, page)
+    assert (given.status_code, given.json()["state"], given.json()["glass"]) == (200, "approved", True), given.content
+    assert bell.rung == [page["run_id"]]
+    assert [(said["name"], said["word"]) for said in given.json()["said"]] == [("operator", "glass")]
+    assert warrants.why_not_usable(page["run_id"]) == ""
+    entry = AuditEntry.objects.get(action="approval.break_glass")
+    assert (entry.actor, entry.payload["reason"]) == ("operator", "both approvers are on the plane")
+    (told,) = viewer.read("/overview")["broken_glass"]
+    assert told["run_id"] == page["run_id"]
+    assert "operator alone" in told["sentence"]
+
+
+def test_the_plan_is_locked_until_a_manager_has_accepted_the_run(
+    request_of: Callable[..., Any], operator: Person, manager: Person, viewer: Person, plan: RecoveryPlan
+) -> None:
+    page = request_of().json()
+    assert go_on_alone(operator, page).status_code == 200
+    is_over(page["run_id"])
+    again = request_of()
+    assert (again.status_code, again.json()["code"]) == (409, "plan_locked"), again.content
+    kinds = viewer.read(f"/plans/{plan.pk}")["next_kinds"]
+    assert all("The plan is locked" in kind["why_not"] for kind in kinds)
+    assert manager.api("POST", f"/runs/{page['run_id']}/review/accept", {"text": "seen"}).status_code == 200
+    assert request_of().status_code == 201
+    assert viewer.read("/overview")["broken_glass"] == []
+
+
+def test_nobody_goes_on_alone_lightly(
+    request_of: Callable[..., Any], operator: Person, approver: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = request_of().json()
+    for changed in ({"phrase": "go"}, {"reason": " "}):
+        assert go_on_alone(operator, page, **changed).status_code == 422
+    refused(go_on_alone(operator, page, password="guess"), "wrong_password", 403)
+    refused(go_on_alone(operator, page, evidence_sha256="0" * 64), "approval_evidence_moved")
+    refused(go_on_alone(operator, page, commands_sha256="0" * 64), "approval_commands_changed")
+    assert go_on_alone(approver, page).status_code == 403
+    assert operator.user is not None
+    _, text = token_create(operator.user, "robot", 1)
+    refused(go_on_alone(Person(None), page, Authorization=f"Bearer {text}"), "token_cannot_approve", 403)
+    monkeypatch.setattr("drportal.recovery.services.approvals.BREAK_GLASS", False)
+    refused(go_on_alone(operator, page), "glass_forbidden", 403)
+    assert Approval.objects.get(pk=page["id"]).state == "requested"
+
+
+def test_evidence_that_moved_is_not_gone_on_with_alone_either(
+    request_of: Callable[..., Any], operator: Person, seen: dict[str, Any]
+) -> None:
+    page = request_of().json()
+    for image in seen["images"].values():
+        image["other_side_answers"] = True
+    refused(go_on_alone(operator, page), "approval_evidence_moved")
+    assert Approval.objects.get(pk=page["id"]).state == "void"
+
+
+def test_who_lost_the_right_after_going_on_alone_is_not_followed(
+    request_of: Callable[..., Any], operator: Person
+) -> None:
+    page = request_of().json()
+    assert go_on_alone(operator, page).status_code == 200
+    assert operator.user is not None
+    operator.user.groups.clear()
+    assert "may not approve any more" in warrants.why_not_usable(page["run_id"])

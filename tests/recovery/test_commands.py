@@ -1,0 +1,84 @@
+"""``manage.py plan`` and ``manage.py run``: the exit status tells the result."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from drportal.audit.models import AuditEntry
+from drportal.engine.readiness import Finding, Severity
+from drportal.recovery.models import RecoveryPlan, Run
+from tests.recovery.conftest import Bell, ask
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def command(*words: str) -> tuple[int, str]:
+    """(exit status, standard output)."""
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command(*words, stdout=out)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, out.getvalue()
+
+
+def test_plans_are_listed_and_shown_with_their_commands(plan: RecoveryPlan) -> None:
+    assert command("plan", "list") == (0, f"{plan.pk:4} {'shop':30} 2 VMs, home site-a, active site-a\n")
+    status, said = command("plan", "show", "shop")
+    assert status == 0
+    assert "    rbd mirror image demote one/one-1\n" in said
+    assert f"manage.py run start {plan.pk} planned_failover" in said
+
+
+def test_start_needs_a_yes_where_nobody_can_type(plan: RecoveryPlan, ready: list[Finding], bell: Bell) -> None:
+    status, _ = command("run", "start", "shop", "planned_failover")
+    assert status == 2
+    assert not Run.objects.exists()
+
+
+def test_start_records_who_sat_at_the_terminal(plan: RecoveryPlan, ready: list[Finding], bell: Bell) -> None:
+    assert command("run", "start", "shop", "planned_failover", "--yes", "--as", "olga", "--reason", "x")[0] == 0
+    entry = AuditEntry.objects.get(action="run.request")
+    assert entry.actor.startswith("olga (cli:")
+    assert entry.payload["reason"] == "x"
+
+
+def test_not_ready_is_4_and_says_why(
+    plan: RecoveryPlan, ready: list[Finding], bell: Bell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready.append(Finding("G-PATH", Severity.BLOCK, "one/one-1", "The daemon is down.", None))
+    assert command("run", "start", "shop", "planned_failover", "--yes")[0] == 4
+    assert "The daemon is down." in capsys.readouterr().err
+
+
+def test_a_plan_that_is_not_there_is_1(capsys: pytest.CaptureFixture[str], db: None) -> None:
+    assert command("plan", "show", "nothing")[0] == 1
+    assert "no plan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [("succeeded", 0), ("succeeded_with_exceptions", 0), ("failed", 1), ("aborted", 1), ("paused", 3), ("running", 3)],
+)
+def test_show_tells_the_state_by_its_exit_status(
+    plan: RecoveryPlan, ready: list[Finding], bell: Bell, state: str, status: int
+) -> None:
+    run = ask(plan)
+    Run.objects.filter(pk=run.pk).update(state=state)
+    assert command("run", "show", str(run.pk))[0] == status
+    told, said = command("run", "show", str(run.pk), "--json")
+    page: dict[str, Any] = json.loads(said)
+    assert (told, page["id"], page["state"]) == (status, run.pk, state)
+
+
+def test_pause_and_cancel_from_the_terminal(plan: RecoveryPlan, ready: list[Finding], bell: Bell) -> None:
+    run = ask(plan)
+    Run.objects.filter(pk=run.pk).update(state="running", lease_owner="somebody")
+    assert command("run", "pause", str(run.pk))[0] == 0
+    assert command("run", "cancel", str(run.pk), "--reason", "wrong day")[0] == 0
+    run.refresh_from_db()
+    assert (run.pause_asked, run.cancel_asked) == (False, True)

@@ -1,0 +1,172 @@
+"""A lost site, two people, one approval: on the embedded lab, with an executor in this process."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from drportal.audit.check import verify_database
+from drportal.audit.models import AuditEntry
+from drportal.engine.states import RunState
+from drportal.inventory.models import VmDisk
+from drportal.recovery.models import Approval, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
+from drportal.recovery.services import approvals, disaster, runs
+from drportal.roles import Role
+from tests.conftest import PASSWORD
+from tests.recovery.conftest import Mover
+
+pytestmark = pytest.mark.slow
+
+
+def person(name: str, *roles: Role) -> User:
+    user = User.objects.create_user(name, password=PASSWORD)
+    user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])
+    return user
+
+
+@pytest.fixture
+def olga(mover: Mover) -> User:
+    return person("olga", Role.OPERATOR)
+
+
+@pytest.fixture
+def anna(mover: Mover) -> User:
+    return person("anna", Role.APPROVER)
+
+
+def requested(plan: RecoveryPlan, user: User) -> Run:
+    plan.refresh_from_db()
+    return disaster.disaster_request(
+        plan_id=plan.pk,
+        plan_version=plan.version,
+        phrase=f"force {plan.group.name} to site-b",
+        reason="the site burns",
+        attestation="olga had the power of both racks cut",
+        request_key=uuid.uuid4().hex,
+        user=user,
+    )[0]
+
+
+def approved(run: Run, user: User) -> Approval:
+    approval = Approval.objects.select_related("evidence").get(run=run)
+    return approvals.approval_approve(
+        approval_id=approval.pk,
+        user=user,
+        password=PASSWORD,
+        evidence_sha256=approval.evidence.sha256,
+        commands_sha256=approvals.commands_hash(approval),
+        by_token=False,
+    )
+
+
+def told(run: Run) -> str:
+    steps = "\n".join(f"{step.state} {step.key} {step.sentence}" for step in run.steps.all())
+    return f"{run.state}: {run.sentence}\n{steps}"
+
+
+def test_a_killed_site_is_failed_over_by_two_people_in_both_modes(mover: Mover, olga: User, anna: User) -> None:
+    plan = mover.plan("web-1", "db-1")
+    images = mover.images(plan)
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    assert run.state == RunState.AWAITING_APPROVAL
+    second = Approval.objects.get(run=run).evidence.content["second_view"]
+    assert (second["standing"], second["asked"], second["trouble"]) == ("silent_for_both", "site-b", "")
+    assert [(view["what"], view["listens"]) for view in second["views"]] == [("SSH host", False), ("OpenNebula", False)]
+    assert not RunImage.objects.filter(run=run, held=True).exists(), "what waits for a yes holds nothing"
+    assert mover.drive(run).state == RunState.AWAITING_APPROVAL, "nobody drives it"
+    approval = approved(run, anna)
+    assert RunImage.objects.filter(run=run, held=True).count() == len(images)
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    approval.refresh_from_db()
+    assert approval.state == "used"
+    assert approval.used_at is not None
+    assert ProtectionGroup.objects.get(pk=plan.group_id).active_site.slug == "site-b"
+    assert (mover.vm_state("b", "web-1"), mover.vm_state("b", "db-1")) == ("RUNNING", "RUNNING")
+    sent = StepAttempt.objects.filter(step__run=run, step__kind="image.force_promote")
+    assert sorted(attempt.command for attempt in sent) == approval.commands, "what was approved is what was sent"
+    for image in images:
+        assert mover.acts("b", "promote --force", image) == 1
+        assert "b" in mover.primary(image)
+    begun = AuditEntry.objects.filter(run_id=run.pk, action="step.begin", subject__startswith="Force-promote")
+    yes = AuditEntry.objects.get(run_id=run.pk, action="approval.yes")
+    assert all(entry.seq > yes.seq for entry in begun)
+    assert verify_database().ok
+
+
+def test_a_site_that_answers_is_never_forced(mover: Mover, olga: User) -> None:
+    with pytest.raises(runs.NotReady, match="nothing is forced while it can be read"):
+        requested(mover.plan("web-2"), olga)
+    assert not Run.objects.exists()
+    assert AuditEntry.objects.filter(action="run.refused").count() == 1
+
+
+def test_a_site_that_the_portal_alone_has_lost_is_never_forced(mover: Mover, olga: User) -> None:
+    mover.lab.fail("a", "sessions-full")  # its sshd greets whoever connects, and lets nobody in
+    with pytest.raises(runs.NotReady, match=r"is not gone: .* gets an answer from its SSH host") as caught:
+        requested(mover.plan("web-2"), olga)
+    assert "Its VMs may be running" in caught.value.detail
+    assert not Run.objects.exists()
+
+
+def test_a_site_that_comes_back_before_the_yes_makes_the_request_void(mover: Mover, olga: User, anna: User) -> None:
+    plan = mover.plan("web-3")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    mover.lab.restore("a")
+    with pytest.raises(runs.Conflict) as caught:
+        approved(run, anna)
+    assert caught.value.code == "approval_evidence_moved"
+    run.refresh_from_db()
+    assert run.state == RunState.ABORTED
+    assert Approval.objects.get(run=run).state == "void"
+    (image,) = mover.images(plan)
+    assert mover.acts("b", "promote --force", image) == 0
+
+
+def test_a_site_that_comes_back_after_the_yes_is_not_forced(mover: Mover, olga: User, anna: User) -> None:
+    plan = mover.plan("web-4")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    approved(run, anna)
+    mover.lab.restore("a")
+    run = mover.drive(run)
+    (image,) = mover.images(plan)
+    assert run.state == RunState.PAUSED, told(run)
+    assert mover.acts("b", "promote --force", image) == 0
+    assert mover.primary(image) == "a"
+
+
+def test_one_bad_image_does_not_hold_up_the_other_vms(mover: Mover, olga: User, anna: User) -> None:
+    plan = mover.plan("web-5", "web-6")
+    disks = VmDisk.objects.filter(vm__membership__group=plan.group, vm__site=mover.pair.a)
+    bad = disks.get(vm__name="web-5").source.removeprefix("one/")
+    good = disks.get(vm__name="web-6").source.removeprefix("one/")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    approved(run, anna)
+    mover.lab.fail("b", "command-fails", match=f"promote --force one/{bad}", exit=30, stderr="rbd: error", times=1)
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    assert (mover.primary(bad), mover.primary(good)) == ("a", "ab"), told(run)
+    assert (mover.vm_state("b", "web-5"), mover.vm_state("b", "web-6")) == (None, "RUNNING"), told(run)
+    again = mover.drive(runs.run_resume(run_id=run.pk, actor="olga"))
+    assert again.state == RunState.SUCCEEDED, told(again)
+    assert mover.vm_state("b", "web-5") == "RUNNING"
+
+
+def test_the_survivor_s_own_manager_is_not_needed_after_the_yes(mover: Mover, olga: User, anna: User) -> None:
+    """Without it Ceph tells no mirror status, and nobody says which mirror daemon is whose."""
+    plan = mover.plan("web-7", "db-7")
+    images = mover.images(plan)
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    approved(run, anna)
+    mover.lab.fail("b", "command-fails", match="mirror pool status", exit=5, stderr="rbd: no manager")
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert all("b" in mover.primary(image) for image in images)
+    assert (mover.vm_state("b", "web-7"), mover.vm_state("b", "db-7")) == ("RUNNING", "RUNNING")

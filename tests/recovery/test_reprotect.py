@@ -1,0 +1,165 @@
+"""The lost site is back: its copies are made anew from the survivor's, and then all goes home."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from pathlib import Path
+
+import pytest
+
+from drportal.audit.check import verify_database
+from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
+from drportal.inventory.discovery import discover
+from drportal.inventory.models import MirroredImage, Site
+from drportal.recovery.building import why_not
+from drportal.recovery.models import RecoveryPlan, Run, StepAttempt
+from drportal.recovery.services import runs
+from drportal.roles import Role
+from tests.recovery.conftest import Mover
+from tests.recovery.test_disaster import approved, person, requested, told
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.slow
+numbers = itertools.count(1)
+
+
+@pytest.fixture
+def came_back(mover: Mover) -> RecoveryPlan:
+    """Site a was lost with its VMs running, its group forced to b by two people, and a is there again."""
+    number = next(numbers)
+    plan = mover.plan(f"web-{number}", f"db-{number}")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, person("olga", Role.OPERATOR))
+    approved(run, person("anna", Role.APPROVER))
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    mover.lab.restore("a")
+    wait_until("both sides are seen to be primary", lambda: verdicts(mover, plan) == {"two_primaries"}, 60)
+    plan.refresh_from_db()
+    return plan
+
+
+def verdicts(mover: Mover, plan: RecoveryPlan) -> set[str]:
+    discover(mover.pair.pk)
+    rows = MirroredImage.objects.filter(disks__vm__membership__group=plan.group)
+    return set(rows.values_list("verdict", flat=True))
+
+
+def reasons(plan: RecoveryPlan) -> dict[RunKind, str]:
+    group = RecoveryPlan.objects.get(pk=plan.pk).group
+    return {kind: why_not(group, kind) for kind in (RunKind.FAILBACK, RunKind.REPROTECT)}
+
+
+def where_it_runs(mover: Mover, plan: RecoveryPlan) -> tuple[str | None, str | None]:
+    return mover.vm_state("a", plan.name), mover.vm_state("b", plan.name)
+
+
+def attempts(run: Run, kind: str) -> int:
+    return StepAttempt.objects.filter(step__run=run, step__kind=kind).count()
+
+
+def test_what_came_back_is_made_anew_and_all_goes_home(mover: Mover, came_back: RecoveryPlan) -> None:
+    plan, images = came_back, mover.images(came_back)
+    assert {mover.primary(image) for image in images} == {"ab"}
+    assert reasons(plan)[RunKind.REPROTECT] == ""
+    assert "made anew first" in reasons(plan)[RunKind.FAILBACK]
+    assert where_it_runs(mover, plan) == ("RUNNING", "RUNNING"), "twice"
+
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert {mover.primary(image) for image in images} == {"b"}
+    assert where_it_runs(mover, plan) == ("POWEROFF", "RUNNING")
+    for image in images:
+        assert (mover.acts("a", "demote", image), mover.acts("a", "resync", image)) == (1, 1)
+        assert (mover.acts("b", "demote", image), mover.acts("b", "resync", image)) == (0, 0), "the only good copy"
+    assert plan.group.active_site.slug == "site-b"
+
+    wait_until("protected again", lambda: verdicts(mover, plan) <= {"protected_reversed", "behind"}, 60)
+    assert "has to be made anew" in reasons(plan)[RunKind.REPROTECT]
+    home = mover.drive(mover.ask(plan, RunKind.FAILBACK))
+    assert home.state == RunState.SUCCEEDED, told(home)
+    assert {mover.primary(image) for image in images} == {"a"}
+    assert where_it_runs(mover, plan) == ("RUNNING", None)
+    assert verify_database().ok
+
+
+def test_what_the_survivor_wrote_is_what_counts(mover: Mover, came_back: RecoveryPlan) -> None:
+    plan, (image, *_) = came_back, mover.images(came_back)
+    mover.lab.write("a", image, "what the returned site wrote")
+    mover.lab.write("b", image, "what the survivor wrote")
+    written = mover.lab.checksum("b", image)
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    wait_until("the copy has it", lambda: mover.lab.checksum("a", image) == written, 60)
+
+
+def test_asked_again_it_discards_nothing_a_second_time(mover: Mover, came_back: RecoveryPlan) -> None:
+    """Cut off in the middle, by a resync that somebody had made by hand: what follows already is left alone."""
+    plan, (first, *others) = came_back, mover.images(came_back)
+    mover.lab.fail("a", "command-fails", match=f"resync one/{others[0]}", exit=1, stderr="rbd: no", times=1)
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.PAUSED, told(run)
+    runs.run_resume(run_id=run.pk, actor="olga")
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert mover.acts("a", "resync", first) == 1
+    assert attempts(run, "image.demote_returned") == len(others) + 1
+
+
+def test_nothing_is_taken_away_while_the_survivor_is_not_primary(mover: Mover, came_back: RecoveryPlan) -> None:
+    plan, (image, *_) = came_back, mover.images(came_back)
+    asked = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True)
+    # Behind the portal's back, between readiness and the run: the good copy is demoted by hand.
+    mover.lab.fail("b", "rbd-mirror-down")
+    mover.by_hand("b", "rbd", "mirror", "image", "demote", f"one/{image}")
+    run = mover.drive(asked)
+    assert run.state == RunState.PAUSED, told(run)
+    assert "G-PEER" in run.sentence or "is not primary at" in run.sentence
+    assert mover.acts("a", "demote", image) == 0
+    assert mover.acts("a", "resync", image) == 0
+    assert mover.primary(image) == "a"
+
+
+def with_a_place_for_salvage(mover: Mover) -> Path:
+    directory = mover.lab.description.sites["a"].salvage
+    Site.objects.filter(slug="site-a").update(salvage_dir=directory)
+    return Path(directory)
+
+
+def saved(directory: Path, image: str) -> list[Path]:
+    return sorted(directory.glob(f"{image}.*.rbd-diff"))
+
+
+def test_what_would_be_discarded_is_saved_first_where_there_is_a_place(mover: Mover, came_back: RecoveryPlan) -> None:
+    plan, images, directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    for image in images:
+        (file,) = saved(directory, image)
+        step = run.steps.get(kind="image.salvage", subject=f"one/{image}")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        assert str(file) in step.sentence
+        assert digest in step.sentence
+        assert Path(f"{file}.sha256").read_text().split()[0] == digest
+        resync = run.steps.get(kind="image.resync", subject=f"one/{image}")
+        assert step.finished_at <= resync.started_at, "first saved, then discarded"
+
+
+def test_an_export_whose_answer_is_lost_is_found_and_one_that_fails_discards_nothing(
+    mover: Mover, came_back: RecoveryPlan
+) -> None:
+    plan, (first, second, *_), directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
+    mover.lab.fail("a", "command-succeeds-but-connection-drops", match=f"export-diff one/{first}", times=1)
+    mover.lab.fail("a", "command-fails", match=f"export-diff one/{second}", exit=28, stderr="No space left", times=1)
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.PAUSED, told(run)
+    assert run.steps.get(kind="image.salvage", subject=f"one/{first}").state == "succeeded"
+    assert len(saved(directory, first)) == 1, "once"
+    assert run.steps.get(kind="image.salvage", subject=f"one/{second}").state == "failed"
+    assert mover.acts("a", "resync", second) == 0
+    runs.run_resume(run_id=run.pk, actor="olga")
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert len(saved(directory, second)) == 1
