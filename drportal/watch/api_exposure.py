@@ -1,0 +1,223 @@
+"""Exposure of images, pools and groups over HTTP: now, over time, and the worst of day, week and month."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Field, Router, Schema
+
+from drportal.api import asker, needs
+from drportal.engine.exposure import ExposureKind, exposure
+from drportal.engine.verdicts import VerdictCode
+from drportal.errors import NotFound
+from drportal.inventory.exposure import PERIODS, curve, slots_of, worst_of_slots
+from drportal.inventory.models import MirroredImage, Pool, SitePair
+from drportal.inventory.schemas import (
+    ExposureNow,
+    Image,
+    PoolState,
+    current_verdict,
+    exposure_now,
+    image_out,
+    image_rows,
+)
+from drportal.inventory.services import pair_get
+from drportal.roles import Permission
+from drportal.watch.targets import group_get, target_of_group, target_set, targets_of_images
+
+router = Router()
+Period = Literal["day", "week", "month"]
+WORST_SHOWN = 10
+
+
+class WorstOf(Schema):
+    """``seconds`` null: no figure in this period.
+
+    ``unbounded_slots``: 5-minute spans (hours, after two days) without a bound, which is worse than any figure.
+    """
+
+    seconds: float | None
+    at: dt.datetime | None
+    unbounded_slots: int
+
+
+class ExposurePoint(Schema):
+    """The worst of the span that begins ``at``. ``seconds`` null: nobody looked, or (``unbounded``) no bound."""
+
+    at: dt.datetime
+    seconds: float | None
+    unbounded: bool = False
+
+
+class ExposureOverTime(Schema):
+    """``target_s``: what was agreed (the strictest, where several groups agree on one)."""
+
+    now: ExposureNow
+    target_s: int | None
+    period: Period
+    step_s: int
+    points: list[ExposurePoint]
+    worst: dict[str, WorstOf]
+
+
+class PoolSummary(Schema):
+    """``images``: that exist. ``unbounded``: of those, how many have no bound on what would be lost."""
+
+    pair_id: int
+    name: str
+    images: int
+    counts: dict[str, int]
+    unbounded: int
+    sides: dict[str, PoolState | None]
+    exposure: ExposureNow
+
+
+class Pools(Schema):
+    items: list[PoolSummary]
+
+
+class PoolDetail(PoolSummary):
+    worst_images: list[Image]
+
+
+class TargetIn(Schema):
+    """``rpo_s`` null: nothing is agreed."""
+
+    rpo_s: Annotated[int, Field(ge=1, le=30 * 86_400)] | None
+
+
+@router.get("/images/{image_id}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)
+def image_exposure(request: HttpRequest, image_id: int, period: Period = "day") -> Any:
+    row = MirroredImage.objects.filter(pk=image_id).first()
+    if row is None:
+        raise NotFound("This image is not known (any more).")
+    target = targets_of_images([image_id]).get(image_id)
+    return over_time(row.pair_id, [f"image:{image_id}"], [row], target, period)
+
+
+@router.get("/pairs/{pair_id}/pools", auth=needs(Permission.VIEW), response=Pools)
+def pool_list(request: HttpRequest, pair_id: int) -> Any:
+    """The pair's mirrored pools as both sides see them, with the worst exposure in each."""
+    pair, now = pair_get(pair_id), timezone.now()
+    return {"items": [pool_summary(pair, name, now) for name in pair.pools]}
+
+
+@router.get("/pairs/{pair_id}/pools/{name}", auth=needs(Permission.VIEW), response=PoolDetail)
+def pool_get(request: HttpRequest, pair_id: int, name: str) -> Any:
+    """With its most exposed images."""
+    pair, now = pair_get(pair_id), timezone.now()
+    if name not in pair.pools:
+        raise NotFound(f"Pool “{name}” is not watched at this pair.")
+    rows = list(image_rows().filter(pair=pair, pool=name, gone_at=None).defer("track"))
+    most = sorted(rows, key=lambda row: severity(exposure_now(row, now)), reverse=True)[:WORST_SHOWN]
+    summary = pool_summary(pair, name, now)
+    return PoolDetail(**summary.dict(), worst_images=[image_out(row, now) for row in most])
+
+
+@router.get("/pairs/{pair_id}/pools/{name}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)
+def pool_exposure(request: HttpRequest, pair_id: int, name: str, period: Period = "day") -> Any:
+    """The worst of the pool's images; those without a bound are not in the curve, ``unbounded`` of the pool counts
+    them."""
+    pair = pair_get(pair_id)
+    rows = list(MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None).defer("track", "side_a", "side_b"))
+    targets = targets_of_images()
+    strictest = min((targets[row.pk] for row in rows if row.pk in targets), default=None)
+    return over_time(pair.pk, [f"pool:{name}"], rows, strictest, period)
+
+
+@router.get("/groups/{group_id}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)
+def group_exposure(request: HttpRequest, group_id: int, period: Period = "day") -> Any:
+    """The worst of the images of the group's VMs, as they are in it today."""
+    group = group_get(group_id)
+    rows = images_of_group(group_id)
+    subjects = [f"image:{row.pk}" for row in rows]
+    return over_time(group.pair_id, subjects, rows, target_of_group(group), period)
+
+
+@router.put("/groups/{group_id}/rpo-target", auth=needs(Permission.PLAN), response=ExposureOverTime)
+def group_rpo_target_set(request: HttpRequest, group_id: int, body: TargetIn) -> Any:
+    """What was agreed. It changes no verdict and stops no run; it is what exposure is held against."""
+    target_set(actor=asker(request).username, group_id=group_id, rpo_s=body.rpo_s)
+    return group_exposure(request, group_id)
+
+
+# --- how
+
+
+def images_of_group(group_id: int) -> list[MirroredImage]:
+    rows = MirroredImage.objects.filter(disks__vm__membership__group=group_id, gone_at=None).distinct()
+    return list(rows.order_by("pool", "name"))
+
+
+def over_time(
+    pair_id: int, subjects: list[str], rows: Sequence[MirroredImage], target_s: int | None, period: Period
+) -> ExposureOverTime:
+    now = timezone.now()
+    month = slots_of(pair_id, subjects, now - dt.timedelta(days=PERIODS["month"]))
+    since = now - dt.timedelta(days=PERIODS[period])
+    drawn = curve({at: seconds for at, seconds in month.items() if at >= since}, since, now)
+    worst, found_now = {}, worst_now(rows, now)
+    if found_now.seconds is not None:  # what is so now is not in a slot yet
+        month[now] = found_now.seconds
+    for name, days in PERIODS.items():
+        found = worst_of_slots(month, now - dt.timedelta(days=days))
+        worst[name] = WorstOf(
+            seconds=_rounded(found.seconds),
+            at=found.at,
+            unbounded_slots=found.unbounded_slots,
+        )
+    return ExposureOverTime(
+        now=found_now,
+        target_s=target_s,
+        period=period,
+        step_s=drawn.step_s,
+        points=[ExposurePoint(at=at, seconds=_rounded(s), unbounded=s == math.inf) for at, s in drawn.points],
+        worst=worst,
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None or not math.isfinite(seconds) else round(seconds, 1)
+
+
+def severity(found: ExposureNow) -> tuple[int, float]:
+    """No bound is worse than not knowing, and that is worse than any figure."""
+    rank = {ExposureKind.UNBOUNDED: 2, ExposureKind.CANNOT_TELL: 1}.get(found.kind, 0)
+    return rank, found.seconds or 0.0
+
+
+def worst_now(rows: Sequence[MirroredImage], now: dt.datetime) -> ExposureNow:
+    """Of all the images. Of none: nothing is known."""
+    found = max((exposure_now(row, now) for row in rows), key=severity, default=None)
+    if found is not None:
+        return found
+    return ExposureNow(
+        kind=ExposureKind.CANNOT_TELL, seconds=None, since=None, sentence="There is no image to measure."
+    )
+
+
+def pool_summary(pair: SitePair, name: str, now: dt.datetime) -> PoolSummary:
+    rows = list(
+        MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None)
+        .select_related("pair")
+        .defer("track", "side_a", "side_b")
+    )
+    states = {row.site_id: row for row in Pool.objects.filter(site__in=[pair.a, pair.b], name=name)}
+    kinds = Counter(exposure(VerdictCode(row.verdict), row.protected_until, now).kind for row in rows)
+    return PoolSummary(
+        pair_id=pair.pk,
+        name=name,
+        images=len(rows),
+        counts=dict(Counter(current_verdict(row, now)[0].value for row in rows)),
+        unbounded=kinds[ExposureKind.UNBOUNDED],
+        sides={
+            site.slug: PoolState.from_orm(states[site.pk]) if site.pk in states else None for site in (pair.a, pair.b)
+        },
+        exposure=worst_now(rows, now),
+    )

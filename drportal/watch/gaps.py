@@ -1,0 +1,194 @@
+"""Protection gaps over everything that the inventory knows, of all pairs of sites or of one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from django.db.models import Max, Prefetch, Q
+from django.utils import timezone
+
+from drportal.engine.gaps import (
+    SNAPSHOT_OLD_S,
+    AliveVm,
+    DiskGapFacts,
+    Gap,
+    GapCode,
+    GapLevel,
+    PoolGapFacts,
+    VmGapFacts,
+    pool_gaps,
+    registered_twice,
+    room_gap,
+    skew_gap,
+    snapshots_old,
+    twice_gaps,
+    vm_gaps,
+)
+from drportal.engine.versions import ceph_support, opennebula_support
+from drportal.inventory.models import (
+    CapturedDefinition,
+    MirroredImage,
+    Pool,
+    Site,
+    SitePair,
+    SiteResource,
+    VirtualMachine,
+    VmDisk,
+)
+from drportal.recovery.models import ProtectionGroup, RecoveryPlan
+
+HOST_ON = ("MONITORED", "MONITORING_MONITORED")
+ORDER = list(GapLevel)
+
+
+def gaps_of(pair: SitePair) -> list[Gap]:
+    """All gaps of the pair, the worst first."""
+    found = [*image_gaps_of(pair), *cloud_gaps(pair), *ground_gaps(pair), *group_gaps(pair)]
+    return sorted(found, key=lambda gap: (ORDER.index(gap.level), gap.code, gap.subject, gap.detail))
+
+
+def counts_of(gaps: Iterable[Gap]) -> dict[str, int]:
+    """Level -> how many."""
+    found = Counter(gap.level.value for gap in gaps)
+    return {level.value: found[level.value] for level in GapLevel}
+
+
+def image_gaps_of(pair: SitePair) -> Iterator[Gap]:
+    """Those of single images were found when the row was written; the age of snapshots is found now."""
+    rows = MirroredImage.objects.filter(pair=pair, gone_at=None)
+    for kept in rows.exclude(gaps=[]).values_list("gaps", flat=True):
+        for gap in kept:
+            yield Gap(**{**gap, "code": GapCode(gap["code"]), "level": GapLevel(gap["level"])})
+    now = timezone.now()
+    long_ago = now - dt.timedelta(seconds=SNAPSHOT_OLD_S)
+    # One that was never whole at the copy counts from when it was first seen so: a first copy takes its time.
+    never = Q(protected_until=None, changed_at__lt=long_ago) & ~Q(primary_side="")
+    old = rows.filter(Q(protected_until__lt=long_ago) | never, mode="snapshot")
+    names = {"a": pair.a.name, "b": pair.b.name}
+    for row in old.only("pool", "name", "protected_until", "primary_side"):
+        age_s = None if row.protected_until is None else (now - row.protected_until).total_seconds()
+        yield snapshots_old(str(row), age_s, names.get(row.primary_side, ""))
+
+
+def cloud_gaps(pair: SitePair) -> Iterator[Gap]:
+    """What the VMs of both front ends show."""
+    now = timezone.now()
+    disks = Prefetch("disks", VmDisk.objects.only("vm_id", "disk_id", "kind", "source", "image_id"))
+    rows = list(
+        VirtualMachine.objects.filter(site__in=[pair.a, pair.b], gone_at=None)
+        .select_related("site")
+        .prefetch_related(disks)
+        .annotate(defined_at=Max("definitions__seen_at"))
+        .order_by("name", "one_id")
+    )
+    maps, drifts = network_maps(), drifts_of(vm.pk for vm in rows)
+    for vm in rows:
+        if vm.home_of_id is None:
+            yield from vm_gaps(vm_facts(vm, maps.get(vm.pk), now, drifts.get(vm.pk, "")))
+    yield from twice_gaps(alive(vm) for vm in rows)
+    doubles = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.DOUBLE)
+    for double in doubles.select_related("site"):
+        yield registered_twice(double.name, double.site.name, double.facts["image_ids"])
+
+
+def network_maps() -> dict[int, dict[str, int]]:
+    """VM id -> the network map of its plan, for VMs that have one."""
+    found: dict[int, dict[str, int]] = {}
+    for plan in RecoveryPlan.objects.prefetch_related("group__members"):
+        for member in plan.group.members.all():
+            found[member.vm_id] = plan.network_map
+    return found
+
+
+def drifts_of(vm_ids: Iterable[int]) -> dict[int, str]:
+    """VM id -> what changed, for VMs whose definition is newer than the last look at their plan's readiness."""
+    looked: dict[int, dt.datetime] = {}
+    for plan in RecoveryPlan.objects.annotate(looked_at=Max("readiness_checks__checked_at")).prefetch_related(
+        "group__members"
+    ):
+        if plan.looked_at is not None:
+            looked.update({member.vm_id: plan.looked_at for member in plan.group.members.all()})
+    newest = CapturedDefinition.objects.filter(vm_id__in=looked.keys() & set(vm_ids), number__gt=1).order_by("number")
+    return {
+        vm_id: f"Its definition changed at {captured_at:%F %T} UTC (it is number {number} now), after its plan was "
+        f"last looked at ({looked[vm_id]:%F %T})."
+        for vm_id, number, captured_at in newest.values_list("vm_id", "number", "captured_at")
+        if captured_at > looked[vm_id]
+    }
+
+
+def vm_facts(vm: VirtualMachine, mapped: dict[str, int] | None, now: dt.datetime, drifted: str = "") -> VmGapFacts:
+    """``vm``: with its disks and ``defined_at``. ``mapped`` None: it is in no plan, so nothing is to be mapped yet."""
+    defined_at: dt.datetime | None = getattr(vm, "defined_at", None)
+    nics = [] if mapped is None else [nic for nic in vm.nics if str(nic["network_id"]) not in mapped]
+    return VmGapFacts(
+        one_id=vm.one_id,
+        name=vm.name,
+        site=vm.site.name,
+        disks=tuple(
+            DiskGapFacts(disk.disk_id, disk.kind, disk.source, disk.image_id is not None) for disk in vm.disks.all()
+        ),
+        definition_age_s=None if defined_at is None else (now - defined_at).total_seconds(),
+        unmapped=tuple(sorted({str(nic["network"]) for nic in nics})),
+        drifted=drifted,
+    )
+
+
+def alive(vm: VirtualMachine) -> AliveVm:
+    addresses = [str(nic[key]) for nic in vm.nics for key in ("mac", "ip") if nic.get(key)]
+    if vm.uuid:
+        addresses.append(f"UUID {vm.uuid}")
+    return AliveVm(
+        key=str(vm.pk),
+        site=vm.site.name,
+        one_id=vm.one_id,
+        name=vm.name,
+        phase=vm.phase,
+        copy_of=str(vm.home_of_id or ""),
+        addresses=tuple(addresses),
+        sources=tuple(disk.source for disk in vm.disks.all() if disk.kind == "persistent" and disk.source),
+    )
+
+
+def ground_gaps(pair: SitePair) -> Iterator[Gap]:
+    """Pools, daemons, clocks and versions of both sites."""
+    for site in (pair.a, pair.b):
+        for pool in Pool.objects.filter(site=site, name__in=pair.pools):
+            yield from pool_gaps(pool_facts(pool), site.name)
+        if gap := skew_gap(site.name, site.clock_skew_s):
+            yield gap
+        yield from version_gaps(site)
+
+
+def pool_facts(pool: Pool) -> PoolGapFacts:
+    """As ``inventory.facts.daemon_healthy`` judges it: a warning is no death."""
+    told = pool.daemon_health in ("OK", "WARNING")
+    dead = not pool.daemons or pool.daemon_health in ("ERROR", "UNKNOWN")
+    directions = tuple(str(peer.get("direction", "")) for peer in pool.peers)
+    return PoolGapFacts(pool.name, pool.mode, directions, False if dead else True if told else None)
+
+
+def version_gaps(site: Site) -> Iterator[Gap]:
+    for support in (ceph_support(site.ceph_version), opennebula_support(site.opennebula_version)):
+        if support.ok is False:
+            remedy = "Do not rely on the portal there before it has been tried with that version in a lab."
+            yield Gap(GapCode.VERSION, GapLevel.RISK, site.name, support.sentence, remedy, detail=support.sentence)
+
+
+def group_gaps(pair: SitePair) -> Iterator[Gap]:
+    """Room for each group at the site where it is not."""
+    free: dict[int, int | None] = {}
+    for site in (pair.a, pair.b):
+        hosts = SiteResource.objects.filter(site=site, kind=SiteResource.Kind.HOST)
+        on = [host.facts for host in hosts if host.facts.get("state_word") in HOST_ON]
+        free[site.pk] = sum(f["memory_total_kb"] - f["memory_used_kb"] for f in on) // 1024 if hosts else None
+    needed: dict[int, int] = defaultdict(int)
+    groups = list(ProtectionGroup.objects.filter(pair=pair).prefetch_related("members__vm"))
+    for group in groups:
+        needed[group.pk] = sum(member.vm.memory_mb for member in group.members.all())
+    for group in groups:
+        target = pair.b if group.active_site_id == pair.a_id else pair.a
+        if gap := room_gap(group.name, target.name, needed[group.pk], free[target.pk]):
+            yield gap

@@ -1,0 +1,129 @@
+"""What happened within a time, for all plans or for one: tests held, results, and what is still open."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from django.db.models import Max
+from django.utils import timezone
+
+from drportal.audit import anchors
+from drportal.engine.standing import PlanStanding, ReadinessStanding
+from drportal.errors import NotFound
+from drportal.recovery.models import RecoveryPlan, Run
+from drportal.recovery.services.reviews import ReviewState, due_at, review_state, reviewable
+from drportal.watch.models import ReceiptDifference
+from drportal.watch.readiness import plan_rows, standing_of
+
+MOST_RUNS = 500
+SUCCEEDED = ("succeeded", "succeeded_with_exceptions")
+# What shows that a plan works: VMs really went over, in one direction or the other.
+EXERCISES = ("planned_failover", "failback", "disaster_failover")
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """``since`` belongs to it, ``until`` does not. UTC."""
+
+    since: dt.datetime
+    until: dt.datetime
+
+    @classmethod
+    def quarter(cls, year: int, quarter: int) -> Period:
+        def first_of(months: int) -> dt.datetime:
+            return dt.datetime(year + months // 12, months % 12 + 1, 1, tzinfo=dt.UTC)
+
+        return cls(first_of(3 * quarter - 3), first_of(3 * quarter))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """``exercised_at``: when VMs last went over by this plan, ever; ``within``: how often in the period."""
+
+    plan: RecoveryPlan
+    standing: PlanStanding
+    exercised_at: dt.datetime | None
+    within: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodReport:
+    """``runs``: those that began and ended in the period, the newest first, each as ``reviewable`` has it; ``cut``:
+    there are more. ``results``: kind of run -> state -> how many. ``open``: a sentence each."""
+
+    runs: list[Run]
+    cut: bool
+    results: dict[str, dict[str, int]]
+    plans: list[PlanLine]
+    open: list[str]
+
+
+def plans_of(plan_id: int | None) -> list[RecoveryPlan]:
+    """All, or the one. Raises NotFound."""
+    plans = [plan for plan in plan_rows() if plan_id in (None, plan.pk)]
+    if plan_id is not None and not plans:
+        raise NotFound(f"There is no plan {plan_id} (any more).")
+    return plans
+
+
+def period_report(period: Period, plan_id: int | None = None) -> PeriodReport:
+    plans = plans_of(plan_id)
+    rows = reviewable().filter(finished_at__gte=period.since, finished_at__lt=period.until)
+    if plan_id is not None:
+        rows = rows.filter(plan_id=plan_id)
+    runs = list(islice(rows.prefetch_related("approval__voices"), MOST_RUNS + 1))
+    counted = Counter(rows.order_by().values_list("kind", "state"))
+    results: dict[str, dict[str, int]] = {}
+    for (kind, state), number in sorted(counted.items()):
+        results.setdefault(kind, {})[state] = number
+    lines = plan_lines(plans, period)
+    return PeriodReport(
+        runs=runs[:MOST_RUNS],
+        cut=len(runs) > MOST_RUNS,
+        results=results,
+        plans=lines,
+        open=[*open_runs(runs), *open_plans(lines), *([] if plan_id else open_portal())],
+    )
+
+
+def plan_lines(plans: Sequence[RecoveryPlan], period: Period) -> list[PlanLine]:
+    done = Run.objects.filter(kind__in=EXERCISES, state__in=SUCCEEDED)
+    latest: dict[int, Any] = dict(done.values_list("plan_id").annotate(Max("finished_at")))
+    within = Counter(
+        done.filter(finished_at__gte=period.since, finished_at__lt=period.until).values_list("plan_id", flat=True)
+    )
+    return [PlanLine(plan, standing_of(plan)[0], latest.get(plan.pk), within[plan.pk]) for plan in plans]
+
+
+def open_runs(runs: Sequence[Run]) -> list[str]:
+    said, now = [], timezone.now()
+    for run in runs:
+        state, due = review_state(getattr(run, "last_verb")), due_at(run)  # noqa: B009  (an annotation)
+        if state is ReviewState.ACCEPTED:
+            continue
+        late = f", overdue since {due:%Y-%m-%d}" if due is not None and due < now else ""
+        word = "was questioned and is not accepted" if state is ReviewState.QUESTIONED else "has not been reviewed"
+        said.append(f"Run {run.pk} of {run.plan.name} {word}{late}.")
+    return said
+
+
+def open_plans(lines: Sequence[PlanLine]) -> list[str]:
+    idle = [line.plan.name for line in lines if not line.within]
+    said = [f"{name} was not exercised in this time: no VM went over by it." for name in idle]
+    not_verified = [line for line in lines if line.standing.standing is not ReadinessStanding.VERIFIED]
+    return said + [f"{line.plan.name}: {line.standing.sentence}" for line in not_verified]
+
+
+def open_portal() -> list[str]:
+    differences = ReceiptDifference.objects.filter(settled_at=None).count()
+    said = []
+    if differences:
+        said.append(f"{differences} differences between a site's own record and the trail are not settled.")
+    if not anchors.places():
+        said.append("The trail's heads are noted nowhere outside: a tail that was cut off would not be found.")
+    return said

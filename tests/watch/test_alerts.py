@@ -1,0 +1,256 @@
+"""Rules against real rows, messages to a real web server and a real mail server of the test."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.utils import timezone
+
+from drportal.audit.models import AuditEntry
+from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
+from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, Voice
+from drportal.watch.alerts import deliver, evaluate
+from drportal.watch.conditions import conditions
+from drportal.watch.models import Alert, AlertChannel, AlertMessage, AlertRule, GroupTarget, ReadinessCheck
+from tests.conftest import Person
+from tests.recovery.conftest import make_vm
+
+pytestmark = pytest.mark.django_db
+
+
+class Receiver:
+    """A web hook's other end: keeps what it is sent, and answers with ``status``."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.bodies.append(json.loads(body))
+                self.send_response(receiver.status)
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+        self.address = f"json://secret-user:secret-word@127.0.0.1:{self.server.server_port}/hook"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def a_key(settings: Any) -> None:
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    settings.PUBLIC_URL = "https://dr.example.org/"
+
+
+@pytest.fixture
+def image(pair: SitePair) -> MirroredImage:
+    SitePair.objects.update(polled_at=timezone.now())
+    return MirroredImage.objects.create(pair=pair, pool="one", name="one-1", verdict="two_primaries")
+
+
+def make_rule(operator: Person, receiver: Receiver, **fields: Any) -> int:
+    channel = operator.api("POST", "/alert-channels", {"name": "hook", "address": receiver.address}).json()["id"]
+    given = {"name": "split", "kind": "two_primaries", "channels": [channel], **fields}
+    answer = operator.api("POST", "/alert-rules", given)
+    assert answer.status_code == 201, answer.content
+    return int(answer.json()["id"])
+
+
+def test_it_is_told_once_and_the_end_is_told_too(
+    operator: Person, viewer: Person, receiver: Receiver, image: MirroredImage
+) -> None:
+    make_rule(operator, receiver)
+    now = timezone.now()
+    for second in range(3):
+        evaluate(now + dt.timedelta(seconds=second))
+        deliver(now + dt.timedelta(seconds=second))
+    assert len(receiver.bodies) == 1
+    assert receiver.bodies[0]["title"] == "DR Portal: split"
+    assert "one/one-1" in receiver.bodies[0]["message"]
+    assert f"https://dr.example.org/images/{image.pk}" in receiver.bodies[0]["message"]
+    told = viewer.read("/alerts")
+    assert (told["open"][0]["told"], told["rules"][0]["open"]) == (1, 1)
+    MirroredImage.objects.update(verdict="protected")
+    evaluate(now + dt.timedelta(seconds=9))
+    deliver(now + dt.timedelta(seconds=9))
+    assert [body["title"] for body in receiver.bodies] == ["DR Portal: split", "DR Portal: over: split"]
+    assert viewer.read("/alerts")["open"] == []
+    assert viewer.read("/alerts")["ended"][0]["ended_at"]
+
+
+def test_quiet_hours_hold_it_back_and_what_is_over_by_then_is_never_told(
+    operator: Person, receiver: Receiver, image: MirroredImage
+) -> None:
+    now = timezone.now()
+    begin, end = (now - dt.timedelta(minutes=30)).time(), (now + dt.timedelta(minutes=30)).time()
+    make_rule(operator, receiver, quiet_from=begin.isoformat(), quiet_until=end.isoformat())
+    evaluate(now)
+    assert deliver(now) == 0
+    MirroredImage.objects.update(verdict="protected")
+    evaluate(now + dt.timedelta(minutes=1))
+    deliver(now + dt.timedelta(hours=2))
+    assert receiver.bodies == []
+    MirroredImage.objects.update(verdict="two_primaries")
+    evaluate(now + dt.timedelta(minutes=2))
+    assert deliver(now + dt.timedelta(minutes=31)) == 1
+    AlertRule.objects.update(urgent=True)
+    Alert.objects.all().delete()
+    evaluate(now)
+    assert deliver(now) == 1, "an urgent rule knows no quiet hours"
+
+
+def test_a_message_that_fails_is_repeated_and_then_given_up_in_sight(
+    operator: Person, viewer: Person, receiver: Receiver, image: MirroredImage
+) -> None:
+    make_rule(operator, receiver)
+    receiver.status = 500
+    now = timezone.now()
+    evaluate(now)
+    for hour in range(8):
+        deliver(now + dt.timedelta(hours=hour))
+    assert len(receiver.bodies) == 5
+    message = AlertMessage.objects.get()
+    assert message.given_up_at is not None
+    assert "could not be sent" in viewer.read("/alerts")["open"][0]["troubles"][0]
+    channel = viewer.read("/alerts")["channels"][0]
+    assert channel["last_trouble"]
+    assert "secret-word" not in json.dumps(viewer.read("/alerts"))
+
+
+def test_the_test_button_says_what_the_other_end_said(operator: Person, viewer: Person, receiver: Receiver) -> None:
+    make_rule(operator, receiver)
+    channel = AlertChannel.objects.get()
+    path = f"/alert-channels/{channel.pk}/test"
+    assert viewer.api("POST", path).status_code == 403
+    assert operator.api("POST", path).json() == {"ok": True, "sentence": "The other end took the message."}
+    assert "operator tests the channel" in receiver.bodies[0]["message"]
+    receiver.status = 403
+    assert operator.api("POST", path).json()["ok"] is False
+
+
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "syslog://", "nonsense", "dbus://", "windows://", "macosx://"]
+)
+def test_only_addresses_of_somebody_else_are_taken(operator: Person, address: str) -> None:
+    answer = operator.api("POST", "/alert-channels", {"name": "x", "address": address})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert not AlertChannel.objects.exists()
+
+
+def test_secrets_are_sealed_and_stay_out_of_the_trail(operator: Person, receiver: Receiver) -> None:
+    make_rule(operator, receiver)
+    channel = AlertChannel.objects.get()
+    assert b"secret-word" not in bytes(channel.ciphertext)
+    assert channel.shown == "json://127.0.0.1"
+    kept = json.dumps(list(AuditEntry.objects.values_list("payload", flat=True)), default=str)
+    assert "secret" not in kept
+
+
+def test_rules_are_changed_and_removed_and_both_are_in_the_trail(
+    operator: Person, viewer: Person, receiver: Receiver
+) -> None:
+    rule = make_rule(operator, receiver)
+    body = {"name": "split", "kind": "run_waits", "for_s": 60, "channels": []}
+    assert viewer.api("PUT", f"/alert-rules/{rule}", body).status_code == 403
+    assert operator.api("PUT", f"/alert-rules/{rule}", body).json()["for_s"] == 60
+    assert operator.api("POST", "/alert-rules", body).status_code == 409
+    assert operator.api("PUT", f"/alert-rules/{rule}", {**body, "channels": [99]}).status_code == 422
+    assert operator.api("PUT", f"/alert-rules/{rule}", {**body, "quiet_from": "22:00"}).status_code == 422
+    assert operator.api("PUT", f"/alert-rules/{rule}", {**body, "zone": "Mars/Base"}).status_code == 422
+    assert operator.api("DELETE", f"/alert-rules/{rule}").status_code == 204
+    assert operator.api("DELETE", f"/alert-rules/{rule}").status_code == 404
+    trail = AuditEntry.objects.order_by("seq")
+    changes = trail.filter(action__startswith="alert.").values_list("action", flat=True)
+    assert list(changes) == ["alert.channel_create", "alert.rule", "alert.rule", "alert.rule_delete"]
+    assert viewer.user is not None
+    assert viewer.user.username in trail.filter(action="request.refused").values_list("actor", flat=True)
+
+
+def test_every_condition_is_found_in_the_rows(
+    pair: SitePair, image: MirroredImage, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    now = timezone.now()
+    plan = make_plan("shop", make_vm(pair, "db", 1, ["one-2"]))
+    GroupTarget.objects.create(group=plan.group, rpo_s=30)
+    MirroredImage.objects.filter(name="one-2").update(protected_until=now - dt.timedelta(seconds=31))
+    Pool.objects.create(site=pair.a, name="one", mode="image", peers=[{"direction": "rx-tx"}], daemon_health="UNKNOWN")
+    Site.objects.filter(pk=pair.b.pk).update(ceph_reachable=False, ceph_sentence="It hangs.")
+    common: dict[str, Any] = {
+        "plan": plan, "group": plan.group, "plan_version": 1, "plan_copy": {}, "source_site": pair.a,
+        "target_site": pair.b, "requested_name": "olga", "kind": "planned_failover",
+    }  # fmt: skip
+    run = Run.objects.create(**common, state="paused", request_key="1", sentence="A person decides.")
+    for state in ("ready", "not_ready"):
+        from pydantic import TypeAdapter
+
+        from drportal.watch.readiness import print_of
+
+        seen = TypeAdapter(type(print_of(plan))).dump_python(print_of(plan), mode="json")
+        ReadinessCheck.objects.create(
+            plan=plan, kind="planned_failover", state=state, blockers=1, warnings=0, seen=seen, digest=state,
+            first_at=now, checked_at=now, because="", findings=[{"sentence": "It is locked."}],
+        )  # fmt: skip
+    found = {condition.kind.value: condition.sentence for condition in conditions(now)}
+    assert set(found) == {"two_primaries", "exposure", "daemon_dead", "readiness_lost", "run_waits", "site_silent"}
+    assert "agreed are 30 s" in found["exposure"]
+    assert "It hangs." in found["site_silent"]
+    assert "A person decides." in found["run_waits"]
+    Run.objects.filter(pk=run.pk).update(state="awaiting_approval")
+    SitePair.objects.update(polled_at=now - dt.timedelta(minutes=5))
+    kinds = {condition.kind.value for condition in conditions(now)}
+    assert {"approval_asked", "portal_blind"} <= kinds
+
+
+def test_nobody_goes_on_alone_unheard(
+    receiver: Receiver, operator: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    """Without a rule of people's own, and although somebody has switched the portal's own off."""
+    plan = make_plan("shop", make_vm(pair, "db", 1, ["one-2"]))
+    assert operator.user is not None
+    channel = operator.api("POST", "/alert-channels", {"name": "night watch", "address": receiver.address})
+    assert channel.status_code == 201
+    now = timezone.now()
+    run = Run.objects.create(
+        plan=plan, group=plan.group, kind="disaster_failover", plan_version=1, plan_copy={}, requested_name="olga",
+        source_site=plan.group.home_site, target_site=plan.group.pair.b, state="running", request_key="1",
+    )  # fmt: skip
+    assert evaluate(now) == 0
+    evidence = Evidence.objects.create(sha256="0" * 64, content={}, taken_at=now)
+    approval = Approval.objects.create(
+        run=run, token="t", state="used", evidence=evidence, plan_version=1, commands=[], attested_by="", glass=True,
+        attestation="", requested_by=operator.user, expires_at=now,
+    )  # fmt: skip
+    Voice.objects.create(
+        approval=approval, person=operator.user, requester=operator.user, name="olga", word="glass", text="alone here"
+    )
+    evaluate(now)
+    deliver()
+    (body,) = receiver.bodies
+    assert "olga alone" in body["message"]
+    assert "alone here" in body["message"]
+    AlertRule.objects.update(enabled=False)
+    Alert.objects.update(ended_at=now)
+    evaluate(now + dt.timedelta(seconds=5))
+    deliver(now + dt.timedelta(seconds=5))
+    assert len(receiver.bodies) == 2

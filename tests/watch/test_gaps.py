@@ -1,0 +1,155 @@
+"""Gaps over the whole inventory: found from rows, told by the API, counted on the first page."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+from django.utils import timezone
+
+from drportal.inventory.cloud import registered_twice
+from drportal.inventory.discovery import discover
+from drportal.inventory.models import (
+    CapturedDefinition,
+    MirroredImage,
+    Pool,
+    Site,
+    SitePair,
+    SiteResource,
+    VirtualMachine,
+    VmDisk,
+)
+from drportal.lab.control import LabClient
+from drportal.recovery.models import RecoveryPlan
+from drportal.watch.models import ReadinessCheck
+from tests.conftest import Person
+from tests.recovery.conftest import make_vm
+from tests.stack import wait_until
+
+
+def codes(viewer: Person, pair: SitePair, query: str = "") -> list[str]:
+    return [gap["code"] for gap in viewer.read(f"/pairs/{pair.pk}/gaps{query}")["items"]]
+
+
+@pytest.mark.django_db
+def test_gaps_of_vms_groups_and_sites_come_from_rows(
+    viewer: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    vm = make_vm(pair, "db", 1, ["one-1"])
+    assert codes(viewer, pair) == []
+    make_plan("shop", vm)
+    VirtualMachine.objects.filter(pk=vm.pk).update(
+        memory_mb=4096, nics=[{"nic_id": 0, "network_id": 3, "network": "lan", "ip": "10.0.0.1", "mac": "02:00"}]
+    )
+    VmDisk.objects.create(vm=vm, disk_id=5, kind="volatile")
+    host = {"state_word": "MONITORED", "memory_total_kb": 2**20, "memory_used_kb": 0}
+    now = timezone.now()
+    SiteResource.objects.create(site=pair.b, kind="host", one_id=1, name="h", facts=host, read_at=now)
+    SiteResource.objects.create(
+        site=pair.a, kind="double", one_id=1, name="one/one-1", facts={"image_ids": [1, 4]}, read_at=now
+    )
+    Pool.objects.create(
+        site=pair.a, name="one", mode="image", peers=[{"direction": "tx-only"}], daemon_health="UNKNOWN"
+    )
+    Site.objects.filter(pk=pair.b.pk).update(clock_skew_s=40.0, ceph_version="13.2.1")
+    other = VirtualMachine.objects.create(
+        site=pair.b, one_id=8, name="db", phase="running", state_word="RUNNING", read_at=now, nics=[{"mac": "02:00"}]
+    )
+    twin = {"uuid": "5f0e6f0e-0000-4000-8000-00000000000a"}
+    VirtualMachine.objects.filter(pk__in=[vm.pk, other.pk]).update(**twin)
+    found = codes(viewer, pair)
+    assert "UUID 5f0e6f0e-0000-4000-8000-00000000000a" in str(viewer.read(f"/pairs/{pair.pk}/gaps"))
+    assert sorted(found) == sorted(
+        [
+            "daemon_dead",
+            "volatile_disk",
+            "no_definition",
+            "address_twice",
+            "address_twice",
+            "clock_skew",
+            "network_unmapped",
+            "no_room",
+            "peer_one_way",
+            "source_twice",
+            "version",
+            "name_taken",
+        ]
+    )
+    told = viewer.read(f"/pairs/{pair.pk}/gaps?level=note")
+    assert [gap["code"] for gap in told["items"]] == ["name_taken"]
+    assert sum(told["counts"].values()) == len(found)
+    assert told["watched"] is False
+    assert codes(viewer, pair, "?q=PEER") == ["peer_one_way"]
+    assert codes(viewer, pair, "?code=volatile_disk") == ["volatile_disk"]
+    assert viewer.read("/overview")["gaps"] == told["counts"]
+    VirtualMachine.objects.filter(pk=other.pk).update(home_of=vm, phase="off")
+    assert {"name_taken", "address_twice", "no_definition"}.isdisjoint(codes(viewer, pair))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lab_that_is_well_has_no_gap_and_a_new_one_is_found(
+    viewer: Person, lab: LabClient, lab_pair: SitePair
+) -> None:
+    discover(lab_pair.pk)
+    unprotected = viewer.read(f"/pairs/{lab_pair.pk}/gaps?level=unprotected")["items"]
+    assert unprotected == [], unprotected
+    image = MirroredImage.objects.filter(gone_at=None, mode="journal").first()
+    assert image is not None
+    role = {**image.side_a["role"], "features": ["layering"]}
+    assert role["primary"] is True
+    image.side_a["role"] = role
+    image.save()
+    discover(lab_pair.pk)
+    image.refresh_from_db()
+    assert image.gaps == [], "read anew, the features are there"
+    lab.fail("b", "rbd-mirror-down")
+
+    def dead() -> bool:
+        discover(lab_pair.pk)
+        return codes(viewer, lab_pair, "?level=unprotected") == ["daemon_dead"]
+
+    wait_until("the dead daemon is a gap", dead, 60, 1.0)
+
+
+@pytest.mark.django_db
+def test_a_definition_that_changed_after_its_plan_was_looked_at_is_a_note(
+    viewer: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    vm = make_vm(pair, "db", 1, ["one-1"])
+    plan, now = make_plan("shop", vm), timezone.now()
+    look = {"kind": "planned_failover", "state": "verified", "blockers": 0, "warnings": 0, "because": "asked"}
+    ReadinessCheck.objects.create(plan=plan, **look, digest="d", first_at=now, checked_at=now)
+    assert codes(viewer, pair) == []
+    newer = CapturedDefinition.objects.get(vm=vm)
+    newer.pk, newer.number, newer.captured_at = None, 2, now + dt.timedelta(minutes=1)
+    newer.save()
+    (gap,) = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
+    assert (gap["code"], gap["level"]) == ("definition_drifted", "note")
+    assert "it is number 2 now" in gap["sentence"]
+    ReadinessCheck.objects.update(checked_at=now + dt.timedelta(minutes=2))
+    assert codes(viewer, pair) == [], "somebody has looked since"
+
+
+@pytest.mark.django_db
+def test_a_copy_that_never_got_a_whole_snapshot_lacks_a_schedule(viewer: Person, pair: SitePair) -> None:
+    make_vm(pair, "db", 1, ["one-1"])
+    now = timezone.now()
+    rows = MirroredImage.objects.filter(name="one-1")
+    rows.update(mode="snapshot", primary_side="a", protected_until=None, changed_at=now - dt.timedelta(minutes=5))
+    assert codes(viewer, pair) == [], "its first copy may still be under way"
+    rows.update(changed_at=now - dt.timedelta(hours=2))
+    (gap,) = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
+    assert gap["code"] == "no_snapshots"
+    assert gap["command"].startswith("rbd mirror snapshot schedule add")
+
+
+def test_only_sources_of_several_records_are_twice() -> None:
+    class Record:
+        def __init__(self, image_id: int, source: str) -> None:
+            self.image_id, self.source = image_id, source
+
+    class Cloud:
+        images = (Record(1, "one/one-1"), Record(2, "one/one-2"), Record(9, "one/one-1"), Record(3, ""), Record(4, ""))
+
+    assert registered_twice(Cloud) == {"one/one-1": {1, 9}}  # type: ignore[arg-type]
