@@ -1,0 +1,307 @@
+"""The one API object:
+
+who is asking, what they may do, and how a refusal looks. The routers are mounted in ``urls.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver
+from django.views.decorators.csrf import csrf_exempt
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+from ninja.security.base import AuthBase
+from ninja.utils import check_csrf
+
+from drportal.audit.record import refusal_record
+from drportal.errors import Forbidden, Invalid, PortalError, Unauthenticated
+from drportal.people.services import live_token, permissions_of_token, proved_lately, roles_of
+from drportal.people.sessions import session_seen
+from drportal.roles import GRANTS, Permission, permissions_of
+from drportal.settings import VERSION
+
+logger = logging.getLogger(__name__)
+
+
+class _Requirement(AuthBase):
+    """Signed in, and granted ``permission`` (None: signed in is enough)."""
+
+    def __init__(self, permission: Permission | None) -> None:
+        self.permission = permission
+        super().__init__()
+
+    def admit(self, request: HttpRequest, user: User, granted: frozenset[Permission], who: str) -> User:
+        """The user, or Forbidden with the roles that would do. ``who``: who lacks it, in words."""
+        if self.permission is None or self.permission in granted:
+            request.user = user
+            return user
+        able = sorted(role.value for role, may in GRANTS.items() if self.permission in may)
+        raise Forbidden(
+            f"This needs the permission “{self.permission.value}”, which {who} does not have. "
+            f"Nothing was changed. Ask a person with one of these roles: {', '.join(able)}."
+        )
+
+
+class SessionCookie(_Requirement):
+    """The browser's way in: the session cookie, and the CSRF token with everything that changes something."""
+
+    openapi_type = "apiKey"
+    openapi_in = "cookie"
+    openapi_name = "sessionid"
+
+    def __init__(self, permission: Permission | None, *, again: bool = False) -> None:
+        self.again = again
+        super().__init__(permission)
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        if bearer_token(request) is not None:
+            return None
+        if not request.user.is_authenticated:
+            raise Unauthenticated(
+                "You are not signed in, or your session has ended. Nothing was changed. Sign in again."
+            )
+        require_csrf(request)
+        user = request.user
+        session_seen(request, user)
+        admitted = self.admit(request, user, permissions_of(roles_of(user)), user.username)
+        if self.again and not proved_lately(request):
+            raise Forbidden(
+                "This needs your password again: you gave it too long ago. Nothing was changed.", code="password_again"
+            )
+        return admitted
+
+
+class BearerToken(_Requirement):
+    """The programs' way in: a personal token, with its owner's roles within its scope."""
+
+    openapi_type = "http"
+    openapi_scheme = "bearer"
+
+    def __call__(self, request: HttpRequest) -> User | None:
+        token = live_token(bearer_token(request) or "")
+        if token is None:
+            raise Unauthenticated(
+                "The token is not known, has expired, or its owner's account is closed. Nothing was changed."
+            )
+        return self.admit(request, token.user, permissions_of_token(token), f"the token “{token.name}”")
+
+
+class NoToken(BearerToken):
+    """Where a program has no business: a token must not be able to make itself a wider or a longer one."""
+
+    def admit(self, request: HttpRequest, user: User, granted: frozenset[Permission], who: str) -> User:
+        raise Forbidden(
+            "A token cannot see or change sessions and tokens. Nothing was changed. Sign in, and use the page Account.",
+            code="not_by_token",
+        )
+
+
+def bearer_token(request: HttpRequest) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def require_csrf(request: HttpRequest) -> None:
+    """Forbidden unless a changing request carries the CSRF token (ninja exempts its views, so this is the check)."""
+    if check_csrf(request) is not None:
+        raise Forbidden(
+            "The request did not carry this page's CSRF token. Nothing was changed. Reload the page.", code="csrf"
+        )
+
+
+def needs(permission: Permission | None, *, again: bool = False) -> list[_Requirement]:
+    """For ``auth=``: a session or a token whose owner has the permission (None: any signed-in person).
+
+    ``again``: dangerous in the hands of whoever sits down at an unlocked desk: a session must have seen the password
+    within the last minutes. A token is given to a program on purpose, with a scope; it is not asked.
+    """
+    return [SessionCookie(permission, again=again), BearerToken(permission)]
+
+
+def needs_session(*, again: bool = False) -> list[_Requirement]:
+    """For ``auth=``: somebody who is signed in, in a browser; for what is their own. ``again``: as above."""
+    return [SessionCookie(None, again=again), NoToken(None)]
+
+
+def asker(request: HttpRequest) -> User:
+    """The person behind a request that passed ``needs``."""
+    return cast(User, request.user)
+
+
+def expected_version(request: HttpRequest) -> int:
+    """The version in ``If-Match``; 428 where it is missing:
+
+    whoever changes a thing must say which version was looked at.
+    """
+    given = request.headers.get("If-Match", "").strip()
+    if not given:
+        raise PortalError(
+            'This change needs the header If-Match: "<version>". Nothing was changed. '
+            "Read the object and send its version.",
+            status=428,
+            code="version_needed",
+        )
+    digits = given.removeprefix("W/").strip('"')
+    if not digits.isdecimal() or len(digits) > 9:
+        raise Invalid('If-Match must be a version in quotes, such as "7". Nothing was changed.')
+    return int(digits)
+
+
+class PortalAPI(NinjaAPI):
+    """NinjaAPI whose operation ids are the function names, and whose refused methods are problem documents too."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
+
+    def get_openapi_schema(self, *, path_prefix: str | None = None, path_params: Any = None) -> OpenAPISchema:
+        """Ninja's own, with what every operation may answer besides: a problem."""
+        schema = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        schema["components"]["schemas"]["Problem"] = PROBLEM_SCHEMA
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                operation["responses"].update(dict.fromkeys(("4XX", "503"), PROBLEM_RESPONSE))
+        return schema
+
+    def _get_urls(self) -> list[URLResolver | URLPattern]:
+        urls = super()._get_urls()
+        for pattern in urls:
+            if isinstance(pattern, URLPattern):
+                pattern.callback = explain_refused_method(pattern.callback)
+        return urls
+
+
+def explain_refused_method(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    @csrf_exempt  # as ninja's own views are; ``require_csrf`` is called where a session is used
+    def explained(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        if response.status_code != 405:
+            return response
+        answer = problem(405, "method_not_allowed", f"{request.method} is not possible here; {response['Allow']} is.")
+        answer["Allow"] = response["Allow"]
+        return answer
+
+    return explained
+
+
+TITLES = {
+    400: "Bad request",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    412: "Changed since you read it",
+    422: "Not valid",
+    428: "Version needed",
+    429: "Too many attempts",
+    500: "Internal error",
+    503: "Not available",
+}
+
+
+PROBLEM_SCHEMA = {
+    "title": "Problem",
+    "description": "RFC 9457. `code` is stable and for programs; `detail` is for people. Some problems say more.",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "code", "detail"],
+}
+PROBLEM_RESPONSE = {
+    "description": "It was not done; the problem says why",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
+
+def problem(status: int, code: str, detail: str, extra: dict[str, object] | None = None) -> HttpResponse:
+    """RFC 9457 problem document."""
+    body = {
+        **(extra or {}),
+        "type": "about:blank",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    response = JsonResponse(body, status=status, content_type="application/problem+json")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+api = PortalAPI(
+    title="DR Portal",
+    version=VERSION,
+    description="Disaster recovery for OpenNebula on mirrored Ceph. Errors are application/problem+json (RFC 9457).",
+    docs_url=None,
+    urls_namespace="api",
+)
+
+
+@api.exception_handler(PortalError)
+def _portal_error(request: HttpRequest, error: PortalError) -> HttpResponse:
+    if error.status in (403, 409) and error.code not in KEPT_BY_SERVICES and request.user.is_authenticated:
+        keep_refusal(request, error)
+    return problem(error.status, error.code, error.detail, error.extra)
+
+
+@api.exception_handler(ValidationError)
+def _validation_error(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors = [
+        {"field": ".".join(str(part) for part in e["loc"][2:] or e["loc"]), "message": str(e["msg"])}
+        for e in error.errors
+    ]
+    said = "; ".join(f"{e['field']}: {e['message']}" for e in errors[:3])
+    return problem(422, "invalid", f"The request is not valid. Nothing was changed. {said}.", {"errors": errors})
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return problem(error.status_code, "bad_request", f"{error.message}. Nothing was changed.")
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return problem(404, "not_found", "There is no such thing (any more).")
+
+
+@api.exception_handler(Exception)
+def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("unforeseen error in %s %s", request.method, request.path, exc_info=error)
+    return problem(
+        500,
+        "internal",
+        "The portal failed in a way it did not foresee. Look at what is shown before you try again; "
+        "the server's log says more.",
+    )
+
+
+KEPT_BY_SERVICES = frozenset({"not_ready"})  # refused with findings, which the service has put into the trail itself
+
+
+def keep_refusal(request: HttpRequest, error: PortalError) -> None:
+    """What somebody tried and was not let do, in the trail. The refusal stands even where that cannot be written."""
+    facts = {"status": error.status, "code": error.code, "detail": error.detail}
+    try:
+        refusal_record(str(request.user), f"{request.method} {request.path}", facts)
+    except DatabaseError:
+        logger.exception("a refusal was not kept: %s %s %s", request.user, request.method, request.path)
+
+
+@csrf_exempt  # nothing is here to protect, and the refusal would be a page instead of a problem
+def no_such_endpoint(request: HttpRequest) -> HttpResponse:
+    """For every path below /api/ that is none."""
+    return problem(404, "not_found", f"There is nothing at {request.path}. The list is at /api/v1/openapi.json.")

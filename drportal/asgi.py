@@ -1,0 +1,28 @@
+"""ASGI entry point: HTTP to Django, websockets to the live consumer (same origin and signed in only)."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.urls import path
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drportal.settings")
+http = get_asgi_application()
+
+from drportal.consumers import LiveConsumer  # noqa: E402  (needs Django's apps to be ready)
+
+# WhiteNoise hands its files over as plain iterators, which Django reads in a thread: right, and not worth a line each.
+warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators", module="django")
+
+websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())])))
+# Here and not by uvicorn's own option, so that one setting holds however the server is started.
+application = ProxyHeadersMiddleware(
+    ProtocolTypeRouter({"http": http, "websocket": websocket}), trusted_hosts=settings.TRUSTED_PROXIES
+)

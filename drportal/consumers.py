@@ -1,0 +1,115 @@
+"""One websocket for everything live: the browser names topics, and gets hints to fetch again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from drportal.events import TOPICS, group_of, is_topic
+from drportal.people.services import roles_of
+from drportal.people.sessions import user_of_session
+from drportal.roles import Permission, permissions_of
+
+SIGNED_OUT = 4401
+TOO_MUCH = 4413
+MAX_TOPICS = 200
+
+
+def permissions_of_session(session_key: str | None) -> frozenset[Permission] | None:
+    """What the session's owner may do *now*, from the database; None when the session has ended or the account is
+    closed.
+    """
+    user = user_of_session(session_key)
+    return permissions_of(roles_of(user)) if user is not None else None
+
+
+class LiveConsumer(AsyncWebsocketConsumer):
+    """``{"subscribe": [topics]}`` and ``{"unsubscribe": [topics]}`` in; hints and ``{"ping": n}`` out.
+
+    Anonymous sockets are accepted and closed at once with 4401: a browser cannot see why a handshake was refused.
+    """
+
+    ping_every_s = 15.0
+    check_every_s = 30.0
+
+    async def connect(self) -> None:
+        self.topics: set[str] = set()
+        self.background: list[asyncio.Task[None]] = []
+        self.session_key = getattr(self.scope.get("session"), "session_key", None)
+        self.permissions = await database_sync_to_async(permissions_of_session)(self.session_key)
+        await self.accept()
+        if self.permissions is None:
+            await self.close(code=SIGNED_OUT)
+            return
+        self.background = [asyncio.create_task(self.keep_pinging()), asyncio.create_task(self.keep_checking())]
+
+    async def disconnect(self, code: int) -> None:
+        for task in self.background:
+            task.cancel()
+        for topic in self.topics:
+            await self.channel_layer.group_discard(group_of(topic), self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            message = json.loads(text_data or "")
+        except ValueError:
+            message = None
+        if not isinstance(message, dict):
+            await self.say({"error": 'Send a JSON object such as {"subscribe": ["overview"]}.'})
+            return
+        for topic in self.named(message, "unsubscribe"):
+            await self.leave(topic)
+        if "subscribe" in message:
+            await self.join(self.named(message, "subscribe"))
+
+    @staticmethod
+    def named(message: dict[str, Any], word: str) -> list[Any]:
+        topics = message.get(word, [])
+        return topics if isinstance(topics, list) else [topics]
+
+    async def join(self, topics: list[Any]) -> None:
+        if len(topics) + len(self.topics) > 2 * MAX_TOPICS:
+            await self.close(code=TOO_MUCH)
+            return
+        wanted = [topic for topic in topics if self.may_hear(topic)][:MAX_TOPICS]
+        for topic in wanted:
+            if topic not in self.topics:
+                await self.channel_layer.group_add(group_of(topic), self.channel_name)
+                self.topics.add(topic)
+        await self.say({"subscribed": wanted, "refused": [topic for topic in topics if topic not in wanted]})
+
+    async def leave(self, topic: Any) -> None:
+        if isinstance(topic, str) and topic in self.topics:
+            self.topics.remove(topic)
+            await self.channel_layer.group_discard(group_of(topic), self.channel_name)
+
+    def may_hear(self, topic: Any) -> bool:
+        return is_topic(topic) and TOPICS[topic.partition(":")[0]] in (self.permissions or ())
+
+    async def live_hint(self, event: dict[str, Any]) -> None:
+        """From the channel layer."""
+        if self.may_hear(event["hint"]["topic"]):
+            await self.say(event["hint"])
+
+    async def keep_pinging(self) -> None:
+        number = 0
+        while True:
+            await asyncio.sleep(self.ping_every_s)
+            number += 1
+            await self.say({"ping": number})
+
+    async def keep_checking(self) -> None:
+        """A socket outlives its session unless somebody looks."""
+        while True:
+            await asyncio.sleep(self.check_every_s)
+            self.permissions = await database_sync_to_async(permissions_of_session)(self.session_key)
+            if self.permissions is None:
+                await self.close(code=SIGNED_OUT)
+                return
+
+    async def say(self, message: Any) -> None:
+        await self.send(text_data=json.dumps(message))

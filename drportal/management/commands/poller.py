@@ -1,0 +1,32 @@
+"""The process that watches the sites. Start as many as you like: one leads, the others wait."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from drportal.inventory.polling import Poller
+
+
+async def poll(interval_s: float | None) -> None:
+    poller = Poller(interval_s)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, poller.stopping.set)
+    await poller.run()
+
+
+class Command(BaseCommand):
+    help = "Watch all pairs of sites until stopped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--interval", type=float, help="seconds between two looks (default: DRPORTAL_POLL_INTERVAL)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asyncio.run(poll(options["interval"]))

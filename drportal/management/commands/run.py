@@ -1,0 +1,149 @@
+"""``manage.py run``: start, watch and steer runs from a terminal, when the browser is the thing that is broken."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import uuid
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from drportal.engine.plans import RunKind
+from drportal.engine.states import TERMINAL_RUN, RunState
+from drportal.errors import Invalid
+from drportal.management.commands.plan import find_plan
+from drportal.recovery import building, models
+from drportal.recovery.presenters import RunPage, title
+from drportal.recovery.services import runs
+from drportal.recovery.terminal import DONE, EXIT_STATUS, actor_argument, actor_of, status_of, told
+
+LOOK_S = 0.5
+
+
+class Command(BaseCommand):
+    help = "Start, show, pause, resume, cancel and list runs."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs |= {"epilog": EXIT_STATUS, "formatter_class": argparse.RawDescriptionHelpFormatter}
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        verbs.add_parser("list", help="the newest runs")
+        start = verbs.add_parser("start", help="check readiness and start a run")
+        start.add_argument("plan", help="id or name of the plan")
+        start.add_argument("kind", choices=[kind.value for kind in building.STARTABLE])
+        start.add_argument("--yes", action="store_true", help="do not ask for the phrase; accept warnings")
+        start.add_argument("--wait", action="store_true", help="stay until the run rests")
+        start.add_argument("--reason", default="")
+        actor_argument(start)
+        back = verbs.add_parser("way-back", help="take a cancelled run back, as far as that is safe")
+        back.add_argument("run", type=int)
+        back.add_argument("--yes", action="store_true", help="do not ask for the phrase")
+        back.add_argument("--wait", action="store_true", help="stay until the run rests")
+        actor_argument(back)
+        show = verbs.add_parser("show", help="where a run stands")
+        show.add_argument("run", type=int)
+        show.add_argument("--json", action="store_true", help="the same as the API gives")
+        for verb, says in (("pause", "begin nothing new"), ("resume", "go on"), ("cancel", "end it")):
+            parsed = verbs.add_parser(verb, help=says)
+            parsed.add_argument("run", type=int)
+            parsed.add_argument("--reason", default="")
+            actor_argument(parsed)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        verb = options["verb"].replace("-", "_")
+        told(lambda: int(getattr(self, verb)(options)))
+
+    def list(self, options: dict[str, Any]) -> int:
+        for run in models.Run.objects.select_related("plan", "source_site", "target_site")[:30]:
+            self.stdout.write(
+                f"{run.pk:5} {run.created_at:%Y-%m-%d %H:%M} {run.kind:17} {run.plan.name:25} "
+                f"{run.source_site.slug} to {run.target_site.slug}  {run.state}"
+            )
+        return DONE
+
+    def start(self, options: dict[str, Any]) -> int:
+        plan, kind = find_plan(options["plan"]), RunKind(options["kind"])
+        _, target = building.direction(plan.group, kind)
+        run, _ = runs.run_request(
+            plan_id=plan.pk,
+            kind=kind.value,
+            plan_version=plan.version,
+            phrase=self.phrase(building.phrase(kind, plan.group, target), options["yes"]),
+            reason=options["reason"],
+            request_key=f"cli-{uuid.uuid4().hex}",
+            accept_warnings=options["yes"],
+            actor=actor_of(options["actor"]),
+        )
+        return self.started(run, wait=options["wait"])
+
+    def way_back(self, options: dict[str, Any]) -> int:
+        parent = runs.run_get(options["run"])
+        wanted = building.phrase(RunKind.WAY_BACK, parent.group, parent.source_site)
+        run, _ = runs.way_back_request(
+            run_id=parent.pk,
+            phrase=self.phrase(wanted, options["yes"]),
+            request_key=f"cli-{uuid.uuid4().hex}",
+            actor=actor_of(options["actor"]),
+        )
+        return self.started(run, wait=options["wait"])
+
+    def phrase(self, wanted: str, yes: bool) -> str:
+        if yes:
+            return wanted
+        if not sys.stdin.isatty():
+            raise Invalid("Nobody is there to type the phrase. Nothing was started. Add --yes.")
+        return input(f"Type this to start: {wanted}\n> ")
+
+    def started(self, run: models.Run, *, wait: bool) -> int:
+        self.stdout.write(f"Run {run.pk} was started.")
+        return self.wait(run.pk) if wait else DONE
+
+    def wait(self, run_id: int) -> int:
+        """Until the run rests; each step's change is a line."""
+        said: dict[int, str] = {}
+        while True:
+            run = runs.run_get(run_id)
+            for step in run.steps.select_related("site"):
+                if said.get(step.pk, "pending") != step.state:
+                    said[step.pk] = step.state
+                    self.stdout.write(f"  {step.state:10} {title(step)}. {step.sentence}".rstrip())
+            if RunState(run.state) in TERMINAL_RUN or run.state == RunState.PAUSED:
+                self.stdout.write(f"Run {run.pk} {run.state}: {run.sentence}")
+                return status_of(run)
+            self.stdout.flush()
+            time.sleep(LOOK_S)
+
+    def show(self, options: dict[str, Any]) -> int:
+        run = runs.run_get(options["run"])
+        page = RunPage(run)
+        if options["json"]:
+            self.stdout.write(page.out().model_dump_json(indent=2))
+            return status_of(run)
+        self.stdout.write(f"Run {run.pk} {run.kind} of {run.plan.name}: {run.state}. {run.sentence}")
+        self.stdout.write(page.next_sentence())
+        for step in page.steps:
+            self.stdout.write(f"  {step.state:10} {title(step)}. {step.sentence}".rstrip())
+        for line in run.standing:
+            self.stdout.write(f"  {line['name']}: {line['sentence']}")
+        return status_of(run)
+
+    def pause(self, options: dict[str, Any]) -> int:
+        return self.asked(runs.run_pause(**steered(options)))
+
+    def resume(self, options: dict[str, Any]) -> int:
+        return self.asked(runs.run_resume(**steered(options)))
+
+    def cancel(self, options: dict[str, Any]) -> int:
+        return self.asked(runs.run_cancel(**steered(options)))
+
+    def asked(self, run: models.Run) -> int:
+        self.stdout.write(f"Run {run.pk} is {run.state}. {RunPage(run).next_sentence()}")
+        return DONE
+
+
+def steered(options: dict[str, Any]) -> dict[str, Any]:
+    return {"run_id": options["run"], "actor": actor_of(options["actor"]), "reason": options["reason"]}

@@ -1,0 +1,62 @@
+"""``manage.py site``: the site program, installed at a site as the forced command of two keys.
+
+Exit status: 0 done; 1 refused or failed (the sentence says what was not done).
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from drportal.errors import PortalError
+from drportal.inventory.installed import skew_sentence
+from drportal.inventory.models import Site
+from drportal.inventory.site_program import (
+    least_caps,
+    program_install,
+    program_show,
+    program_uninstall,
+    program_upgrade,
+)
+from drportal.recovery.terminal import actor_argument, actor_of
+
+
+class Command(BaseCommand):
+    help = "Install, upgrade, uninstall or show the site program at a site (docs/site-program.md)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("do", choices=("install", "upgrade", "uninstall", "show"))
+        parser.add_argument("site", help="the site's short name, as in the address of its page")
+        actor_argument(parser)  # type: ignore[arg-type]
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        slug, actor = options["site"], actor_of(options["actor"])
+        try:
+            match options["do"]:
+                case "install":
+                    self._tell(program_install(slug=slug, actor=actor))
+                case "upgrade":
+                    self._tell(program_upgrade(slug=slug, actor=actor))
+                case "uninstall":
+                    there = program_uninstall(slug=slug, actor=actor)
+                    self.stdout.write(
+                        f"Taken out. {there.receipts} receipts stay in {there.state}; the portal sends the program "
+                        "from now on."
+                    )
+                case _:
+                    site, hello = program_show(slug=slug)
+                    self._tell(site)
+                    self.stdout.write(f"Python {hello.raw.get('python')}, Ceph {hello.ceph}, engine {hello.engine}")
+        except PortalError as error:
+            raise CommandError(error.detail) from error
+
+    def _tell(self, site: Site) -> None:
+        there = site.program
+        self.stdout.write(
+            f"{site.name}: version {there['version']} (SHA-256 {there['sha256'][:16]}…) in {there.get('path')}, "
+            f"receipts in {there.get('state')}"
+        )
+        self.stdout.write(skew_sentence(site) or "It is the one that belongs to this portal.")
+        self.stdout.write(f"\nThe least that its Ceph user needs:\n{least_caps(site)}")

@@ -1,0 +1,142 @@
+"""The first page: what all parts of the portal say together, in one answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from typing import Any
+
+from django.db.models import Max
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Router, Schema
+
+from drportal.api import needs
+from drportal.engine.states import ACTIVE_RUN
+from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.models import MirroredImage, Site, SitePair
+from drportal.inventory.schemas import (
+    WORST_FIRST,
+    ExposureNow,
+    SiteSummary,
+    current_verdict,
+    site_summary,
+    worst_of,
+)
+from drportal.jobs import RECOVERY, worker_alive
+from drportal.recovery.api import RunSummary, run_summary
+from drportal.recovery.glass import alone, glass_runs
+from drportal.recovery.models import ProtectionGroup, Run
+from drportal.roles import Permission
+from drportal.watch.api_exposure import severity, worst_now
+from drportal.watch.api_gaps import all_counts
+from drportal.watch.api_receipts import DifferenceOut, open_differences
+from drportal.watch.targets import target_of_group
+
+router = Router()
+NEWEST_RUNS = 5
+
+
+class GroupSummary(Schema):
+    id: int
+    name: str
+    home_site: str
+    active_site: str
+    active_run_id: int | None
+    worst_verdict: VerdictCode | None
+    exposure: ExposureNow
+    target_s: int | None
+
+
+class TwoPrimaries(Schema):
+    image_id: int
+    name: str
+
+
+class BrokenGlass(Schema):
+    """A run that one person began alone, until a manager has accepted it."""
+
+    run_id: int
+    sentence: str
+
+
+class Live(Schema):
+    """``poller_at``: when a pair was last looked at; ``worker``: one that drives runs is there."""
+
+    poller_at: dt.datetime | None
+    worker: bool
+
+
+class Overview(Schema):
+    sites: list[SiteSummary]
+    counts: dict[str, int]
+    groups: list[GroupSummary]
+    two_primaries: list[TwoPrimaries]
+    broken_glass: list[BrokenGlass]
+    differences: list[DifferenceOut]
+    runs: list[RunSummary]
+    gaps: dict[str, int]
+    exposure: ExposureNow
+    live: Live
+
+
+@router.get("/overview", auth=needs(Permission.VIEW), response=Overview)
+def overview(request: HttpRequest) -> Any:
+    """Sites, groups, verdicts in numbers, the newest runs.
+
+    *Two primaries* stays until it is resolved, however old the news.
+    """
+    now = timezone.now()
+    images = list(MirroredImage.objects.filter(gone_at=None).select_related("pair").defer("side_a", "side_b", "track"))
+    verdicts = {image.pk: current_verdict(image, now)[0] for image in images}
+    return Overview(
+        sites=[site_summary(site) for site in Site.objects.all()],
+        counts=dict(Counter(code.value for code in verdicts.values())),
+        groups=group_summaries(images, verdicts, now),
+        two_primaries=[
+            TwoPrimaries(image_id=image.pk, name=str(image))
+            for image in images
+            if image.verdict == VerdictCode.TWO_PRIMARIES.value
+        ],
+        broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in glass_runs()],
+        differences=open_differences(),
+        runs=[run_summary(run) for run in Run.objects.order_by("-id")[:NEWEST_RUNS]],
+        gaps=all_counts(),
+        exposure=worst_now([image for image in images if image.global_id], now),
+        live=Live(poller_at=SitePair.objects.aggregate(at=Max("polled_at"))["at"], worker=worker_alive(RECOVERY)),
+    )
+
+
+def group_summaries(
+    images: list[MirroredImage], verdicts: dict[int, VerdictCode], now: dt.datetime
+) -> list[GroupSummary]:
+    """Groups by attention: the worst verdict first, then the most exposed. ``verdicts``: by image id."""
+    rows = {image.pk: image for image in images}
+    active = dict(Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN]).values_list("group_id", "pk"))
+    groups = ProtectionGroup.objects.select_related("home_site", "active_site", "target").prefetch_related(
+        "members__vm__disks"
+    )
+    found = []
+    for group in groups:
+        used = [disk.image_id for member in group.members.all() for disk in member.vm.disks.all()]
+        own = [rows[image_id] for image_id in used if image_id in rows]
+        found.append(
+            GroupSummary(
+                id=group.pk,
+                name=group.name,
+                home_site=group.home_site.slug,
+                active_site=group.active_site.slug,
+                active_run_id=active.get(group.pk),
+                worst_verdict=worst_of(verdicts[image.pk] for image in own),
+                exposure=worst_now(own, now),
+                target_s=target_of_group(group),
+            )
+        )
+    return sorted(found, key=attention)
+
+
+def attention(group: GroupSummary) -> tuple[int, int, float, str]:
+    """What a person should look at first comes first."""
+    rank = WORST_FIRST.index(group.worst_verdict) if group.worst_verdict else len(WORST_FIRST)
+    kind, seconds = severity(group.exposure)
+    return rank, -kind, -seconds, group.name

@@ -1,0 +1,180 @@
+"""Settings, all from the environment (prefix ``DRPORTAL_``). ``docs/production.md`` lists and explains each one."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+
+def env(name: str, default: str = "") -> str:
+    """The setting ``DRPORTAL_<name>``, or the content of the file that ``DRPORTAL_<name>_FILE`` names."""
+    path = os.environ.get(f"DRPORTAL_{name}_FILE")
+    if path:
+        return Path(path).read_text().strip()
+    return os.environ.get(f"DRPORTAL_{name}", default)
+
+
+def database(url: str) -> dict[str, object]:
+    """``sqlite:///path`` or ``postgresql://user:password@host:port/name`` as Django wants it."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": unquote(parts.path[1:]) if parts.path.startswith("//") else unquote(parts.path) or ":memory:",
+            # One writer at a time, and it says so at BEGIN: a read that turns into a write would fail without waiting.
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+            },
+        }
+    if parts.scheme in {"postgresql", "postgres"}:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path[1:],
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": parts.hostname or "",
+            "PORT": str(parts.port or ""),
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+        }
+    raise ImproperlyConfigured("DRPORTAL_DATABASE_URL must begin with sqlite:/// or postgresql://")
+
+
+def networks(words: str) -> list[str]:
+    """Addresses and networks, comma separated. One that is none would be a door that nobody meant."""
+    found = [word.strip() for word in words.split(",") if word.strip()]
+    for word in found:
+        try:
+            ip_network(word)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"DRPORTAL_TRUSTED_PROXIES: {error}") from None
+    return found
+
+
+DEBUG = env("DEBUG") == "1"
+DEMO = env("DEMO") == "1"
+SECRET_KEY = env("SECRET_KEY") or ("not-secret-only-for-tests-and-debug" * 2 if DEBUG else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("Set DRPORTAL_SECRET_KEY (or DRPORTAL_SECRET_KEY_FILE); `make demo` does it for you.")
+ALLOWED_HOSTS = [h for h in env("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",") if h]
+CSRF_TRUSTED_ORIGINS = [o for o in env("TRUSTED_ORIGINS").split(",") if o]
+# Who may say, with X-Forwarded-For and X-Forwarded-Proto, for whom a request is and how it came (asgi.py): addresses
+# and networks, comma separated. From anybody else these headers are not believed.
+TRUSTED_PROXIES = networks(env("TRUSTED_PROXIES", "127.0.0.1,::1"))
+
+# Keys that encrypt the sites' credentials, newest first (Fernet keys, comma separated). Never the same as SECRET_KEY.
+ENCRYPTION_KEYS = [k for k in env("ENCRYPTION_KEYS").split(",") if k]
+
+# Signs exports of the trail: an Ed25519 private key, 64 hex digits (`manage.py trail new-key`).
+SIGNING_KEY = env("SIGNING_KEY")
+# Where the heads of the trail are noted (audit/anchors.py), and how often. Seconds.
+ANCHORS = env("ANCHORS").split()
+ANCHOR_INTERVAL_S = float(env("ANCHOR_INTERVAL", "900"))
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_rq",
+    "drportal",
+    "drportal.people",
+    "drportal.inventory",
+    "drportal.recovery",
+    "drportal.watch",
+    "drportal.audit",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "drportal.security.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "drportal.urls"
+ASGI_APPLICATION = "drportal.asgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {}}]
+
+DATABASES = {"default": database(env("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'drportal.sqlite3'}"))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env("REDIS_URL", "redis://127.0.0.1:6379/0")
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "drportal-live"},
+    }
+}
+# JSON, never pickle: whoever can write to Redis must not be able to run code here.
+RQ = {"SERIALIZER": "rq.serializers.JSONSerializer"}
+RQ_QUEUES = {
+    name: {"URL": REDIS_URL, "DEFAULT_TIMEOUT": timeout_s, "SERIALIZER": "rq.serializers.JSONSerializer"}
+    for name, timeout_s in {"recovery": 24 * 3600, "default": 600}.items()
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+HTTPS = env("HTTPS") == "1"
+if HTTPS:
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = False
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = env("STATIC_ROOT", str(BASE_DIR / "var" / "static"))
+WHITENOISE_USE_FINDERS = True
+# Vite puts a content hash into every name under assets/, so those may be kept for ever.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^/static/app/assets/.+-[A-Za-z0-9_-]{8,}\.\w+$"
+
+# The poller and the executor. Seconds.
+POLL_INTERVAL_S = float(env("POLL_INTERVAL", "5"))
+LEASE_S = float(env("LEASE", "10"))
+SWEEP_INTERVAL_S = float(env("SWEEP_INTERVAL", "15"))
+# Where people reach the portal (https://dr.example.org), for links in messages; empty: messages carry none.
+PUBLIC_URL = env("PUBLIC_URL")
+# Forced promotion: how many people other than the requester must say yes, and how long a request stands.
+# How often both sites of a pair are read whole; between, the poller reads what changes.
+DISCOVER_MINUTES = max(5, int(env("DISCOVER_MINUTES", "60")))
+APPROVALS_NEEDED = max(1, int(env("APPROVALS_NEEDED", "1")))
+APPROVAL_MINUTES = max(1, int(env("APPROVAL_MINUTES", "15")))
+# Whether one person alone may begin a disaster failover when nobody else can be reached; the plan is locked afterwards.
+BREAK_GLASS = env("BREAK_GLASS", "1") == "1"
+SITE_SESSIONS = int(env("SITE_SESSIONS", "8"))
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"asyncssh": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+}
