@@ -1,0 +1,122 @@
+"""Every refusal is a problem document with a code for programs and a sentence for people."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from django.http import HttpResponse
+
+from drportal.inventory.models import Site, SitePair
+from tests.conftest import Person
+
+
+def problem(answer: HttpResponse, status: int, code: str) -> dict[str, object]:
+    assert answer.status_code == status, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    body: dict[str, object] = answer.json()
+    assert body["type"] == "about:blank"
+    assert body["status"] == status
+    assert body["code"] == code
+    assert str(body["title"])
+    assert str(body["detail"]).endswith((".", "?"))
+    return body
+
+
+def test_not_signed_in(stranger: Person) -> None:
+    problem(stranger.api("GET", "/sites"), 401, "not_signed_in")
+
+
+def test_not_allowed_names_who_is(viewer: Person) -> None:
+    body = problem(viewer.api("POST", "/sites", {}), 403, "forbidden")
+    assert "administrator" in str(body["detail"])
+
+
+def test_no_such_path_below_the_api(viewer: Person) -> None:
+    problem(viewer.api("GET", "/no-such-thing"), 404, "not_found")
+
+
+def test_no_such_object(viewer: Person) -> None:
+    for path in ("/sites/nowhere", "/images/1", "/vms/1", "/vms/1/definition", "/pairs/1/images"):
+        problem(viewer.api("GET", path), 404, "not_found")
+
+
+def test_a_method_that_is_not_possible_says_which_are(viewer: Person) -> None:
+    answer = viewer.api("PUT", "/sites")
+    problem(answer, 405, "method_not_allowed")
+    assert {method.strip() for method in answer["Allow"].split(",")} >= {"GET", "POST"}
+
+
+def test_invalid_bodies_name_each_field(administrator: Person) -> None:
+    body = problem(administrator.api("POST", "/sites", {"slug": "Not A Slug"}), 422, "invalid")
+    errors = body["errors"]
+    assert isinstance(errors, list)
+    assert {"slug", "name", "ssh_host"} <= {error["field"] for error in errors}
+    assert all(error["message"] for error in errors)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", '"x"', "\udcff".encode("utf-8", "surrogateescape").decode("latin1")]
+)
+def test_bodies_that_are_not_what_is_asked_for(administrator: Person, text: str) -> None:
+    answer = administrator.generic(
+        "POST",
+        "/api/v1/sites",
+        text,
+        content_type="application/json",
+        headers={"X-CSRFToken": administrator.cookies["csrftoken"].value},
+    )
+    assert answer.status_code in {400, 422}
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_a_change_without_a_version_is_asked_for_one(administrator: Person, pair: SitePair) -> None:
+    problem(administrator.api("PATCH", "/sites/site-a", {"name": "A"}), 428, "version_needed")
+
+
+def test_a_change_of_an_old_version_is_refused_and_told_the_new_one(administrator: Person, pair: SitePair) -> None:
+    assert administrator.api("PATCH", "/sites/site-a", {"name": "A"}, version=1).status_code == 200
+    body = problem(administrator.api("PATCH", "/sites/site-a", {"name": "B"}, version=1), 412, "stale_version")
+    assert body["version"] == 2
+    assert Site.objects.get(slug="site-a").name == "A"
+
+
+@pytest.mark.parametrize("given", ["seven", "-1", '"1" "2"', '"99999999999"'])
+def test_a_version_that_is_none_is_refused(administrator: Person, pair: SitePair, given: str) -> None:
+    answer = administrator.api("PATCH", "/sites/site-a", {"name": "A"}, **{"If-Match": given})
+    problem(answer, 422, "invalid")
+
+
+def test_a_request_from_another_page_is_refused(administrator: Person) -> None:
+    answer = administrator.api("POST", "/sites", {}, **{"X-CSRFToken": "wrong"})
+    problem(answer, 403, "csrf")
+
+
+def test_an_unforeseen_error_tells_nothing_and_is_logged(
+    viewer: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("the inner secret")
+
+    monkeypatch.setattr("drportal.inventory.services.Site.objects.filter", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = viewer.api("GET", "/sites/site-a")
+    problem(answer, 500, "internal")
+    assert b"inner secret" not in answer.content
+    assert "inner secret" in caplog.text
+
+
+def test_pages_and_answers_carry_the_policy_against_foreign_scripts(viewer: Person) -> None:
+    for path in ("/", "/api/v1/session", "/plans/1/run/planned_failover"):
+        policy = viewer.get(path)["Content-Security-Policy"]
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+
+
+def test_the_page_is_served_everywhere_but_below_the_api_and_static_files(viewer: Person) -> None:
+    page = viewer.get("/runs/12")
+    assert page.status_code in {200, 503}, "503 only where the page was not built"
+    assert "csrftoken" in page.cookies
+    assert viewer.get("/static/no-such-file.js").status_code == 404
+    assert viewer.get("/api/v2/anything")["Content-Type"] == "application/problem+json"

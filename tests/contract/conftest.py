@@ -1,0 +1,190 @@
+"""A running lab of each kind, and the drivers for both of its sites. The scenarios can't tell the kinds apart, nor the
+ways in which a site is reached: plain ``rbd`` over SSH, or the site program with either of its engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drportal.drivers.base import (
+    Answer,
+    CephSite,
+    Expectation,
+    ImageRef,
+    MirrorMode,
+    Order,
+)
+from drportal.drivers.ceph import RbdOverSsh
+from drportal.drivers.errors import Refused
+from drportal.drivers.opennebula import OpenNebulaOverXmlRpc, OpenNebulaTarget
+from drportal.drivers.site_link import SiteLink, sent
+from drportal.drivers.site_program import SiteProgram
+from drportal.drivers.ssh import SshShell, SshTarget
+from drportal.lab.control import LabClient, LabError, SiteDescription
+from drportal.site_program.assemble import program_text
+
+UP_WITHIN_S = {"embedded": 60.0, "ceph": 300.0}
+# Ceph's own beat of 30 s costs the scenarios most of their time.
+SPEED: dict[str, list[str]] = {"embedded": ["--speed", "3"], "ceph": []}
+REAL = [pytest.mark.ceph, pytest.mark.slow]
+# kind of lab, and how its sites are reached
+KINDS = [
+    pytest.param("embedded", "rbd", id="embedded"),
+    pytest.param("embedded", "program-librbd", id="embedded-program"),
+    pytest.param("ceph", "rbd", id="ceph", marks=REAL),
+    pytest.param("ceph", "program-librbd", id="ceph-program-librbd", marks=REAL),
+    pytest.param("ceph", "program-rbd", id="ceph-program-rbd", marks=REAL),
+]
+
+
+# What a file need not be held against. OpenNebula is not reached over SSH; and what Ceph makes of an interrupted move
+# does not depend on who starts its client.
+NEEDLESS = {
+    "test_clouds": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"},
+    "test_traps": {"ceph-program-rbd"},
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "running_lab" in metafunc.fixturenames:
+        needless = NEEDLESS.get(metafunc.module.__name__.rpartition(".")[2], set())
+        kinds = [kind for kind in KINDS if kind.id not in needless]
+        metafunc.parametrize(("running_lab", "reach"), kinds, indirect=True, scope="package")
+
+
+@pytest.fixture(scope="package")
+def reach(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="package")
+def running_lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabClient]:
+    """One lab for all scenarios of a kind; each leaves it as it found it."""
+    kind = request.param
+    directory = tmp_path_factory.mktemp(f"lab-{kind}")
+    output = (directory / "up.log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "drportal.lab", "up", str(directory), "--kind", kind, "--vms", "1", *SPEED[kind]],
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield _when_up(process, directory, UP_WITHIN_S[kind])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        output.close()
+
+
+def _when_up(process: subprocess.Popen[bytes], directory: Path, within_s: float) -> LabClient:
+    ends = time.monotonic() + within_s
+    while time.monotonic() < ends:
+        if process.poll() is not None:
+            break
+        try:
+            return LabClient(directory)
+        except LabError:
+            time.sleep(0.2)
+    pytest.fail(f"the lab did not come up: {(directory / 'up.log').read_text()[-2000:]}")
+
+
+@pytest.fixture
+def lab(running_lab: LabClient) -> Iterator[LabClient]:
+    """The lab, mended after the scenario whatever it broke."""
+    yield running_lab
+    for site, status in running_lab.status()["sites"].items():
+        if status["faults"]:
+            running_lab.restore(site)
+
+
+@dataclass
+class Site:
+    """The drivers of one site."""
+
+    description: SiteDescription
+    shell: SshShell
+    ceph: CephSite
+    cloud: OpenNebulaOverXmlRpc
+
+    def target(self) -> SshTarget:
+        return self.shell.target
+
+    async def close(self) -> None:
+        if isinstance(self.ceph, SiteProgram):
+            await self.ceph.close()
+        await self.shell.close()
+        await self.cloud.close()
+
+    async def order(self, ref: ImageRef, *, primary: bool) -> Order:
+        """An act on this image, expecting what is read now, but for the role from which the act starts."""
+        try:
+            info = await self.ceph.info(ref)
+        except Refused:  # it is not there, or not to be read
+            return Order(ref, str(uuid.uuid4()), "contract", 1, Expectation("0", "0", primary))
+        newest = None
+        if info.mode is MirrorMode.SNAPSHOT:
+            found = (await self.ceph.snapshots(ref)).mirror_snapshots
+            newest = found[-1] if found else None
+        expect = Expectation(info.image_id, info.global_id or "0", primary, newest)
+        return Order(ref, str(uuid.uuid4()), "contract", 1, expect)
+
+    async def demote(self, ref: ImageRef) -> Answer:
+        return await self.ceph.demote(await self.order(ref, primary=True))
+
+    async def promote(self, ref: ImageRef) -> Answer:
+        return await self.ceph.promote(await self.order(ref, primary=False))
+
+
+def connect(description: SiteDescription, reach: str = "rbd") -> Site:
+    ssh, one = description.ssh, description.opennebula
+    shell = SshShell(SshTarget(ssh.host, ssh.port, ssh.user, ssh.private_key, (ssh.host_key,)))
+    cloud = OpenNebulaOverXmlRpc(OpenNebulaTarget(one.url, one.username, one.password), deadline_s=8.0)
+    ceph: CephSite = RbdOverSsh(shell)
+    if reach != "rbd":
+        arguments = ("--rights", "act", "--engine", reach.removeprefix("program-"))
+        ceph = SiteProgram(SiteLink(shell.target, sent(program_text(), arguments)), deadline_s=10.0)
+    return Site(description, shell, ceph, cloud)
+
+
+@pytest.fixture
+async def sites(lab: LabClient, reach: str) -> AsyncIterator[dict[str, Site]]:
+    connected = {key: connect(description, reach) for key, description in lab.description.sites.items()}
+    yield connected
+    for site in connected.values():
+        await site.close()
+
+
+@pytest.fixture
+def a(sites: dict[str, Site]) -> Site:
+    return sites["a"]
+
+
+@pytest.fixture
+def b(sites: dict[str, Site]) -> Site:
+    return sites["b"]
+
+
+async def becomes_true(
+    check: Callable[[], Awaitable[bool]], within_s: float, what: str, *, every_s: float = 0.3
+) -> float:
+    """Seconds until ``check`` was true; fails the test when it does not become so."""
+    started = time.monotonic()
+    while not await check():
+        if time.monotonic() - started > within_s:
+            pytest.fail(f"{what}: not within {within_s:.0f} s")
+        await asyncio.sleep(every_s)
+    return time.monotonic() - started

@@ -1,0 +1,201 @@
+"""A site is gone, two people at two browsers: from the disaster door over the approver's page to running VMs; a third
+looks at it afterwards."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.end_to_end.accessible import assert_accessible, require_axe
+from tests.end_to_end.browser import browser, new_page, shot, shots, sign_in
+from tests.end_to_end.test_in_the_browser import walk_wizard
+from tests.stack import LabProcess, PortalStack, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+BUTTON = "Ask to force-promote 5 images at"
+
+
+def protected(portal: PortalStack) -> None:
+    """Every image was shown whole: without that nothing may be forced."""
+    operator = portal.client("operator")
+    portal.wait_ready(operator, 1, "planned_failover")
+    wait_until(
+        "each image has a bound of its loss",
+        lambda: all(image["loss_s"] is not None or "whole up to" in image["loss"] for image in evidence(portal)),
+        120,
+        2.0,
+    )
+
+
+def evidence(portal: PortalStack) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = portal.client("operator").get("/plans/1/disaster")["evidence"]["images"]
+    return found
+
+
+def ask(page: Page, pictures: Path) -> None:
+    """The door: first refused while the phrase is missing, then asked for."""
+    page.get_by_role("link", name="Disaster failover").click()
+    page.get_by_role("radio").first.click()
+    expect(page.get_by_role("radio").first).to_be_checked()
+    patient_until = time.monotonic() + 180
+    again = page.get_by_role("button", name="Ask the sites again")
+    while True:
+        expect(again).to_be_enabled(timeout=60_000)
+        if page.get_by_text("Not now: nothing can be forced").count() == 0:
+            break
+        assert time.monotonic() < patient_until, page.locator("main").inner_text()[:3000]
+        again.click()
+    expect(page.get_by_role("grid", name="Evidence")).to_contain_text("Silent")
+    expect(page.get_by_role("grid", name="Evidence")).to_contain_text("before contact was lost")
+    expect(page.get_by_role("heading", name="What site-b sees of site-a")).to_be_visible()
+    expect(page.get_by_text("Site B gets no answer from Site A either")).to_be_visible()
+    page.get_by_role("heading", name="What is known now").scroll_into_view_if_needed()
+    shot(page, pictures, "1-evidence")
+    page.get_by_label("Why is this done?").fill("The site burns")
+    page.get_by_label("Who made sure").fill("olga had the power of both racks cut")
+    button = page.get_by_role("button", name=BUTTON, exact=False)
+    expect(button).to_have_attribute("aria-disabled", "true")
+    page.get_by_label("Type this phrase").fill(page.locator("code.dr-phrase").inner_text())
+    shot(page, pictures, "1-door")
+    assert_accessible(page)
+    button.click()
+    page.wait_for_url("**/approvals/*")
+    expect(page.get_by_text("You asked for it yourself: another person decides.")).to_be_visible()
+    page.get_by_role("button", name="Nobody else can be reached").click()
+    alone = page.get_by_role("button", name="Go on alone", exact=False)
+    expect(alone).to_have_attribute("aria-disabled", "true")
+    alone.scroll_into_view_if_needed()
+    shot(page, pictures, "1-alone")
+    assert_accessible(page)
+
+
+def approve(page: Page, pictures: Path) -> None:
+    page.get_by_role("link", name="Approvals").click()
+    page.get_by_role("grid", name="Approvals").get_by_role("link").first.click()
+    expect(page.get_by_text("Nothing that matters has changed since")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("rbd mirror image promote --force one/one-10").first).to_be_visible()
+    button = page.get_by_role("button", name="Approve: force-promote 5 images")
+    page.get_by_label("Your password, again").fill("a guess")
+    button.click()
+    expect(page.get_by_text("The password is wrong. Nothing was approved.")).to_be_visible(timeout=60_000)
+    page.get_by_label("Your password, again").fill("approver-demo")
+    shot(page, pictures, "2-approval")
+    assert_accessible(page)
+    button.click()
+    page.wait_for_url("**/runs/*", timeout=90_000)
+
+
+def review(page: Page, pictures: Path, folder: Path) -> None:
+    """The next morning: what the approver saw, whether the trail is whole, accepted, and on paper."""
+    page.get_by_role("link", name="Reviews").click()
+    page.get_by_role("grid", name="Reviews").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="What the approver saw")).to_be_visible()
+    expect(page.get_by_role("grid", name="Evidence that was approved")).to_contain_text("before contact was lost")
+    expect(page.get_by_text("rbd mirror image promote --force one/one-10").first).to_be_visible()
+    expect(page.get_by_text("olga had the power of both racks cut").first).to_be_visible()
+    page.get_by_role("button", name="Verify the whole chain now").click()
+    expect(page.get_by_text("The chain holds")).to_be_visible(timeout=60_000)
+    page.get_by_label("Your words").fill("Seen with the power company's own record")
+    shot(page, pictures, "6-review")
+    assert_accessible(page)
+    page.get_by_role("button", name="Accept the run").click()
+    expect(page.get_by_text("manager accepted: Seen with the power company's own record")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept the run")).to_have_count(0)
+    on_paper(page, pictures, folder, "review", "promote --force one/one-10")
+    page.get_by_role("link", name="Report").click()
+    expect(page.get_by_role("grid", name="Runs")).to_contain_text("approver")
+    expect(page.get_by_role("grid", name="Runs")).to_contain_text("Accepted")
+    assert_accessible(page)
+    expect(page.get_by_text("are not settled")).to_have_count(0)  # both records tell of the same forced commands
+    on_paper(page, pictures, folder, "report", "disaster failover")
+
+
+def bring_home(page: Page, pictures: Path) -> None:
+    """What came back is discarded and copied again, and then the group goes home."""
+    walk_wizard(page, "Reprotect", "discard web-shop at site-a", pictures, "Discard 5 images at Site A")
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=240_000)
+    expect(page.get_by_text("are whole again and follow Site B").first).to_be_visible()
+    shot(page, pictures, "8-reprotected")
+    assert_accessible(page)
+    expect(page.get_by_text("Two primaries:")).to_have_count(0, timeout=60_000)
+    walk_wizard(page, "Failback", "move web-shop to site-a", pictures)
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=240_000)
+    shot(page, pictures, "9-home")
+
+
+def on_paper(page: Page, pictures: Path, folder: Path, name: str, words: str) -> None:
+    """Printed, and as a file of its own: the words are there, what is for the hand is not."""
+    button = page.get_by_role("button", name="Save as HTML")
+    with page.expect_download() as waiting:
+        button.click()
+    saved = folder / f"{name}.html"
+    waiting.value.save_as(saved)
+    text = saved.read_text()
+    assert words in text
+    assert "<button" not in text
+    assert "<script" not in text
+    page.emulate_media(media="print")
+    expect(button).to_be_hidden()
+    expect(page.get_by_role("navigation").first).to_be_hidden()
+    shot(page, pictures, f"7-{name}-on-paper")
+    printed = page.pdf(path=pictures / f"{name}.pdf", format="A4")
+    assert printed.startswith(b"%PDF")
+    assert len(printed) > 10_000
+    page.emulate_media(media="null")
+
+
+def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
+    tmp_path: Path, require_browser: None
+) -> None:
+    require_axe()
+    pictures = shots(tmp_path) / "disaster"
+    with (
+        LabProcess("embedded", tmp_path / "lab", "--speed", "20") as lab,
+        PortalStack(tmp_path, lab) as portal,
+        browser() as chrome,
+        new_page(chrome, portal.base_url) as operator,
+        new_page(chrome, portal.base_url) as approver,
+    ):
+        protected(portal)
+        sign_in(operator, "operator")
+        sign_in(approver, "approver")
+        operator.goto("/disaster-failover?plan=1")
+        expect(operator.get_by_text("Not now: nothing can be forced")).to_be_visible(timeout=60_000)
+        shot(operator, pictures, "0-refused")
+        operator.goto("/")
+        lab.client.fail("a", "site-down")
+        expect(operator.get_by_text("Not reachable").first).to_be_visible(timeout=90_000)
+        ask(operator, pictures)
+        approve(approver, pictures)
+        expect(approver.get_by_text("Completed", exact=True).first).to_be_visible(timeout=180_000)
+        shot(approver, pictures, "3-run")
+        operator.reload()
+        expect(operator.get_by_text("Approved and used").first).to_be_visible()
+        shot(operator, pictures, "4-used")
+        states = {vm["name"]: vm["state"] for vm in lab.client.status()["sites"]["b"]["vms"].values()}
+        assert len(states) == 3
+        assert set(states.values()) == {"RUNNING"}, states
+        with new_page(chrome, portal.base_url) as manager:
+            sign_in(manager, "manager")
+            review(manager, pictures, tmp_path)
+
+        lab.client.restore("a")
+        expect(operator.get_by_text("Two primaries: 5 images can be written at both sites")).to_be_visible(
+            timeout=120_000
+        )
+        operator.goto("/plans")
+        expect(operator.get_by_text("Two primaries: 5 images can be written at both sites")).to_be_visible()
+        shot(operator, pictures, "5-return")
+        home = portal.client("operator").get("/plans/1/readiness?kind=failback")
+        assert home["state"] == "not_ready", home["findings"]
+        bring_home(operator, pictures)
+        sites = lab.client.status()["sites"]
+        assert {vm["state"] for vm in sites["a"]["vms"].values()} == {"RUNNING"}
+        assert {side: {image["primary"] for image in sites[side]["images"].values()} for side in "ab"} == {
+            "a": {True},
+            "b": {False},
+        }
