@@ -1,0 +1,109 @@
+import { answer, api, ifMatch } from "./client";
+import type * as T from "./types";
+
+/** Everything that changes something. Each is one request; none is repeated by itself. */
+
+const inPath = <P>(path: P) => ({ params: { path } });
+
+export const signIn = (username: string, password: string) =>
+  answer(api.POST("/session", { body: { username, password } }));
+export const signOut = () => answer(api.DELETE("/session"));
+
+export const tokenCreate = (name: string, days: number, scope: string[]) =>
+  answer(api.POST("/tokens", { body: { name, days, scope: scope as T.Permission[] } }));
+export const tokenDelete = (id: number) => answer(api.DELETE("/tokens/{token_id}", inPath({ token_id: id })));
+export const sessionRevoke = (id: number) => answer(api.DELETE("/sessions/{session_id}", inPath({ session_id: id })));
+export const passwordAgain = (password: string) => answer(api.POST("/session/password", { body: { password } }));
+
+export const siteCreate = (body: T.SiteIn) => answer(api.POST("/sites", { body }));
+export const siteChange = (slug: string, version: number, body: T.SiteChange) =>
+  answer(api.PATCH("/sites/{slug}", { ...inPath({ slug }), headers: ifMatch(version), body }));
+export const siteDelete = (slug: string, version: number) =>
+  answer(api.DELETE("/sites/{slug}", { ...inPath({ slug }), headers: ifMatch(version) }));
+export const credentialSet = (slug: string, kind: string, value: string) =>
+  answer(api.PUT("/sites/{slug}/credentials/{kind}", { ...inPath({ slug, kind }), body: { value } }));
+export const connectionTest = (body: T.ConnectionTestIn) => answer(api.POST("/sites/connection-test", { body }));
+export const hostKeysAccept = (slug: string, version: number, lines: string[]) =>
+  answer(api.PUT("/sites/{slug}/host-keys", { ...inPath({ slug }), headers: ifMatch(version), body: { lines } }));
+
+export const differenceSettle = (id: number, because: string) =>
+  answer(
+    api.POST("/receipts/differences/{difference_id}/settle", { ...inPath({ difference_id: id }), body: { because } }),
+  );
+
+export const pairCreate = (a: string, b: string, pools: string[]) =>
+  answer(api.POST("/pairs", { body: { a, b, pools } }));
+export const pairDiscover = (id: number) => answer(api.POST("/pairs/{pair_id}/discover", inPath({ pair_id: id })));
+
+export const planCreate = (body: T.PlanIn) => answer(api.POST("/plans", { body }));
+export const planChange = (id: number, version: number, body: T.PlanIn) =>
+  answer(api.PUT("/plans/{plan_id}", { ...inPath({ plan_id: id }), headers: ifMatch(version), body }));
+export const planDelete = (id: number, version: number) =>
+  answer(api.DELETE("/plans/{plan_id}", { ...inPath({ plan_id: id }), headers: ifMatch(version) }));
+
+export const checkRequest = (plan: number) => answer(api.POST("/plans/{plan_id}/check", inPath({ plan_id: plan })));
+
+export const channelCreate = (name: string, address: string) =>
+  answer(api.POST("/alert-channels", { body: { name, address } }));
+export const channelDelete = (id: number) =>
+  answer(api.DELETE("/alert-channels/{channel_id}", inPath({ channel_id: id })));
+export const channelTest = (id: number) =>
+  answer(api.POST("/alert-channels/{channel_id}/test", inPath({ channel_id: id })));
+export const ruleSave = (id: number | null, body: T.AlertRuleIn) =>
+  id === null
+    ? answer(api.POST("/alert-rules", { body }))
+    : answer(api.PUT("/alert-rules/{rule_id}", { ...inPath({ rule_id: id }), body }));
+export const ruleDelete = (id: number) => answer(api.DELETE("/alert-rules/{rule_id}", inPath({ rule_id: id })));
+
+export const rpoTargetSet = (group: number, rpo_s: number | null) =>
+  answer(api.PUT("/groups/{group_id}/rpo-target", { ...inPath({ group_id: group }), body: { rpo_s } }));
+
+export const runRequest = (plan: number, body: T.RunIn) =>
+  answer(api.POST("/plans/{plan_id}/runs", { ...inPath({ plan_id: plan }), body }));
+export const runPause = (id: number, reason: string) =>
+  answer(api.POST("/runs/{run_id}/pause", { ...inPath({ run_id: id }), body: { reason } }));
+export const runResume = (id: number, reason: string) =>
+  answer(api.POST("/runs/{run_id}/resume", { ...inPath({ run_id: id }), body: { reason } }));
+export const runCancel = (id: number, reason: string) =>
+  answer(api.POST("/runs/{run_id}/cancel", { ...inPath({ run_id: id }), body: { reason } }));
+export const wayBackRequest = (id: number, phrase: string, request_key: string) =>
+  answer(api.POST("/runs/{run_id}/way-back", { ...inPath({ run_id: id }), body: { phrase, request_key } }));
+export const disasterRequest = (plan: number, body: T.DisasterIn) =>
+  answer(api.POST("/plans/{plan_id}/disaster", { ...inPath({ plan_id: plan }), body }));
+export const approvalApprove = (approval: T.Approval, password: string) =>
+  answer(
+    api.POST("/approvals/{approval_id}/approve", {
+      ...inPath({ approval_id: approval.id }),
+      body: { password, evidence_sha256: approval.evidence_sha256, commands_sha256: approval.commands_sha256 },
+    }),
+  );
+export const approvalBreakGlass = (approval: T.Approval, given: { password: string; phrase: string; reason: string }) =>
+  answer(
+    api.POST("/approvals/{approval_id}/break-glass", {
+      ...inPath({ approval_id: approval.id }),
+      body: { ...given, evidence_sha256: approval.evidence_sha256, commands_sha256: approval.commands_sha256 },
+    }),
+  );
+export const approvalSay = (id: number, verb: "decline" | "ask" | "withdraw", text: string) => {
+  const sent = { ...inPath({ approval_id: id }), body: { text } };
+  if (verb === "decline") return answer(api.POST("/approvals/{approval_id}/decline", sent));
+  if (verb === "ask") return answer(api.POST("/approvals/{approval_id}/ask", sent));
+  return answer(api.POST("/approvals/{approval_id}/withdraw", sent));
+};
+export const stepRetry = (run: number, step: number, reason: string) =>
+  answer(
+    api.POST("/runs/{run_id}/steps/{step_id}/retry", { ...inPath({ run_id: run, step_id: step }), body: { reason } }),
+  );
+export const stepSkip = (run: number, step: number, reason: string) =>
+  answer(
+    api.POST("/runs/{run_id}/steps/{step_id}/skip", { ...inPath({ run_id: run, step_id: step }), body: { reason } }),
+  );
+
+export const trailVerify = () => answer(api.GET("/audit/verify"));
+
+export const reviewAct = (run: number, verb: "question" | "answer" | "accept", text: string) => {
+  const sent = { ...inPath({ run_id: run }), body: { text } };
+  if (verb === "question") return answer(api.POST("/runs/{run_id}/review/question", sent));
+  if (verb === "answer") return answer(api.POST("/runs/{run_id}/review/answer", sent));
+  return answer(api.POST("/runs/{run_id}/review/accept", sent));
+};

@@ -1,0 +1,94 @@
+import type { components } from "./schema";
+
+/** The API's shapes under the names the pages use. They come from docs/openapi.json (npm run generate). */
+type S = components["schemas"];
+
+export type Session = S["Session"];
+export type Person = S["Person"];
+export type DemoLogin = S["DemoLogin"];
+export type Token = S["Token"];
+export type Permission = S["Permission"];
+export type BrowserSession = S["BrowserSessionOut"];
+export type Access = S["Access"];
+export type QuarterReport = S["QuarterReport"];
+export type Holder = S["Holder"];
+export type NewToken = S["NewToken"];
+
+export type Reach = S["Reach"];
+export type Site = S["Site"];
+export type SiteSummary = S["SiteSummary"];
+export type SiteIn = S["SiteIn"];
+export type SiteChange = S["SiteChange"];
+export type ConnectionTestIn = S["ConnectionTestIn"];
+export type ConnectionTest = S["ConnectionTest"];
+export type OfferedKey = S["OfferedKey"];
+export type Pair = S["Pair"];
+export type SideState = S["SideState"];
+export type Image = S["Image"];
+export type Images = S["Images"];
+export type ImageDetail = S["ImageDetail"];
+export type ExposureNow = S["ExposureNow"];
+export type ExposureOverTime = S["ExposureOverTime"];
+export type ExposurePoint = S["ExposurePoint"];
+export type PoolSummary = S["PoolSummary"];
+export type PoolDetail = S["PoolDetail"];
+export type PoolState = S["PoolState"];
+export type PlanReadiness = S["PlanReadiness"];
+export type PlanStanding = S["PlanStandingOut"];
+export type ReadinessCheck = S["CheckOut"];
+export type Alerts = S["Alerts"];
+export type AlertRule = S["RuleOut"];
+export type AlertRuleIn = S["RuleIn"];
+export type AlertChannel = S["ChannelOut"];
+export type AlertRow = S["AlertOut"];
+export type Difference = S["DifferenceOut"];
+export type Gap = S["GapOut"];
+export type Gaps = S["Gaps"];
+export type Vm = S["Vm"];
+export type VmDefinition = S["VmDefinition"];
+export type Network = S["SiteNetwork"];
+export type Resource = S["Resource"];
+
+export type Overview = S["Overview"];
+export type PlanSummary = S["PlanSummary"];
+export type Plan = S["Plan"];
+export type PlanIn = S["PlanIn"];
+export type GateView = S["GateView"];
+export type Finding = S["Finding"];
+export type ReadinessImage = S["ReadinessImage"];
+export type Readiness = S["Readiness"];
+export type PreviewStep = S["PreviewStep"];
+export type Preview = S["Preview"];
+
+export type RunIn = S["RunIn"];
+export type RunSummary = S["RunSummary"];
+export type Runs = S["Runs"];
+export type Run = S["Run"];
+export type RunAction = S["RunAction"];
+export type RunVm = S["RunVm"];
+export type RunImage = S["RunImage"];
+export type Column = S["Column"];
+export type Cell = S["Cell"];
+export type Cells = Record<string, Cell>;
+export type StepDetail = S["StepDetail"];
+export type StepGate = S["StepGate"];
+export type Attempt = S["Attempt"];
+export type Answer = S["Answer"];
+export type Report = S["Report"];
+
+export type DisasterDoor = S["DisasterDoor"];
+export type Evidence = S["EvidenceOut"];
+export type ImageEvidence = S["ImageEvidence"];
+export type SecondViewOut = S["SecondView"];
+export type EvidenceChange = S["Difference"];
+export type DisasterIn = S["DisasterIn"];
+export type Approval = S["Approval"];
+export type ApprovalSummary = S["ApprovalSummary"];
+
+export type Entry = S["Entry"];
+export type Entries = S["Entries"];
+export type Review = S["Review"];
+export type ReviewItem = S["ReviewItem"];
+export type Chain = S["Chain"];
+export type AnchorPlace = S["AnchorPlace"];
+export type TrailCheck = S["TrailCheck"];

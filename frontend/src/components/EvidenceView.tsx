@@ -1,0 +1,145 @@
+import { List, ListItem, Title } from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import type { Evidence, ImageEvidence, SecondViewOut } from "../api/types";
+import { count, upWords, type Word } from "../lib/words";
+import { StateText } from "./State";
+import { Age, Time } from "./Time";
+
+const WAYS: Record<string, string> = { ssh: "SSH", ceph: "Ceph", opennebula: "OpenNebula" };
+
+/** What a disaster failover is decided on: who is silent since when, and per image its copy and the bound of the loss. */
+export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lost: string; label: string }) {
+  return (
+    <div className="dr-stack">
+      <p>
+        Read <Age at={evidence.taken_at} /> (<Time at={evidence.taken_at} />
+        ).
+      </p>
+      <Title headingLevel="h3">What the portal sees of {lost}</Title>
+      <List>
+        {evidence.ways.map((way) => (
+          <ListItem key={way.way}>
+            {WAYS[way.way] ?? way.way}: <StateText state={wayWord(way.ok)} />{" "}
+            {way.since && (
+              <>
+                since <Time at={way.since} />.{" "}
+              </>
+            )}
+            {way.sentence}
+          </ListItem>
+        ))}
+      </List>
+      {evidence.second_view && <SecondView view={evidence.second_view} lost={lost} />}
+      <p>
+        Two views are still not proof: VMs can run behind a cut line. Who says that nothing runs there any more is on
+        record as the attestation.
+      </p>
+      <Title headingLevel="h3">{count(evidence.images.length, "image")}</Title>
+      <Table aria-label={label} variant="compact">
+        <Thead>
+          <Tr>
+            <Th>Image</Th>
+            <Th>The copy</Th>
+            <Th modifier="wrap">{lost} about it</Th>
+            <Th>Position of the copy</Th>
+            <Th width={40}>What would be lost</Th>
+          </Tr>
+        </Thead>
+        <Tbody>
+          {evidence.images.map((image) => (
+            <Tr key={image.name}>
+              <Td dataLabel="Image">{image.name}</Td>
+              <Td dataLabel="The copy">
+                <StateText state={copyWord(image)} />
+              </Td>
+              <Td dataLabel={`${lost} about it`}>
+                <StateText
+                  state={
+                    image.other_side_answers
+                      ? { word: image.other_side_primary ? "Answers: primary" : "Answers", tone: "warn" }
+                      : { word: "Silent", tone: "unsure" }
+                  }
+                />
+              </Td>
+              <Td dataLabel="Position of the copy">{position(image)}</Td>
+              <Td dataLabel="What would be lost">
+                {image.loss}
+                {(image.trouble ?? []).map((sentence) => (
+                  <div key={sentence} className="dr-quiet">
+                    {sentence}
+                  </div>
+                ))}
+              </Td>
+            </Tr>
+          ))}
+        </Tbody>
+      </Table>
+      {evidence.vms.length > 0 && (
+        <>
+          <Title headingLevel="h3">Disks of one VM against each other</Title>
+          <List>
+            {evidence.vms.map((vm) => (
+              <ListItem key={vm.name}>
+                {vm.name}:{" "}
+                {vm.spread_s === null
+                  ? "cannot tell how far apart in time its disks are."
+                  : `its disks are at most ${upWords(vm.spread_s)} apart in time.`}
+              </ListItem>
+            ))}
+          </List>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** The other site's host is asked too: a cut line looks like a dead site to whoever sits at the end of it. */
+function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
+  return (
+    <>
+      <Title headingLevel="h3">
+        What {view.asked} sees of {lost}
+      </Title>
+      <p>
+        <StateText state={STANDING[view.standing] ?? { word: view.standing, tone: "unsure" }} />. {view.sentence}
+        {view.trouble && ` ${view.trouble}`}
+      </p>
+      {view.views.length > 0 && (
+        <List>
+          {view.views.map((each) => (
+            <ListItem key={each.address}>
+              {each.what} at {each.address} {each.sentence}.
+            </ListItem>
+          ))}
+        </List>
+      )}
+    </>
+  );
+}
+
+const STANDING: Record<string, Word> = {
+  answers: { word: "Reachable", tone: "good" },
+  silent_for_both: { word: "Silent for both", tone: "bad" },
+  portal_alone: { word: "Alive", tone: "warn" },
+  one_view: { word: "One view only", tone: "unsure" },
+};
+
+function wayWord(ok: boolean | null): Word {
+  if (ok === null) return { word: "Cannot tell", tone: "unsure" };
+  return ok ? { word: "Answers", tone: "good" } : { word: "Silent", tone: "bad" };
+}
+
+function copyWord(image: ImageEvidence): Word {
+  if (image.exists_here === null) return { word: "Not read", tone: "unsure" };
+  if (!image.exists_here) return { word: "No copy", tone: "bad" };
+  if (image.primary_here) return { word: "Primary already", tone: "warn" };
+  if (image.whole_copy === null) return { word: "Cannot tell whether it is whole", tone: "unsure" };
+  return image.whole_copy ? { word: "Was whole", tone: "good" } : { word: "Never completed", tone: "bad" };
+}
+
+function position(image: ImageEvidence): string {
+  if (image.mode === "snapshot") return `snapshot ${image.newest_complete_snapshot ?? "unknown"}`;
+  if (image.mode !== "journal") return "unknown";
+  const behind = image.entries_behind == null ? "" : `, ${count(image.entries_behind, "entry", "entries")} behind then`;
+  return `journal ${image.replayed_position ?? "unknown"}${behind}`;
+}

@@ -1,0 +1,119 @@
+import { Banner, Icon } from "@patternfly/react-core";
+import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "react-router";
+import { Problem } from "../api/client";
+import { overviewQuery } from "../api/queries";
+import type { Overview, SiteSummary } from "../api/types";
+import { count } from "../lib/words";
+import { useLive, useLiveStatus } from "../live/hooks";
+import { StateText, YesNo } from "./State";
+import { Age, Time } from "./Time";
+
+/** What nobody may have to look for: both sites, who is active where, whether this page is live, and two primaries. */
+export function SiteStrip() {
+  const poll = useLive(["overview", "sites"], "sites");
+  const query = useQuery({ ...overviewQuery, refetchInterval: poll });
+  return (
+    <div className="dr-strip">
+      <TwoPrimariesBand overview={query.data} />
+      <BrokenGlassBand overview={query.data} />
+      <section className="dr-strip__sites" aria-label="Sites now">
+        {query.data?.sites.map((site) => (
+          <SiteNow key={site.slug} site={site} overview={query.data} />
+        ))}
+        {query.data?.sites.length === 0 && <span>No site is set up yet.</span>}
+        {!query.data && !query.error && <span>Reading the sites…</span>}
+        {!query.data && query.error && (
+          <StateText
+            state={{
+              word: `Sites: ${query.error instanceof Problem ? query.error.detail : "unknown"}`,
+              tone: "unsure",
+            }}
+          />
+        )}
+        <WorkerNow overview={query.data} />
+        <LiveNow />
+      </section>
+    </div>
+  );
+}
+
+function SiteNow({ site, overview }: { site: SiteSummary; overview: Overview }) {
+  const active = overview.groups.filter((group) => group.active_site === site.slug).length;
+  const broken = [site.ssh, site.ceph, site.opennebula].find((reach) => reach.ok === false);
+  return (
+    <span>
+      <Link to={`/sites/${site.slug}`}>
+        <strong>{site.name}</strong>
+      </Link>{" "}
+      <YesNo
+        value={site.reachable}
+        yes={{ word: "Reachable", tone: "good" }}
+        no={{ word: "Not reachable", tone: "bad" }}
+      />
+      {broken?.since && (
+        <>
+          {" "}
+          since <Time at={broken.since} clock />
+        </>
+      )}
+      {" · heard "}
+      <Age at={site.last_heard} stale_after_s={30} />
+      {" · active for "}
+      {count(active, "group")}
+    </span>
+  );
+}
+
+function WorkerNow({ overview }: { overview: Overview | undefined }) {
+  if (!overview || overview.live.worker) return null;
+  return <StateText state={{ word: "No worker: runs cannot go on", tone: "bad" }} />;
+}
+
+function LiveNow() {
+  const status = useLiveStatus();
+  const since = new Date(status.since_ms).toISOString();
+  return (
+    <span className="dr-strip__live" role="status">
+      {status.state === "live" ? (
+        <StateText state={{ word: "Live", tone: "good" }} title="Changes are shown as they happen." />
+      ) : status.state === "connecting" ? (
+        <StateText state={{ word: "Connecting…", tone: "busy" }} />
+      ) : (
+        <>
+          <StateText state={{ word: "Not live since", tone: "warn" }} /> <Time at={since} clock />
+          {", reading on a timer"}
+        </>
+      )}
+    </span>
+  );
+}
+
+function BrokenGlassBand({ overview }: { overview: Overview | undefined }) {
+  return (overview?.broken_glass ?? []).map((run) => (
+    <Banner key={run.run_id} color="red" className="dr-band" role="alert" screenReaderText="Danger:">
+      <Icon isInline>
+        <ExclamationCircleIcon />
+      </Icon>{" "}
+      {run.sentence} The plan is locked until a manager has accepted it.{" "}
+      <Link to={`/runs/${run.run_id}/review`}>Review run {run.run_id}</Link>
+    </Banner>
+  ));
+}
+
+function TwoPrimariesBand({ overview }: { overview: Overview | undefined }) {
+  const images = overview?.two_primaries ?? [];
+  if (images.length === 0) return null;
+  const named = images.slice(0, 3).map((image) => image.name);
+  return (
+    <Banner color="red" className="dr-band" role="alert" screenReaderText="Danger:">
+      <Icon isInline>
+        <ExclamationCircleIcon />
+      </Icon>{" "}
+      Two primaries: {count(images.length, "image")} can be written at both sites ({named.join(", ")}
+      {images.length > named.length ? ", …" : ""}). Stop the writers at one side first.{" "}
+      <Link to="/images?verdict=two_primaries">Show {images.length === 1 ? "it" : "them"}</Link>
+    </Banner>
+  );
+}

@@ -1,0 +1,175 @@
+import { Alert, Button, List, ListItem, PageSection, Title } from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "react-router";
+import { approvalLookQuery, approvalQuery } from "../../api/queries";
+import type { Approval, EvidenceChange } from "../../api/types";
+import { Command } from "../../components/Command";
+import { EvidenceView } from "../../components/EvidenceView";
+import { Fold } from "../../components/Fold";
+import { Loaded } from "../../components/Loaded";
+import { LoadedPage } from "../../components/LoadedPage";
+import { PageHead } from "../../components/PageHead";
+import { StateLabel } from "../../components/State";
+import { Time, TimeTwice } from "../../components/Time";
+import { approvalWord, count } from "../../lib/words";
+import { useLive } from "../../live/hooks";
+import { BreakGlass } from "./BreakGlass";
+import { Decide } from "./Decide";
+
+/** The approver's own page: what is asked, on which evidence, what is true now, and the exact commands. */
+export function ApprovalPage() {
+  const id = Number(useParams().id);
+  const query = useQuery({ ...approvalQuery(id), refetchInterval: useLive(["runs"]) });
+  return (
+    <LoadedPage query={query} what={`Approval ${id}`} crumbs={[{ to: "/approvals", text: "Approvals" }]}>
+      {(approval) => <TheApproval approval={approval} />}
+    </LoadedPage>
+  );
+}
+
+function TheApproval({ approval }: { approval: Approval }) {
+  const open = approval.state === "requested" && !approval.expired;
+  const look = useQuery({ ...approvalLookQuery(approval.id), enabled: open });
+  return (
+    <>
+      <PageHead
+        title={`Approval ${approval.id}: disaster failover of ${approval.plan}`}
+        crumbs={[{ to: "/approvals", text: "Approvals" }]}
+        labels={<StateLabel state={approvalWord(approval.state)} />}
+      >
+        {approval.source_site} → {approval.target_site}
+      </PageHead>
+      <PageSection className="dr-stack">
+        <Asked approval={approval} />
+        {open && (
+          <section className="dr-stack">
+            <Title headingLevel="h2">Evidence now, against when it was frozen</Title>
+            <Button
+              variant="secondary"
+              isLoading={look.isFetching}
+              isDisabled={look.isFetching}
+              onClick={() => void look.refetch()}
+            >
+              Ask the sites again
+            </Button>
+            {look.isFetching && <p role="status">Both sites are being asked, at most 25 s.</p>}
+            <Loaded query={look} what="What is true now">
+              {(seen) => <Compared seen={seen} />}
+            </Loaded>
+          </section>
+        )}
+        <section className="dr-stack">
+          <Title headingLevel="h2">Evidence as it was frozen</Title>
+          <EvidenceView evidence={approval.evidence} lost={approval.source_site} label="Frozen evidence" />
+          <p className="dr-quiet">SHA-256 {approval.evidence_sha256}</p>
+        </section>
+        <section className="dr-stack">
+          <Title headingLevel="h2">
+            {count(approval.commands.length, "forced command")}, byte for byte, at {approval.target_site}
+          </Title>
+          {approval.commands.map((command) => (
+            <Command key={command} text={command} />
+          ))}
+          <p>
+            Before each of them, where the mirror daemon at {approval.target_site} still has the image open, its client
+            is shut out for ten minutes so that it lets go: <code>ceph osd blocklist add</code> with the address that it
+            has then, and 600. It comes back by itself when its peer does. Nothing else is sent.
+          </p>
+        </section>
+        <section className="dr-stack">
+          <Title headingLevel="h2">What was said</Title>
+          {approval.said.length === 0 ? (
+            <p>Nobody has said anything yet.</p>
+          ) : (
+            <List>
+              {approval.said.map((each) => (
+                <ListItem key={`${each.at} ${each.name}`}>
+                  <TimeTwice at={each.at} /> {each.name}: {each.word}
+                  {each.text && ` (${each.text})`}
+                </ListItem>
+              ))}
+            </List>
+          )}
+        </section>
+        {open && <Decide approval={approval} looked={look.data} />}
+        {open && approval.glass_phrase && <BreakGlass approval={approval} looked={look.data} />}
+      </PageSection>
+    </>
+  );
+}
+
+function Asked({ approval }: { approval: Approval }) {
+  return (
+    <>
+      {approval.sentence && <Alert variant="info" isInline component="h2" title={approval.sentence} />}
+      <List>
+        <ListItem>
+          {approval.requested_by} asks to force-promote {count(approval.images, "image")} at {approval.target_site}, by
+          version {approval.plan_version} of the plan:{" "}
+          <Link to={`/runs/${approval.run_id}`}>run {approval.run_id}</Link>.
+        </ListItem>
+        <ListItem>Why: {approval.reason}</ListItem>
+        <ListItem>
+          Fence: attested by {approval.attested_by}: {approval.attestation}
+        </ListItem>
+        <ListItem>
+          It needs the yes of {count(approval.needed, "person", "people")} other than {approval.requested_by}, counts
+          once, and expires <Time at={approval.expires_at} />.
+        </ListItem>
+        {approval.glass && <ListItem>It was begun by one person alone; what was said tells who and why.</ListItem>}
+      </List>
+    </>
+  );
+}
+
+function Compared({ seen }: { seen: Approval }) {
+  const changed = seen.differences ?? [];
+  return (
+    <>
+      {changed.length === 0 ? (
+        <Alert variant="success" isInline component="h3" title="Nothing that matters has changed since" />
+      ) : (
+        <Alert
+          variant="danger"
+          isInline
+          component="h3"
+          title={`${count(changed.length, "difference")}: this cannot be approved any more`}
+        >
+          The request becomes void. Look at the images, and ask again if it is still needed.
+        </Alert>
+      )}
+      {changed.length > 0 && <Changes changes={changed} />}
+      {seen.now && (
+        <Fold head="What both sites say now">
+          <EvidenceView evidence={seen.now} lost={seen.source_site} label="Evidence now" />
+        </Fold>
+      )}
+    </>
+  );
+}
+
+function Changes({ changes }: { changes: EvidenceChange[] }) {
+  return (
+    <Table aria-label="Differences" variant="compact">
+      <Thead>
+        <Tr>
+          <Th>Image</Th>
+          <Th>What</Th>
+          <Th>Then</Th>
+          <Th>Now</Th>
+        </Tr>
+      </Thead>
+      <Tbody>
+        {changes.map((each) => (
+          <Tr key={`${each.subject} ${each.field}`}>
+            <Td dataLabel="Image">{each.subject}</Td>
+            <Td dataLabel="What">{each.field.replaceAll("_", " ")}</Td>
+            <Td dataLabel="Then">{JSON.stringify(each.then)}</Td>
+            <Td dataLabel="Now">{JSON.stringify(each.now)}</Td>
+          </Tr>
+        ))}
+      </Tbody>
+    </Table>
+  );
+}

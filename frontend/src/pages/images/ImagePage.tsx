@@ -1,0 +1,42 @@
+import { Card, CardBody, PageSection } from "@patternfly/react-core";
+import { useQuery } from "@tanstack/react-query";
+import { useParams } from "react-router";
+import { imageQuery } from "../../api/queries";
+import { ExposureCard } from "../../components/ExposureCard";
+import { Loaded } from "../../components/Loaded";
+import { PageHead } from "../../components/PageHead";
+import { useLive } from "../../live/hooks";
+import { ImageFacts } from "./ImageDrawer";
+
+// "heard 4 s ago" grows old without a change.
+const REFETCH_MS = 30_000;
+
+/** One image, on a page that can be linked to: how exposed it is and was, and why the verdict is what it is. */
+export function ImagePage() {
+  const id = Number(useParams().id);
+  const query = useQuery({ ...imageQuery(id), refetchInterval: REFETCH_MS });
+  return (
+    <Loaded query={query} what="The image">
+      {(image) => (
+        <>
+          <Listening pairId={image.pair_id} />
+          <PageHead title={`${image.pool}/${image.name}`} crumbs={[{ to: "/images", text: "Images" }]} />
+          <PageSection className="dr-stack">
+            <ExposureCard of={{ what: "image", id }} />
+            <Card>
+              <CardBody>
+                <ImageFacts image={image} />
+              </CardBody>
+            </Card>
+          </PageSection>
+        </>
+      )}
+    </Loaded>
+  );
+}
+
+/** Hears of changes of the pair, which is known only when the image is. */
+function Listening({ pairId }: { pairId: number }) {
+  useLive([`pair:${pairId}`]);
+  return null;
+}

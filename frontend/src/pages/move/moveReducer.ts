@@ -1,0 +1,65 @@
+import type { Preview, Readiness } from "../../api/types";
+import { requestKey } from "../../lib/requestKey";
+import { count } from "../../lib/words";
+
+/** What a person has said in the wizard so far. What the sites and the plan say comes from the portal, never from here. */
+export type MoveState = {
+  planId: number | null;
+  acceptWarnings: boolean;
+  reason: string;
+  typed: string;
+  /** One key per intent: pressing the button twice, or again after a lost answer, gives the same run. */
+  requestKey: string;
+};
+
+export type MoveAction =
+  | { type: "choose"; planId: number }
+  | { type: "accept"; accept: boolean }
+  | { type: "reason"; text: string }
+  | { type: "typed"; text: string }
+  /** The plan or the readiness is not what was looked at any more: nothing that was confirmed counts. */
+  | { type: "look_again" };
+
+export function newMove(planId: number | null): MoveState {
+  return { planId, acceptWarnings: false, reason: "", typed: "", requestKey: requestKey() };
+}
+
+export function moveReducer(state: MoveState, action: MoveAction): MoveState {
+  switch (action.type) {
+    case "choose":
+      return action.planId === state.planId ? state : { ...newMove(action.planId), reason: state.reason };
+    case "accept":
+      return { ...state, acceptWarnings: action.accept };
+    case "reason":
+      return { ...state, reason: action.text };
+    case "typed":
+      return { ...state, typed: action.text };
+    case "look_again":
+      return { ...newMove(state.planId), reason: state.reason };
+  }
+}
+
+export const warningsOf = (readiness: Readiness) => readiness.findings.filter((found) => found.severity === "warn");
+export const blockersOf = (readiness: Readiness) => readiness.findings.filter((found) => found.severity === "block");
+
+/** Why the wizard stays at readiness; empty when it may go on. The portal decides again when the run is asked for. */
+export function whyNotReady(state: MoveState, readiness: Readiness | undefined): string {
+  if (!readiness) return "The sites have not answered yet.";
+  if (readiness.state !== "ready") {
+    const blockers = blockersOf(readiness).length;
+    return blockers > 0 ? `${count(blockers, "finding")} in the way.` : "It cannot be told whether it is ready.";
+  }
+  const warnings = warningsOf(readiness).length;
+  if (warnings > 0 && !state.acceptWarnings) return `${count(warnings, "warning")} to accept first.`;
+  return "";
+}
+
+/** Why the run cannot be started; empty when everything has been said. */
+export function whyNotStart(state: MoveState, readiness: Readiness | undefined, preview: Preview | undefined): string {
+  const unready = whyNotReady(state, readiness);
+  if (unready) return unready;
+  if (!preview) return "The commands have not been read yet.";
+  if (state.reason.trim() === "") return "Say why: the reason goes into the trail.";
+  if (state.typed.trim() !== preview.phrase) return "Type the phrase first.";
+  return "";
+}

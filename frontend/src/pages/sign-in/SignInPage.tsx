@@ -1,0 +1,111 @@
+import {
+  ActionGroup,
+  Button,
+  Card,
+  CardBody,
+  CardTitle,
+  Content,
+  Form,
+  FormGroup,
+  TextInput,
+} from "@patternfly/react-core";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+import { signIn } from "../../api/commands";
+import { sessionQuery } from "../../api/queries";
+import type { DemoLogin, Session } from "../../api/types";
+import { ThemeToggle } from "../../components/AppShell";
+import { ProblemAlert } from "../../components/Loaded";
+import mark from "../../mark.svg";
+
+export function SignInPage({ session }: { session: Session }) {
+  const client = useQueryClient();
+  const [username, setUsername] = useState("");
+  const [password, setPassword] = useState("");
+  const enter = useMutation({
+    mutationFn: (who: { username: string; password: string }) => signIn(who.username, who.password),
+    onSuccess: (signedIn) => client.setQueryData(sessionQuery.queryKey, signedIn),
+  });
+  useEffect(() => {
+    document.title = "Sign in · DR Portal";
+  }, []);
+  return (
+    <main className="dr-signin dr-stack">
+      <div className="dr-brand">
+        <img src={mark} alt="" /> DR Portal
+      </div>
+      <Card>
+        <CardTitle component="h1">Sign in</CardTitle>
+        <CardBody>
+          <Form
+            onSubmit={(event) => {
+              event.preventDefault();
+              enter.mutate({ username, password });
+            }}
+          >
+            <ProblemAlert error={enter.error} title="You are not signed in" />
+            <FormGroup label="User name" isRequired fieldId="username">
+              <TextInput
+                id="username"
+                isRequired
+                value={username}
+                autoComplete="username"
+                onChange={(_event, value) => setUsername(value)}
+              />
+            </FormGroup>
+            <FormGroup label="Password" isRequired fieldId="password">
+              <TextInput
+                id="password"
+                type="password"
+                isRequired
+                value={password}
+                autoComplete="current-password"
+                onChange={(_event, value) => setPassword(value)}
+              />
+            </FormGroup>
+            <ActionGroup>
+              <Button type="submit" isLoading={enter.isPending} isDisabled={enter.isPending || !username || !password}>
+                Sign in
+              </Button>
+            </ActionGroup>
+          </Form>
+        </CardBody>
+      </Card>
+      {session.demo_logins.length > 0 && (
+        <DemoLogins logins={session.demo_logins} busy={enter.isPending} onChoose={(login) => enter.mutate(login)} />
+      )}
+      <ThemeToggle />
+      <Content component="small">DR Portal {session.version}</Content>
+    </main>
+  );
+}
+
+function DemoLogins({
+  logins,
+  busy,
+  onChoose,
+}: {
+  logins: DemoLogin[];
+  busy: boolean;
+  onChoose: (login: DemoLogin) => void;
+}) {
+  return (
+    <Card isCompact>
+      <CardTitle component="h2">This is a demo. Come in as…</CardTitle>
+      <CardBody>
+        <ul className="dr-stack">
+          {logins.map((login) => (
+            <li key={login.username}>
+              <Button variant="secondary" size="sm" isDisabled={busy} onClick={() => onChoose(login)}>
+                {login.role}
+              </Button>{" "}
+              <span className="dr-mono">
+                {login.username} / {login.password}
+              </span>
+            </li>
+          ))}
+        </ul>
+      </CardBody>
+    </Card>
+  );
+}
