@@ -146,6 +146,9 @@ class Line:
         pinned = _pinned_keys(target)
         try:
             return await asyncssh.connect(
+                # Named as well: asyncssh would ask the socket, and one whose peer has just gone can't say.
+                target.host,
+                target.port,
                 sock=await opened_socket(target.host, target.port),
                 client_factory=lambda: client,
                 username=target.user,
@@ -226,7 +229,9 @@ async def shown_key(target: Address, kinds: Sequence[str]) -> asyncssh.SSHKey | 
     ]
     sock = await opened_socket(target.host, target.port)
     try:
-        return await asyncssh.get_server_host_key(sock=sock, server_host_key_algs=algorithms or (), config=None)
+        return await asyncssh.get_server_host_key(
+            target.host, target.port, sock=sock, server_host_key_algs=algorithms or (), config=None
+        )
     except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
         # With no kind in common, either end may notice first and hang up.
         return None

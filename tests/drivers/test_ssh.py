@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket
+import struct
 import time
 from typing import Any
 
@@ -114,6 +115,39 @@ async def test_a_login_that_stalls_ends_by_itself(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(Unreachable, match="did not complete the login"):
             await shell.read(["true"], deadline_s=5.0)
         await shell.close()
+
+
+async def test_a_server_that_hangs_up_before_a_word_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a host does that dies between our connect and its first word: the socket can't even say who its peer was."""
+
+    async def gone(host: str, port: int) -> socket.socket:
+        sock = await opened_socket(host, port)
+        await eventually(lambda: cannot_say_its_peer(sock))
+        return sock
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    opened_socket = ssh_line.opened_socket
+    monkeypatch.setattr(ssh_line, "opened_socket", gone)
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    shell = SshShell(Host(port=port, key=make_key(), user_key=make_key()).target())
+    with pytest.raises(Unreachable, match="Nothing was sent"):
+        await shell.read(["true"])
+    with pytest.raises(Unreachable, match="host key"):
+        await host_key_fingerprints("127.0.0.1", port)
+    await shell.close()
+    server.close()
+
+
+def cannot_say_its_peer(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return True
+    return False
 
 
 async def test_after_a_failed_connect_it_does_not_storm_the_server() -> None:
