@@ -34,6 +34,7 @@ from drportal.recovery.stumbles import note_stumble
 
 logger = logging.getLogger(__name__)
 FINISHED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
+IN_DOUBT = frozenset({StepState.RUNNING, StepState.UNKNOWN})
 CANCEL_AGAIN_S = 2.0
 
 
@@ -76,6 +77,7 @@ class RunDriver:
         self.error_at: StepRow | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.tasks: dict[str, asyncio.Task[StepState]] = {}
+        self.let_go: set[str] = set()  # steps whose outcome is left unknown, because nobody can tell it
         self.run: Loaded
 
     async def drive(self) -> str:
@@ -124,6 +126,12 @@ class RunDriver:
         if flags.pause_asked or flags.cancel_asked:
             self.control.halt.set()
             self.wake.set()
+        elif self.control.halt.is_set() and self.error_at is None and flags.state == RunState.RUNNING:
+            # A pause that was taken back before it had come: go on as if nobody had asked.
+            self._stop_timer()
+            self.control.halt.clear()
+            self.control.hurry.clear()
+            self.wake.set()
 
     # --- the run
 
@@ -140,8 +148,9 @@ class RunDriver:
             if self.run.kind == RunKind.DISASTER_FAILOVER and (wrong := await self._take_warrant()):
                 return await self._give_up(wrong)
             await self._begin()
-            await self._conduct()
-            return await self._come_to_rest()
+            while (end := await self._to_rest()) is None:
+                pass
+            return end
         finally:
             if news is not None:
                 news.cancel()
@@ -163,10 +172,18 @@ class RunDriver:
             await self._run_event(RunEvent.START, "Running.", *uses, started_at=self.world.clock())
         else:
             await self.recorder.write(changes.taken_up_again(self.run.id))
-        if self.run.state is RunState.RUNNING and self.flags is not None and self.flags.cancel_asked:
+        if self._cancel_asked():
             await self._run_event(RunEvent.CANCEL, "Cancelling: no new step begins; what is in flight is waited for.")
         if self.run.state is RunState.CANCELLING:
             self.control.halt.set()
+
+    async def _to_rest(self) -> str | None:
+        """The state in which the run came to rest; None when people have asked for something else meanwhile."""
+        await self._conduct()
+        await self.recorder.look()
+        await self._heed()
+        self._start_ready()
+        return None if self.tasks else await self._come_to_rest()
 
     async def _conduct(self) -> None:
         """Until nothing is in flight and nothing may begin."""
@@ -187,12 +204,12 @@ class RunDriver:
         for step in self.run.steps:
             if step.key in self.tasks or step.state in FINISHED or step.state is StepState.FAILED:
                 continue
-            in_doubt = step.state in (StepState.RUNNING, StepState.UNKNOWN)
+            in_doubt = step.state in IN_DOUBT
             if in_doubt or (not self.control.halt.is_set() and may_begin(step, self.run.steps, finished, lost)):
                 runner = StepRunner(
                     self.world, step, self.lease, self.recorder, self.control, self.history, self.run.actor
                 )
-                if in_doubt and self.control.hurry.is_set():
+                if step.key in self.let_go or (in_doubt and self.control.hurry.is_set()):
                     continue
                 self.tasks[step.key] = asyncio.ensure_future(runner.perform())
 
@@ -207,6 +224,8 @@ class RunDriver:
             if not task.done():
                 continue
             del self.tasks[key]
+            if task.result() in IN_DOUBT and not self.control.hurry.is_set():
+                self.let_go.add(key)
             if task.result() is StepState.FAILED and self.error_at is None:
                 self.error_at = next(step for step in self.run.steps if step.key == key)
                 # A planned move stops at the first error: what is in flight ends, nothing new begins. A disaster goes
@@ -216,31 +235,38 @@ class RunDriver:
 
     async def _heed(self) -> None:
         """A person's cancel is a state of its own; a pause (or an error) gives what is unknown a little time,
-        not for ever.
+        not for ever. A cancel gives it as much, and for ever where its site answers: a site that is gone must not
+        hold up the disaster failover that comes next (I11).
         """
-        if self.flags is None:
-            return
-        if self.flags.cancel_asked and self.run.state is RunState.RUNNING:
+        if self._cancel_asked():
             await self._run_event(RunEvent.CANCEL, "Cancelling: no new step begins; what is in flight is waited for.")
-        if self.control.halt.is_set() and self.run.state is RunState.RUNNING and self.timer is None:
+            self._stop_timer()
+            self.control.hurry.clear()
+        if self.control.halt.is_set() and self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(self.pace.pause_patience_s, self._hurry)
 
     def _hurry(self) -> None:
-        if self.run.state is RunState.RUNNING:
-            self.control.hurry.set()
-            self.wake.set()
+        self.timer = None
+        (self.control.let_go if self.run.state is RunState.CANCELLING else self.control.hurry).set()
+        self.wake.set()
+
+    def _cancel_asked(self) -> bool:
+        return self.run.state is RunState.RUNNING and self.flags is not None and self.flags.cancel_asked
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     # --- the end
 
-    async def _come_to_rest(self) -> str:
-        await self.recorder.look()
-        await asyncio.sleep(0)
+    async def _come_to_rest(self) -> str | None:
         open_steps = [step for step in self.run.steps if step.state not in FINISHED]
         standing = await read_standing(self.world)
         if not open_steps:
             return await self._finish(standing)
-        if self.run.state is RunState.RUNNING and self.flags and self.flags.cancel_asked:
-            await self._run_event(RunEvent.CANCEL, "Cancelling.")
+        if self._cancel_asked():
+            return None
         sentence = resting_sentence(
             self.run.steps,
             self.error_at,
@@ -249,7 +275,8 @@ class RunDriver:
             forced=self.run.kind == RunKind.DISASTER_FAILOVER,
         )
         if self.run.state is RunState.CANCELLING:
-            return await self._end(RunEvent.COME_TO_REST, sentence, standing)
+            unknown = any(step.state in IN_DOUBT for step in self.run.steps)
+            return await self._end(RunEvent.GIVE_UP if unknown else RunEvent.COME_TO_REST, sentence, standing)
         event = RunEvent.STOP_AT_ERROR if self._failed() else RunEvent.PAUSE
         await self._run_event(event, sentence, standing=standing, pause_asked=False, lease_owner="", lease_until=None)
         return RunState.PAUSED.value

@@ -191,6 +191,11 @@ async def _peer_off(world: World, subject: Subject) -> GateReading:
     return GateReading(gates.g_peer_off(located.facts, world.clock()), (located.answer,))
 
 
+async def _runs(world: World, subject: Subject) -> GateReading:
+    located = await world.locate(world.other(subject.here), subject.vm)
+    return GateReading(gates.g_runs(located.facts, world.clock()), (located.answer,))
+
+
 async def _return(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref = ref_of(image)
@@ -313,6 +318,7 @@ READERS: dict[GateId, Reader] = {
     GateId.META: _meta,
     GateId.ONE: _one,
     GateId.PEER_OFF: _peer_off,
+    GateId.RUNS: _runs,
     GateId.RETURN: _return,
     GateId.PEER: _peer,
     GateId.COPIED: _copied,

@@ -79,10 +79,15 @@ def resting_sentence(
         more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
         said.append(f"Stopped at “{_name(first)}”{more}: {first.sentence}")
     elif cancelled:
-        said.append("Cancelled: nothing is in flight.")
+        said.append("Cancelled" + ("." if unknown else ": nothing is in flight."))
     else:
         said.append("Paused: nothing is in flight.")
-    if unknown:
+    if unknown and cancelled:
+        said.append(
+            f"It is not known what became of {len(unknown)} acts, because a site does not answer: "
+            f"{', '.join(_name(step) for step in unknown[:3])}. No run acts on these before they are read."
+        )
+    elif unknown:
         said.append(f"Unknown: {', '.join(_name(step) for step in unknown[:3])}; it will be read before anything acts.")
     said.append(_counted(standing))
     if not cancelled:
