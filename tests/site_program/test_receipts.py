@@ -152,14 +152,17 @@ def test_a_guest_that_has_the_image_open_is_told_from_a_mirror_daemon(ceph: Fake
 
 def test_a_daemon_lets_go_of_an_image_and_a_vm_is_never_shut_out(program: SiteProcess, ceph: FakeCeph) -> None:
     ceph.image("disk", primary=False, watchers=[4109, 5000])
-    fields = freeing("disk", 1, 5000)
-    error = program.refused("free", **fields)
+
+    def fields(op: str, client: int) -> dict[str, object]:
+        return freeing(order("free", "disk", op, primary=False), f"127.0.0.1:0/{client}")
+
+    error = program.refused("free", **fields("operation-1", 5000))
     assert (error["code"], error["facts"]["seen"]["client"]) == ("precondition", 5000)
     assert not ceph.calls(), "nothing was done"
-    receipt = program.ask("free", **freeing("disk", 2, 4109))["receipt"]
+    receipt = program.ask("free", **fields("operation-2", 4109))["receipt"]
     assert (receipt["state"], receipt["after"]["watching"]) == ("done", [])
     assert ceph.calls() == [ceph.calls()[0]], "one client was shut out, once"
-    again = program.ask("free", **freeing("disk", 3, 4109))["receipt"]
+    again = program.ask("free", **fields("operation-3", 4109))["receipt"]
     assert (again["state"], len(ceph.calls())) == ("done", 1), "who has let go is left alone"
 
 
