@@ -230,11 +230,53 @@ def test_too_many_unacknowledged_receipts_stop_acts_and_not_reads(
     about = {"group": "g", "fence": 1, "state": "done", "acknowledged": False, "ended_at": time.time()}
     for number in range(2):
         assert store.begin({"op": f"operation-{number}", **about})
-    store._counted = (0.0, 0)
+    store._counted = None
     with pytest.raises(Fault) as caught:
         store.begin({"op": "operation-2", **about})
     assert caught.value.code == "receipts-full"
     assert store.receipt("operation-1") is not None
+
+
+def receipts(store: Store, count: int, **about: object) -> list[list[object]]:
+    """So many, done; as ``acknowledge`` takes them."""
+    made = []
+    for number in range(count):
+        op = f"{about.get('group', 'g')}-operation-{number}"
+        plain = {"op": op, "group": "g", "fence": 1, "state": "done", "acknowledged": False, "ended_at": time.time()}
+        assert store.begin({**plain, **about})
+        kept = store.receipt(op)
+        assert kept is not None
+        made.append([op, kept["change"]])
+    return made
+
+
+def test_acknowledged_receipts_take_no_room_from_new_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of the old ones (MOST_KEPT) comes on top of what may wait (MOST_OPEN)."""
+    monkeypatch.setattr(store_module, "MOST_KEPT", 5)
+    monkeypatch.setattr(store_module, "MOST_OPEN", 10)
+    store = Store(str(tmp_path / "state"))
+    assert store.acknowledge(receipts(store, 5, group="old")) == (5, [])
+    receipts(store, 10, group="new")
+    store._counted = None
+    with pytest.raises(Fault) as caught:
+        receipts(store, 1, group="one-more")
+    assert (caught.value.code, caught.value.facts) == ("receipts-full", {"receipts": 10})
+    assert caught.value.text.startswith("10 receipts wait for the portal")
+
+
+def test_an_old_acknowledged_receipt_goes_however_few_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "state"))
+    long_ago = time.time() - store_module.KEPT_S - 60
+    (waits,) = receipts(store, 1, group="waits", ended_at=long_ago)
+    assert store.acknowledge(receipts(store, 2, group="old", ended_at=long_ago))[0] == 2
+    assert store.acknowledge(receipts(store, 2, group="new"))[0] == 2
+    later = Store(str(tmp_path / "state"))
+    receipts(later, 1, group="next")
+    kept = sorted(file.name.partition("-")[0] for file in (tmp_path / "state" / "ops").iterdir())
+    assert kept == ["new", "new", "next", "waits"], waits
+    assert later.was_retired("old-operation-0")
 
 
 def test_a_receipt_that_cannot_be_written_means_that_nothing_is_begun(
