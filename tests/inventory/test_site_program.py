@@ -6,12 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import shutil
-import signal
-from collections.abc import Iterator
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -27,9 +22,7 @@ from drportal.inventory import site_program as service
 from drportal.inventory.connect import Reach, credential, login_of, site_drivers
 from drportal.inventory.discovery import discover
 from drportal.inventory.introduce import introduce
-from drportal.inventory.models import CephThrough, Credential, Site, SitePair
-from drportal.inventory.secrets import seal
-from drportal.lab.ceph.lab import free_ports
+from drportal.inventory.models import CephThrough, Credential, Site
 from drportal.lab.ceph.sshd import Sshd
 from drportal.lab.control import LabClient
 from drportal.site_program.assemble import program_text
@@ -38,34 +31,6 @@ from tests.conftest import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 READ, ACT = Credential.Kind.OBSERVE_KEY, Credential.Kind.ACT_KEY
-
-
-@pytest.fixture
-def real_sshd(tmp_path: Path) -> Iterator[Sshd]:
-    assert shutil.which("sshd", path="/usr/sbin:/sbin:" + os.environ["PATH"]), "openssh-server is not installed"
-    ports = free_ports()
-    sshd = Sshd("x", tmp_path / "sshd", ports.ssh, tmp_path / "none.conf")
-
-    async def start() -> None:
-        await sshd.prepare()
-        await sshd.start()
-
-    asyncio.run(start())
-    yield sshd
-    for member in sshd.daemon.members():
-        member.send(signal.SIGKILL)
-
-
-@pytest.fixture
-def real_site(real_sshd: Sshd, pair: SitePair) -> Site:
-    """Site a of the pair, at a real sshd; there is no Ceph behind it."""
-    access = real_sshd.access()
-    fields = {"ssh_host": access.host, "ssh_port": access.port, "ssh_user": access.user}
-    Site.objects.filter(pk=pair.a_id).update(**fields, host_keys=[access.host_key], ceph_user="drportal")
-    SitePair.objects.filter(pk=pair.pk).update(pools=["one", "vms"])
-    kept = {"ciphertext": seal(access.private_key.encode()), "changed_by": "test"}
-    Credential.objects.update_or_create(site_id=pair.a_id, kind=Credential.Kind.SSH_KEY, defaults=kept)
-    return Site.objects.get(pk=pair.a_id)
 
 
 def said(*words: str) -> str:
@@ -110,9 +75,11 @@ def test_it_lives_and_goes_at_a_real_sshd(real_site: Site, real_sshd: Sshd, view
     keys = home / ".ssh" / "authorized_keys"
     keys.parent.mkdir(mode=0o700)
     keys.write_text("ssh-ed25519 AAAAsomebody somebody@else\n")
-    told = said("install", real_site.slug)
-    assert "belongs to this portal" in told and "ceph auth get-or-create client.drportal" in told
-    assert "profile rbd pool=one, profile rbd pool=vms" in told
+    told = said("install", real_site.slug, "--without-ceph")
+    assert "belongs to this portal" in told
+    assert all(f"ceph auth get-or-create client.drportal-{rights} " in told for rights in ("read", "act"))
+    assert "osd 'profile rbd pool=one, profile rbd pool=vms'" in told
+    assert said("caps", real_site.slug).strip() in told
 
     site = Site.objects.get(pk=real_site.pk)
     assert site.ceph_through == CephThrough.INSTALLED
@@ -120,8 +87,9 @@ def test_it_lives_and_goes_at_a_real_sshd(real_site: Site, real_sshd: Sshd, view
     assert program.read_text() == program_text()
     lines = keys.read_text().splitlines()
     assert lines[0] == "ssh-ed25519 AAAAsomebody somebody@else" and len(lines) == 3
-    assert all(line.startswith('restrict,command="') and "--pool one --pool vms --ceph-user drportal" in line
-               for line in lines[1:])  # fmt: skip
+    for rights, line in zip(("read", "act"), lines[1:], strict=True):
+        assert line.startswith('restrict,command="')
+        assert f"--rights {rights} --pool one --pool vms --ceph-user drportal-{rights}" in line
     assert oct(keys.stat().st_mode & 0o777) == "0o600"
 
     assert ask(site, READ, "hello")["hello"]["rights"] == "read"
@@ -135,6 +103,9 @@ def test_it_lives_and_goes_at_a_real_sshd(real_site: Site, real_sshd: Sshd, view
 
     shown = viewer.read(f"/sites/{site.slug}")
     assert (shown["program"]["skew"], shown["program"]["path"]) == ("", str(program))
+    assert [key["command"] for key in shown["program"]["keys"]] == [line.split(" ssh-")[0] for line in lines[1:]]
+    for key in shown["program"]["keys"]:
+        assert key["ceph_user"] == f"drportal-{key['rights']}" and key["caps"] in told
     assert str(credential(site, ACT)) not in str(viewer.api("GET", f"/sites/{site.slug}").content)
 
     barred = ask(site, ACT, "receipt", op="operation-1", bar=True)["receipt"]
@@ -154,7 +125,7 @@ def test_another_version_is_told_and_upgraded(real_site: Site, viewer: Person, m
     with monkeypatch.context() as then:
         then.setattr(service, "program_text", lambda: older)
         then.setattr(service, "own_hash", lambda: hashlib.sha256(older.encode()).hexdigest())
-        said("install", real_site.slug)
+        said("install", real_site.slug, "--without-ceph")
     acts_before = credential(Site.objects.get(pk=real_site.pk), ACT)
     skew = viewer.read(f"/sites/{real_site.slug}")["program"]["skew"]
     assert f"version 0.9 there, {PROGRAM_VERSION} here" in skew and f"manage.py site upgrade {real_site.slug}" in skew
