@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ninja import Schema
@@ -136,3 +137,15 @@ def installed_program(site: Site) -> InstalledProgram | None:
     return InstalledProgram(
         **known, read_at=there.get("read_at"), skew=skew_sentence(site), force_promote=force, keys=_keys(site)
     )
+
+
+def deposit_command(site: Site, sha256: str, commands: Sequence[str]) -> str:
+    """What the site's own people type at their host so that it lets this approval through; empty where it does not ask.
+
+    ``commands``: the forced promotions, each ending in its image.
+    """
+    there = site.program
+    if site.ceph_through != CephThrough.INSTALLED or there.get("options", {}).get("force_promote") != "deposited":
+        return ""
+    images = sorted({command.rpartition(" ")[2] for command in commands})
+    return f"printf '%s\\n' {shlex.join(images)} > {shlex.quote(there['state'])}/approvals/{sha256}"

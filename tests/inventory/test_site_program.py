@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import subprocess
 from io import StringIO
 from typing import Any
 
@@ -21,6 +22,7 @@ from drportal.drivers.ssh import SshShell
 from drportal.inventory import site_program as service
 from drportal.inventory.connect import Reach, credential, login_of, site_drivers
 from drportal.inventory.discovery import discover
+from drportal.inventory.installed import deposit_command
 from drportal.inventory.introduce import introduce
 from drportal.inventory.models import CephThrough, Credential, Site
 from drportal.lab.ceph.sshd import Sshd
@@ -189,3 +191,33 @@ def test_at_the_lab_it_is_used_for_everything(lab: LabClient) -> None:
         return str(answer.exit_status)
 
     assert asyncio.run(login_is_free()) == "0"
+
+
+def test_what_the_sites_people_deposit_is_told_and_goes_with_the_installation(
+    real_site: Site, real_sshd: Sshd, viewer: Person
+) -> None:
+    said("install", real_site.slug, "--without-ceph", "--force-promote", "deposited", "--read-user", "drportal-act")
+    site = Site.objects.get(pk=real_site.pk)
+    assert ask(site, ACT, "hello")["hello"]["force_promote"] == "deposited"
+    command = "rbd mirror image promote --force one/one-1"
+    typed_there = deposit_command(site, "a" * 64, [command, command.replace("one-1", "one-2")])
+    subprocess.run(["sh", "-c", typed_there], check=True)
+    deposit = real_sshd.root / "home" / ".drportal-site" / "approvals" / ("a" * 64)
+    assert deposit.read_text() == "one/one-1\none/one-2\n"
+
+    # What is not said again stays; what is said is changed; and an upgrade looks for it.
+    said("install", real_site.slug, "--without-ceph")
+    said("upgrade", real_site.slug)
+    program = viewer.read(f"/sites/{site.slug}")["program"]
+    assert (program["force_promote"], program["keys"][0]["ceph_user"]) == ("deposited", "drportal-act")
+    assert program["keys"][0]["caps"] == program["keys"][1]["caps"], "one user for both needs the rights to act"
+    assert "--force-promote" not in program["keys"][0]["command"]
+    assert "--force-promote deposited" in program["keys"][1]["command"]
+    said("install", real_site.slug, "--without-ceph", "--force-promote", "approved")
+    site.refresh_from_db()
+    assert ask(site, ACT, "hello")["hello"]["force_promote"] == "approved"
+    assert deposit_command(site, "a" * 64, [command]) == ""
+
+
+def test_the_program_can_be_had_for_installing_it_by_hand() -> None:
+    assert said("program") == program_text()

@@ -24,14 +24,17 @@ from drportal.inventory.site_program import (
     program_upgrade,
 )
 from drportal.recovery.terminal import actor_argument, actor_of
+from drportal.site_program.assemble import program_text
 
 
 class Command(BaseCommand):
-    help = "Install, upgrade, uninstall or show the site program at a site (docs/site-program.md)."
+    help = "Install, upgrade, uninstall or show the site program at a site, or print it (docs/site-program.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("do", choices=("caps", "install", "upgrade", "uninstall", "show"))
-        parser.add_argument("site", help="the site's short name, as in the address of its page")
+        parser.add_argument("do", choices=("caps", "install", "upgrade", "uninstall", "show", "program"))
+        parser.add_argument(
+            "site", nargs="?", default="", help="the site's short name, as in the address of its page; not for program"
+        )
         wishes = parser.add_argument_group("of caps and install; what is not given stays as it is installed")
         wishes.add_argument("--read-user", metavar="NAME", help="cephx user of the key that observes")
         wishes.add_argument("--act-user", metavar="NAME", help="cephx user of the key that acts")
@@ -50,6 +53,8 @@ class Command(BaseCommand):
         )
         try:
             match options["do"]:
+                case "program":
+                    self.stdout.write(program_text(), ending="")
                 case "caps":
                     site = site_get(slug)
                     self.stdout.write(least_caps(site, wishes.settled(site)))
