@@ -57,7 +57,7 @@ def write_program(site: Site, hello: Mapping[str, Any] | None, at: dt.datetime) 
     site.program = row.program
     if changed:
         payload = {"before": known, "sha256": facts["sha256"], "version": facts["version"], "ours": own_hash()}
-        record("site.program.changed", site.slug, payload, actor="portal")
+        record("site.program.changed" if known else "site.program.found", site.slug, payload, actor="portal")
     return changed
 
 
@@ -66,7 +66,8 @@ def skew_sentence(site: Site) -> str:
     there = site.program
     if site.ceph_through != CephThrough.INSTALLED or not there or there.get("sha256") == own_hash():
         return ""
-    mend = f"manage.py site upgrade {site.slug}"
+    by_hand = "replace the file there (`manage.py site program` prints the portal's)"
+    mend = f"manage.py site upgrade {site.slug}" if there.get("lines") else by_hand
     if there.get("version") == PROGRAM_VERSION:
         return (
             f"The site program installed at {site.name} says that it is version {PROGRAM_VERSION}, as this portal's, "
