@@ -10,10 +10,12 @@ from ninja import Router, Status
 
 from drportal.api import asker, bearer_token, needs
 from drportal.engine.approvals import ApprovalState
+from drportal.inventory.installed import deposit_command
 from drportal.recovery import models, schemas_approval
 from drportal.recovery.schemas_approval import Approvals, ApproveIn, DisasterDoor, DisasterIn, GlassIn, SaidIn
 from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
+from drportal.recovery.warrants import facts_of
 from drportal.roles import Permission
 from drportal.settings import BREAK_GLASS
 
@@ -151,6 +153,7 @@ def approval_out(
     row: models.Approval, look: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 ) -> schemas_approval.Approval:
     now, differences = look if look is not None else (None, None)
+    facts = facts_of(row)
     voices = [
         schemas_approval.Said(name=voice.name, word=voice.word, text=voice.text, at=voice.at)
         for voice in row.voices.all()
@@ -164,6 +167,8 @@ def approval_out(
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,
         commands_sha256=services.commands_hash(row),
+        sha256=facts.sha256,
+        deposit=deposit_command(row.run.target_site, facts.sha256, facts.commands),
         commands=row.commands,
         evidence=evidence_out(row.evidence.content),
         now=None if now is None else evidence_out(now),

@@ -152,6 +152,9 @@ class ApprovalSummary(Schema):
 class Approval(ApprovalSummary):
     """``glass_phrase``: what is typed to go on alone; empty where nobody may.
 
+    ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
+    site's own people type there before the last yes, where that site asks for it; else empty.
+
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
     """
 
@@ -162,6 +165,8 @@ class Approval(ApprovalSummary):
     plan_version: int
     evidence_sha256: str
     commands_sha256: str
+    sha256: str
+    deposit: str
     commands: list[str]
     evidence: EvidenceOut
     now: EvidenceOut | None

@@ -227,8 +227,10 @@ class Acts:
             way = self._settings.force_promote
             if way == "refused":
                 raise Fault("not-allowed", "This site lets nobody force a promotion from afar. Nothing was done.")
-            if way == "deposited" and not self._store.deposited(request["approval"]):
-                raise Fault("not-allowed", "The site's people have not deposited this approval. Nothing was done.")
+            image = "%s/%s" % (request["pool"], request["image"])
+            if way == "deposited" and not self._store.deposited(request["approval"], image):
+                text = "The site's people have not deposited this approval for %s today. Nothing was done."
+                raise Fault("not-allowed", text % image)
         if verb == "salvage-export" and self._settings.salvage is None:
             raise Fault("not-allowed", "This site names no directory for exports. Nothing was done.")
 

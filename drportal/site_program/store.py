@@ -23,6 +23,7 @@ KEPT_S = 90 * 86400.0
 SETTLE_US = 60 * 1000000
 LOG_BYTES = 8 << 20
 LOGS_KEPT = 5
+DEPOSIT_HOLDS_S = 86400.0
 _RETIRED_KEPT = 200000
 _OLD_EVERY_S = 3600.0
 
@@ -357,8 +358,14 @@ class Store:
             self._retired.update(dict.fromkeys(more[:whole].decode().split()))
             return op in self._retired
 
-    def deposited(self, approval: str) -> bool:
-        return os.path.isfile(self._path("approvals", approval))
+    def deposited(self, approval: str, image: str) -> bool:
+        """Whether the site's own people have deposited it, for this image, and not too long ago."""
+        try:
+            with open(self._path("approvals", approval)) as file:
+                fresh = os.fstat(file.fileno()).st_mtime > time.time() - DEPOSIT_HOLDS_S
+                return fresh and image in file.read().split()
+        except (OSError, UnicodeDecodeError):
+            return False
 
     # ---- who we were
 

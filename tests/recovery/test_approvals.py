@@ -19,6 +19,7 @@ from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.services import disaster
 from drportal.recovery.sweep import Sweeper
+from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
 from tests.conftest import PASSWORD, Person, make_person
 from tests.recovery.conftest import Bell
@@ -89,6 +90,7 @@ def test_a_request_and_its_yes(request_of: Callable[..., Any], approver: Person,
     asked = request_of()
     assert asked.status_code == 201, asked.content
     page = asked.json()
+    assert page["sha256"] == facts_of(Approval.objects.get(pk=page["id"])).sha256 and page["deposit"] == ""
     assert [command.split()[:5] for command in page["commands"]] == [
         ["rbd", "mirror", "image", "promote", "--force"]
     ] * 3

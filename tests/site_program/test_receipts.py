@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -173,7 +174,17 @@ def test_a_forced_promotion_may_need_what_the_sites_people_deposit(tmp_path: Pat
         with SiteProcess(tmp_path, "--engine", "rbd", "--force-promote", way, env=ceph.env) as program:
             assert program.refused("force-promote", **fields)["code"] == "not-allowed"
             assert program.refused("force-promote", **{**fields, "approval": "yes"})["code"] == "bad-request"
-    (tmp_path / "state" / "approvals" / ("a" * 64)).touch()
+    deposit = tmp_path / "state" / "approvals" / ("a" * 64)
+    with SiteProcess(tmp_path, "--engine", "rbd", "--force-promote", "deposited", env=ceph.env) as program:
+        for text in ("", "one/other\n", "one/disk-2\n", "disk\n"):
+            deposit.write_text(text)
+            assert program.refused("force-promote", **fields)["code"] == "not-allowed", "not for this image"
+        deposit.write_text("one/other\none/disk\n")
+        yesterday = time.time() - 25 * 3600
+        os.utime(deposit, (yesterday, yesterday))
+        assert program.refused("force-promote", **fields)["code"] == "not-allowed", "too long ago"
+        deposit.touch()
+    assert ceph.calls() == []
     with SiteProcess(tmp_path, "--engine", "rbd", "--force-promote", "deposited", env=ceph.env) as program:
         assert program.ask("force-promote", **fields)["receipt"]["approval"] == "a" * 64
     assert ceph.calls() == [["rbd", "mirror", "image", "promote", "--force", "one/disk"]]

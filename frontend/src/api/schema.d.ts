@@ -1836,6 +1836,9 @@ export interface components {
         /**
          * InstalledProgram
          * @description The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+         *
+         *     ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
+         *     itself asks for an approval (docs/site-program.md).
          */
         InstalledProgram: {
             /** Version */
@@ -1850,6 +1853,10 @@ export interface components {
             read_at: string | null;
             /** Skew */
             skew: string;
+            /** Force Promote */
+            force_promote: string;
+            /** Keys */
+            keys: components["schemas"]["ProgramKey"][];
         };
         /** PoolState */
         PoolState: {
@@ -1871,6 +1878,22 @@ export interface components {
             }[];
             /** Read At */
             read_at: string | null;
+        };
+        /**
+         * ProgramKey
+         * @description What one of the two keys may do. ``command``: the line in authorized_keys, without the key itself.
+         *
+         *     ``caps``: the least that its Ceph user needs, as an administrator of the cluster would make it.
+         */
+        ProgramKey: {
+            /** Rights */
+            rights: string;
+            /** Ceph User */
+            ceph_user: string;
+            /** Command */
+            command: string;
+            /** Caps */
+            caps: string;
         };
         /**
          * Reach
@@ -3556,6 +3579,9 @@ export interface components {
          * Approval
          * @description ``glass_phrase``: what is typed to go on alone; empty where nobody may.
          *
+         *     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
+         *     site's own people type there before the last yes, where that site asks for it; else empty.
+         *
          *     ``now`` and ``differences`` are null where nobody asked to look (``look``).
          */
         Approval: {
@@ -3607,6 +3633,10 @@ export interface components {
             evidence_sha256: string;
             /** Commands Sha256 */
             commands_sha256: string;
+            /** Sha256 */
+            sha256: string;
+            /** Deposit */
+            deposit: string;
             /** Commands */
             commands: string[];
             evidence: components["schemas"]["EvidenceOut"];
@@ -4063,7 +4093,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs";
         /** AlertOut */
         AlertOut: {
             /** Id */
