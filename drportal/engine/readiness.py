@@ -61,7 +61,8 @@ class SiteReadiness:
 @dataclass(frozen=True, slots=True)
 class ImageReadiness:
     """``source``/``target`` as seen from the run; ``own_demotion_recorded``, ``target_promote_ever_sent`` matter for a
-    way back only."""
+    way back only, ``forced_at_source`` for a return only: an approved forced promotion made that copy primary.
+    """
 
     key: str
     name: str
@@ -71,6 +72,7 @@ class ImageReadiness:
     target: SideFacts
     own_demotion_recorded: bool = False
     target_promote_ever_sent: bool = False
+    forced_at_source: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualM
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+from drportal.recovery.survivors import peer_of, survivor
 
 STARTABLE = (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.REPROTECT)
 # What a copy looks like at a site that came back after a forced promotion.
@@ -39,7 +40,8 @@ def why_not(group: ProtectionGroup, kind: RunKind) -> str:
     if kind is RunKind.REPROTECT and not came_back(group):
         return "No copy of the group has to be made anew."
     if kind is not RunKind.REPROTECT and came_back(group):
-        return f"{_passive(group).name} came back with copies of its own; they are made anew first (Reprotect)."
+        back = peer_of(group, survivor(group))
+        return f"{back.name} came back with copies of its own; they are made anew first (Reprotect)."
     if kind is RunKind.WAY_BACK:
         return "A way back is offered on the page of a cancelled run."
     return ""
@@ -54,10 +56,6 @@ def came_back(group: ProtectionGroup) -> bool:
     return rows.filter(verdict__in=CAME_BACK).exists()
 
 
-def _passive(group: ProtectionGroup) -> Site:
-    return peer_site(group) if group.active_site_id == group.home_site_id else group.home_site
-
-
 def direction(group: ProtectionGroup, kind: RunKind) -> tuple[Site, Site]:
     """(source, target) of a run. Raises Conflict where the kind makes no sense from where the group is."""
     if kind not in STARTABLE:
@@ -66,7 +64,8 @@ def direction(group: ProtectionGroup, kind: RunKind) -> tuple[Site, Site]:
             "Nothing was started."
         )
     if kind is RunKind.REPROTECT:
-        return _passive(group), group.active_site
+        target = survivor(group)
+        return peer_of(group, target), target
     peer = peer_site(group)
     source, target = (group.home_site, peer) if kind is RunKind.PLANNED_FAILOVER else (peer, group.home_site)
     if group.active_site_id != source.pk:
@@ -79,7 +78,7 @@ def phrase(kind: RunKind, group: ProtectionGroup, target: Site) -> str:
     if kind is RunKind.DISASTER_FAILOVER:
         return f"force {group.name} to {target.slug}"
     if kind is RunKind.REPROTECT:
-        return f"discard {group.name} at {_passive(group).slug}"
+        return f"discard {group.name} at {peer_of(group, target).slug}"
     verb = "take" if kind is RunKind.WAY_BACK else "move"
     back = " back" if kind is RunKind.WAY_BACK else ""
     return f"{verb} {group.name}{back} to {target.slug}"

@@ -23,11 +23,12 @@ from drportal.recovery import changes, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
+from drportal.recovery.made_primary import forced_by
 from drportal.recovery.models import Run
 from drportal.recovery.pace import Pace, pace_from_environment
 from drportal.recovery.plan_copy import UnreadablePlanCopy
 from drportal.recovery.recorder import Change, Flags, Recorder
-from drportal.recovery.rest import final_sentence, read_standing, resting_sentence
+from drportal.recovery.rest import cut_short_sentence, final_sentence, read_standing, resting_sentence
 from drportal.recovery.step_runner import Control, History, StepRunner
 from drportal.recovery.step_writer import StepRow
 from drportal.recovery.stumbles import note_stumble
@@ -249,7 +250,7 @@ class RunDriver:
             forced=self.run.kind == RunKind.DISASTER_FAILOVER,
         )
         if self.run.state is RunState.CANCELLING:
-            return await self._end(RunEvent.COME_TO_REST, sentence, standing)
+            return await self._cancelled(sentence, standing)
         event = RunEvent.STOP_AT_ERROR if self._failed() else RunEvent.PAUSE
         await self._run_event(event, sentence, standing=standing, pause_asked=False, lease_owner="", lease_until=None)
         return RunState.PAUSED.value
@@ -260,8 +261,25 @@ class RunDriver:
     async def _finish(self, standing: list[dict[str, str]]) -> str:
         skipped = [step for step in self.run.steps if step.state is StepState.SKIPPED]
         event = RunEvent.FINISH_WITH_EXCEPTIONS if skipped and self.run.state is RunState.RUNNING else RunEvent.FINISH
-        moved = [changes.group_moved(self.run.group_id, self.run.moves_to_site_id)] if self.run.moves_to_site_id else []
+        to = self.run.moves_to_site_id
+        if self.run.kind == RunKind.DISASTER_FAILOVER and not await self._forced_something(standing):
+            to = None
+        moved = [changes.group_moved(self.run.group_id, to)] if to else []
         return await self._end(event, final_sentence(self.run.kind, self.run.steps, self.world), standing, *moved)
+
+    async def _cancelled(self, sentence: str, standing: list[dict[str, str]]) -> str:
+        """What a disaster has forced stays forced: from then on the group is where those copies are."""
+        if self.run.kind != RunKind.DISASTER_FAILOVER or not await self._forced_something(standing):
+            return await self._end(RunEvent.COME_TO_REST, sentence, standing)
+        moved = changes.group_moved(self.run.group_id, self.run.target.pk)
+        said = f"{sentence} {cut_short_sentence(self.world)}"
+        return await self._end(RunEvent.COME_TO_REST, said, standing, moved)
+
+    async def _forced_something(self, standing: list[dict[str, str]]) -> bool:
+        there = self.run.target.slug
+        if any(line["kind"] == "image" and line["where"] in (there, "both") for line in standing):
+            return True
+        return await self.recorder.read(lambda: forced_by(self.run.id))
 
     async def _end(self, event: RunEvent, sentence: str, standing: list[dict[str, str]], *more: Change) -> str:
         """The run is over: images are let go, the group's active site moves, the lease ends, in one transaction."""
@@ -281,7 +299,8 @@ class RunDriver:
         to = next_run_state(state, RunEvent.GIVE_UP)
         fact = Fact("run.give_up", f"run {self.lease.run_id}", "executor", {"sentence": sentence}, self.lease.run_id)
         change = changes.run_change(self.lease.run_id, state, to, sentence, lease_owner="", lease_until=None)
-        await self.recorder.write(change, changes.images_let_go(self.lease.run_id), facts=[fact])
+        let_go = changes.images_let_go(self.lease.run_id)
+        await self.recorder.write(change, let_go, changes.group_follows(self.lease.run_id), facts=[fact])
         return to.value
 
     async def _run_event(self, event: RunEvent, sentence: str, *more: Change, **fields: object) -> None:

@@ -216,6 +216,7 @@ class World:
     news: News | None = None
     approval: Callable[[], Awaitable[ApprovalFacts | None]] | None = None  # the run's, read from the database each time
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
+    forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 
     def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:
         return self.definitions_now.get(vm.key, (None, None))

@@ -23,10 +23,11 @@ from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery import building, evidence
-from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, RunImage
+from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import PlanCopy, to_json
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
+from drportal.recovery.survivors import cut_short, peer_of
 from drportal.settings import APPROVAL_MINUTES, APPROVALS_NEEDED
 
 
@@ -46,13 +47,19 @@ class Door:
 def disaster_door(plan_id: int) -> Door:
     """Reads both sites now; changes nothing."""
     plan = plan_get(plan_id)
-    group = plan.group
-    source = group.active_site
-    target = group.home_site if source.pk != group.home_site_id else building.peer_site(group)
+    source, target = _direction(plan.group)
     copy = building.copy_of_plan(plan, source, target)
     content = evidence.settled(evidence.collect(copy, source, target))
-    phrase = building.phrase(RunKind.DISASTER_FAILOVER, group, target)
+    phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
     return Door(plan, source, target, copy, content, phrase, tuple(_blockers(content, source, target)))
+
+
+def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
+    """Away from where the group is active; the same way round again as long as the last one was cut short, although
+    the group counts as being at its target since."""
+    if again := cut_short(group):
+        return again.source_site, again.target_site
+    return group.active_site, peer_of(group, group.active_site)
 
 
 def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
@@ -71,7 +78,8 @@ def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
             )
         elif not image["read_here"]:
             found.append(f"{image['name']} cannot be read at {target.name}.")
-        fit += image["exists_here"] is True and image["whole_copy"] is True
+        # One that is primary already has nothing left to be shown whole: its VM can still be started.
+        fit += image["exists_here"] is True and (image["whole_copy"] is True or image["primary_here"] is True)
     if not fit:
         found.append(f"No image has a copy at {target.name} that is shown to be whole: nothing could be saved.")
     return found
