@@ -14,6 +14,12 @@ USE_PLANNED = (
 )
 
 
+NEW_APPROVAL = (
+    "Ask for a new approval on the run's page (New approval): the run goes on with what is still to be sent when it is "
+    "given."
+)
+
+
 def whole_copy(mode: Mode | None, status: StatusFacts | None, snapshots: SnapshotFacts | None) -> bool | None:
     """Whether the copy was whole once since its present primary wrote; None: it cannot be told."""
     if mode is Mode.SNAPSHOT:
@@ -72,7 +78,7 @@ def g_approval(facts: ApprovalFacts | None, run_id: int, command: str | None, no
         used=True,
     )
     if wrong is not None:
-        return say.not_met(f"{wrong.sentence} Nothing was sent.", "Ask for a new approval.", hopeless=True)
+        return say.not_met(f"{wrong.sentence} Nothing was sent.", NEW_APPROVAL, hopeless=True)
     return say.met("The approval names this command and has not expired.")
 
 

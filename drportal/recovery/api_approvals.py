@@ -11,7 +11,15 @@ from ninja import Router, Status
 from drportal.api import asker, bearer_token, needs
 from drportal.engine.approvals import ApprovalState
 from drportal.recovery import models, schemas_approval
-from drportal.recovery.schemas_approval import Approvals, ApproveIn, DisasterDoor, DisasterIn, GlassIn, SaidIn
+from drportal.recovery.schemas_approval import (
+    Approvals,
+    ApproveIn,
+    DisasterDoor,
+    DisasterIn,
+    GlassIn,
+    NewApprovalIn,
+    SaidIn,
+)
 from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
 from drportal.roles import Permission
@@ -47,6 +55,13 @@ def disaster_request(request: HttpRequest, plan_id: int, body: DisasterIn) -> An
     approval = models.Approval.objects.filter(run=run).first()
     found = services.approval_get(approval.pk if approval else 0)
     return Status(201 if new else 200, approval_out(found))
+
+
+@router.post("/runs/{int:run_id}/approval", auth=needs(Permission.RUN, again=True), response=schemas_approval.Approval)
+def new_approval_request(request: HttpRequest, run_id: int, body: NewApprovalIn) -> Any:
+    """In a paused disaster failover: ask for a yes to what is still to be forced. Given, the run goes on."""
+    approval = disaster.new_approval_request(run_id=run_id, user=asker(request), **body.dict())
+    return approval_out(services.approval_get(approval.pk))
 
 
 @router.get("/approvals", auth=needs(Permission.VIEW), response=Approvals)

@@ -152,11 +152,21 @@ class RunDriver:
     async def _take_warrant(self) -> str:
         """Before a disaster begins: why its approval cannot be used; empty when it can."""
         run_id = self.run.id
+        wrong = ""
+        if self.run.state is RunState.APPROVED:
+            wrong = await self.recorder.read(lambda: warrants.why_not_usable(run_id))
+        elif await self.recorder.read(lambda: warrants.was_given(run_id)):
+            await self._take_new_warrant()
         self.world.approval = lambda: self.recorder.read(lambda: warrants.facts_of_run(run_id))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
-        if self.run.state is not RunState.APPROVED:
-            return ""
-        return await self.recorder.read(lambda: warrants.why_not_usable(run_id))
+        return wrong
+
+    async def _take_new_warrant(self) -> None:
+        """One that was given in the middle. Where it can't be used the run goes on by the old one, that is, its gates
+        refuse what needs a yes."""
+        if not await self.recorder.read(lambda: warrants.why_not_usable(self.run.id)):
+            fact = Fact("approval.use", f"run {self.run.id}", self.run.actor, {}, self.run.id)
+            await self.recorder.write(warrants.used(self.run.id), facts=[fact])
 
     async def _begin(self) -> None:
         if self.run.state is RunState.APPROVED:

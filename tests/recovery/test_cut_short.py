@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
+from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
+from drportal.errors import Conflict, Forbidden
+from drportal.inventory.models import VmDisk
 from drportal.recovery import building
-from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
-from drportal.recovery.services import runs
+from drportal.recovery.models import Approval, ProtectionGroup, RecoveryPlan, Run, StepAttempt
+from drportal.recovery.services import approvals, disaster, runs
 from drportal.roles import Role
 from tests.recovery.conftest import Mover, ask
 from tests.recovery.test_disaster import approved, person, requested, told
@@ -96,3 +101,61 @@ def test_a_copy_that_two_people_forced_is_never_what_is_discarded(
     assert "an approved forced promotion made primary" in run.sentence
     (image,) = mover.images(plan)
     assert (mover.acts("b", "demote", image), mover.acts("b", "resync", image)) == (0, 0)
+
+
+def test_a_yes_that_expires_in_the_middle_is_asked_for_again_within_the_run(mover: Mover) -> None:
+    one, two = f"web-{next(numbers)}", f"web-{next(numbers)}"
+    plan = mover.plan(one, two)
+    disks = VmDisk.objects.filter(vm__membership__group=plan.group, vm__site=mover.pair.a)
+    late = disks.get(vm__name=two).source.removeprefix("one/")
+    mover.lab.fail("a", "site-down")
+    olga, anna = person("olga", Role.OPERATOR), person("anna", Role.APPROVER)
+    run = requested(plan, olga)
+    first = approved(run, anna)
+    mover.lab.fail("b", "command-fails", match=f"promote --force one/{late}", exit=30, stderr="rbd: error")
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    mover.lab.restore("b")
+    Approval.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    run = mover.drive(runs.run_resume(run_id=run.pk, actor="olga"))
+    assert run.state == RunState.PAUSED, told(run)
+    assert "approval expired" in run.sentence
+    assert "New approval" in run.sentence
+
+    asked = disaster.new_approval_request(run_id=run.pk, reason="still burns", attestation="still cut", user=olga)
+    assert [command.split()[-1] for command in asked.commands] == [f"one/{late}"], "what is still to be sent"
+    assert asked.evidence.sha256 != first.evidence.sha256
+    with pytest.raises(Conflict, match="One is asked for already"):
+        disaster.new_approval_request(run_id=run.pk, reason="again", attestation="still cut", user=olga)
+    with pytest.raises(Forbidden):
+        approved(run, olga)
+    assert approved(run, anna).pk == asked.pk
+    run = runs.run_get(run.pk)
+    assert run.state == RunState.RUNNING
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert sorted(Approval.objects.values_list("state", flat=True)) == ["used", "used"]
+    assert (mover.vm_state("b", one), mover.vm_state("b", two)) == ("RUNNING", "RUNNING")
+    sent = StepAttempt.objects.filter(step__run=run, outcome="done", command__contains=f"--force one/{late}").get()
+    assert AuditEntry.objects.filter(run_id=run.pk, action="approval.use").count() == 1
+    assert asked.created_at < sent.intent_at
+
+
+def test_a_new_yes_that_is_refused_leaves_the_run_where_it_was(mover: Mover) -> None:
+    plan = mover.plan(f"web-{next(numbers)}")
+    mover.lab.fail("a", "site-down")
+    olga, anna = person("olga", Role.OPERATOR), person("anna", Role.APPROVER)
+    run = requested(plan, olga)
+    with pytest.raises(Conflict) as caught:
+        disaster.new_approval_request(run_id=run.pk, reason="why", attestation="cut", user=olga)
+    assert caught.value.code == "no_new_approval", "not while it waits for its first"
+    approved(run, anna)
+    mover.lab.fail("b", "command-fails", match="promote --force", exit=30, stderr="rbd: error")
+    run = mover.drive(run)
+    asked = disaster.new_approval_request(run_id=run.pk, reason="why", attestation="cut", user=olga)
+    approvals.approval_decline(approval_id=asked.pk, user=anna, reason="wait", by_token=False)
+    assert runs.run_get(run.pk).state == RunState.PAUSED
+    asked = disaster.new_approval_request(run_id=run.pk, reason="why", attestation="cut", user=olga)
+    runs.run_cancel(run_id=run.pk, actor="olga")
+    assert Approval.objects.get(pk=asked.pk).state == "void", "nobody decides about what is over"
+    mover.lab.restore("a")

@@ -50,7 +50,7 @@ def requested(plan: RecoveryPlan, user: User) -> Run:
 
 
 def approved(run: Run, user: User) -> Approval:
-    approval = Approval.objects.select_related("evidence").get(run=run)
+    approval = Approval.objects.select_related("evidence").filter(run=run)[0]  # the newest
     return approvals.approval_approve(
         approval_id=approval.pk,
         user=user,

@@ -28,7 +28,7 @@ from drportal.people.guessing import password_matches
 from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
-from drportal.recovery.services.runs import right_phrase
+from drportal.recovery.services.runs import right_phrase, run_resume
 from drportal.settings import BREAK_GLASS
 
 NOT_BY_PROGRAM = "A token cannot decide: it may be a program's. Nothing was changed. Sign in, and decide on the page."
@@ -136,7 +136,7 @@ def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
             _voice(row, user, Voice.Word.GLASS, reason)
             payload = {"evidence_sha256": row.evidence.sha256, "commands": row.commands, "reason": reason}
             record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
-            _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}")
+            _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}", user)
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
@@ -161,7 +161,7 @@ def _say_yes(approval: Approval, user: User) -> Approval:
                     actor=user.username,
                     run_id=row.run_id,
                 )
-                _release(row, ApprovalEvent.APPROVE, f"Approved by {user.username}.")
+                _release(row, ApprovalEvent.APPROVE, f"Approved by {user.username}.", user)
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
@@ -175,6 +175,8 @@ def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
         return code, f"The request is {state} already. Nothing was changed."
     if timezone.now() >= row.expires_at:
         return Unfit.EXPIRED, "The request has expired. Nothing was approved. Ask for it again."
+    if row.run.state not in (RunState.AWAITING_APPROVAL, RunState.PAUSED):
+        return "wrong_state", f"Run {row.run_id} is {row.run.state}: it does not wait for a yes. Nothing was approved."
     if plan.version != row.plan_version:
         return (
             Unfit.OTHER_PLAN,
@@ -184,10 +186,13 @@ def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
     return None
 
 
-def _release(row: Approval, event: ApprovalEvent, sentence: str) -> None:
-    """The run holds its group and images from here on, and an executor is called."""
+def _release(row: Approval, event: ApprovalEvent, sentence: str, user: User) -> None:
+    """The run holds its group and images from here on, and an executor is called. One that was paused goes on."""
     after = next_approval_state(ApprovalState.REQUESTED, event).value
     Approval.objects.filter(pk=row.pk).update(state=after)
+    if row.run.state == RunState.PAUSED:
+        run_resume(run_id=row.run_id, actor=user.username, reason=sentence)
+        return
     RunImage.objects.filter(run_id=row.run_id).update(held=True)
     state = next_run_state(RunState.AWAITING_APPROVAL, RunEvent.APPROVE).value
     runs = Run.objects.filter(pk=row.run_id, state=RunState.AWAITING_APPROVAL.value)
