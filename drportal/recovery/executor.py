@@ -23,7 +23,7 @@ from drportal.recovery import changes, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
-from drportal.recovery.made_primary import forced_by
+from drportal.recovery.made_primary import forced_by, made_primary_at
 from drportal.recovery.models import Run
 from drportal.recovery.pace import Pace, pace_from_environment
 from drportal.recovery.plan_copy import UnreadablePlanCopy
@@ -158,6 +158,8 @@ class RunDriver:
         elif await self.recorder.read(lambda: warrants.was_given(run_id)):
             await self._take_new_warrant()
         self.world.approval = lambda: self.recorder.read(lambda: warrants.facts_of_run(run_id))
+        target, plan = self.run.target, self.run.plan
+        self.world.made_primary = lambda: self.recorder.read(lambda: made_primary_at(target, plan))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
         return wrong
 

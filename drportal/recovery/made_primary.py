@@ -48,6 +48,12 @@ def made_primary(image_keys: Iterable[str]) -> dict[str, MadePrimary]:
     return found
 
 
+def made_primary_at(site: Site, plan: PlanCopy) -> frozenset[str]:
+    """Keys of the plan's images that the portal made primary at the site, or may have: it had sent what does."""
+    made = made_primary(image.key for image in plan.images())
+    return frozenset(key for key, record in made.items() if record.site_id == site.pk)
+
+
 def forced_at(site: Site, plan: PlanCopy) -> frozenset[str]:
     """Keys of the plan's images whose copy at the site an approved forced promotion made primary."""
     made = made_primary(image.key for image in plan.images())

@@ -13,6 +13,7 @@ from drportal.engine.states import RunState
 from drportal.inventory.models import VmDisk
 from drportal.recovery.models import Approval, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
 from drportal.recovery.services import approvals, disaster, runs
+from drportal.recovery.services.steps import step_skip
 from drportal.roles import Role
 from tests.conftest import PASSWORD
 from tests.recovery.conftest import Mover
@@ -156,6 +157,31 @@ def test_one_bad_image_does_not_hold_up_the_other_vms(mover: Mover, olga: User, 
     again = mover.drive(runs.run_resume(run_id=run.pk, actor="olga"))
     assert again.state == RunState.SUCCEEDED, told(again)
     assert mover.vm_state("b", "web-5") == "RUNNING"
+
+
+def test_a_copy_that_was_primary_already_by_somebody_else_s_doing_is_a_person_s_decision(
+    mover: Mover, olga: User, anna: User
+) -> None:
+    """It may be the fork of an older accident: its disk is of another day than the others'."""
+    plan = mover.plan("web-8", "web-9")
+    disks = VmDisk.objects.filter(vm__membership__group=plan.group, vm__site=mover.pair.a)
+    stale = disks.get(vm__name="web-8").source.removeprefix("one/")
+    mover.by_hand("b", "rbd", "mirror", "image", "promote", "--force", f"one/{stale}")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    seen = {image["name"]: image for image in Approval.objects.get(run=run).evidence.content["images"].values()}
+    assert "no run of this portal made it so" in seen[f"one/{stale}"]["loss"]
+    assert seen[f"one/{stale}"]["loss_s"] is None
+    approved(run, anna)
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    step = run.steps.get(kind="image.force_promote", subject=f"one/{stale}")
+    assert (step.state, "It may be the fork of an older accident" in step.sentence) == ("failed", True), step.sentence
+    assert (mover.vm_state("b", "web-8"), mover.vm_state("b", "web-9")) == (None, "RUNNING"), told(run)
+    step_skip(run_id=run.pk, step_id=step.pk, actor="olga", reason="compared with the backup: it is the right one")
+    run = mover.drive(runs.run_resume(run_id=run.pk, actor="olga"))
+    assert run.state == RunState.SUCCEEDED_WITH_EXCEPTIONS, told(run)
+    assert mover.vm_state("b", "web-8") == "RUNNING"
 
 
 def test_the_survivor_s_own_manager_is_not_needed_after_the_yes(mover: Mover, olga: User, anna: User) -> None:
