@@ -62,8 +62,11 @@ def g_force(
     return say.met("The other side cannot be read, and the copy here was whole.")
 
 
-def g_approval(facts: ApprovalFacts | None, run_id: int, command: str | None, now: dt.datetime) -> GateResult:
-    """The run holds a used-up, unexpired yes that names this very command."""
+def g_approval(
+    facts: ApprovalFacts | None, run_id: int, plan_version: int, command: str | None, now: dt.datetime
+) -> GateResult:
+    """The run holds a used-up, unexpired yes that names this very command. ``plan_version``: the run's own; what the
+    evidence says was hashed anew when the yes was taken into use."""
     say = Reading(GateId.APPROVAL, now)
     if facts is None:
         return say.not_met("The run has no approval.", "Ask for one.", hopeless=True)
@@ -71,7 +74,7 @@ def g_approval(facts: ApprovalFacts | None, run_id: int, command: str | None, no
     wrong = misfit(
         facts,
         run_id=run_id,
-        plan_version=facts.plan_version,
+        plan_version=plan_version,
         evidence_sha256=facts.evidence_sha256,
         commands=[command] if command else [],
         now=now,

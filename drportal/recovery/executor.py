@@ -15,6 +15,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from drportal.audit.record import Fact
+from drportal.engine.approvals import Misfit
 from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunEvent, RunState, StepState, next_run_state
@@ -139,7 +140,7 @@ class RunDriver:
         news = asyncio.ensure_future(world.news.run()) if world.news is not None else None
         try:
             if self.run.kind == RunKind.DISASTER_FAILOVER and (wrong := await self._take_warrant()):
-                return await self._give_up(wrong)
+                return await self._give_up(wrong.sentence.rstrip("."), self._lapses(wrong))
             await self._begin()
             await self._conduct()
             return await self._come_to_rest()
@@ -149,10 +150,10 @@ class RunDriver:
             for close in closers:
                 await close()
 
-    async def _take_warrant(self) -> str:
-        """Before a disaster begins: why its approval cannot be used; empty when it can."""
+    async def _take_warrant(self) -> Misfit | None:
+        """Before a disaster begins: why its approval cannot be used; None when it can."""
         run_id = self.run.id
-        wrong = ""
+        wrong = None
         if self.run.state is RunState.APPROVED:
             wrong = await self.recorder.read(lambda: warrants.why_not_usable(run_id))
         elif await self.recorder.read(lambda: warrants.was_given(run_id)):
@@ -166,9 +167,16 @@ class RunDriver:
     async def _take_new_warrant(self) -> None:
         """One that was given in the middle. Where it can't be used the run goes on by the old one, that is, its gates
         refuse what needs a yes."""
-        if not await self.recorder.read(lambda: warrants.why_not_usable(self.run.id)):
-            fact = Fact("approval.use", f"run {self.run.id}", self.run.actor, {}, self.run.id)
-            await self.recorder.write(warrants.used(self.run.id), facts=[fact])
+        if wrong := await self.recorder.read(lambda: warrants.why_not_usable(self.run.id)):
+            await self.recorder.write(self._lapses(wrong))
+            return
+        fact = Fact("approval.use", f"run {self.run.id}", self.run.actor, {}, self.run.id)
+        await self.recorder.write(warrants.used(self.run.id), facts=[fact])
+
+    def _lapses(self, wrong: Misfit) -> Change:
+        run_id = self.run.id
+        event = warrants.lapse_event(wrong)
+        return lambda: warrants.lapse(run_id, event, wrong.code, wrong.sentence, "executor")
 
     async def _begin(self) -> None:
         if self.run.state is RunState.APPROVED:
@@ -301,7 +309,7 @@ class RunDriver:
         )  # fmt: skip
         return self.run.state.value
 
-    async def _give_up(self, why: str) -> str:
+    async def _give_up(self, why: str, *more: Change) -> str:
         sentence = (
             f"The run cannot go on: {why}. Nothing was sent by this executor. Look at the sites, and make a new run."
         )
@@ -312,7 +320,7 @@ class RunDriver:
         fact = Fact("run.give_up", f"run {self.lease.run_id}", "executor", {"sentence": sentence}, self.lease.run_id)
         change = changes.run_change(self.lease.run_id, state, to, sentence, lease_owner="", lease_until=None)
         let_go = changes.images_let_go(self.lease.run_id)
-        await self.recorder.write(change, let_go, changes.group_follows(self.lease.run_id), facts=[fact])
+        await self.recorder.write(change, let_go, changes.group_follows(self.lease.run_id), *more, facts=[fact])
         return to.value
 
     async def _run_event(self, event: RunEvent, sentence: str, *more: Change, **fields: object) -> None:

@@ -235,7 +235,7 @@ async def _approval(world: World, subject: Subject) -> GateReading:
         if facts is not None:
             warrant = Warrant(facts.approval_id, facts.sha256)
             command = subject.here.ceph.forced_command_for(ref_of(image), warrant)
-        return GateReading(g_approval(facts, facts.run_id if facts else 0, command, world.clock()))
+        return GateReading(g_approval(facts, world.run_id, world.plan_version, command, world.clock()))
 
     return await _per_image(GateId.APPROVAL, subject, one)
 

@@ -38,6 +38,7 @@ class Loaded:
     pair_id: int
     moves_to_site_id: int | None
     actor: str
+    plan_version: int
     source: Site
     target: Site
     plan: PlanCopy
@@ -68,6 +69,7 @@ def load(run_id: int, history: History) -> Loaded:
         pair_id=run.group.pair_id,
         moves_to_site_id=run.target_site_id if run.kind in MOVES else None,
         actor=run.requested_name,
+        plan_version=run.plan_version,
         source=run.source_site,
         target=run.target_site,
         plan=plan,
@@ -115,6 +117,7 @@ def open_world(run: Loaded, pace: Pace) -> tuple[World, list[Closer]]:
     now = _definitions_now(plan)
     source, target = ends[run.source.slug], ends[run.target.slug]
     world = World(source, target, plan, pace, definitions, now, group_token=run.group_token)
+    world.run_id, world.plan_version = run.id, run.plan_version
     world.forced_at_source = forced_at(run.source, plan)
     if source.shell is None and target.shell is None:
         world.turns = asyncio.Semaphore(LOOKS_BY_PROGRAM)

@@ -16,6 +16,9 @@ from drportal.engine.approvals import (
     ApprovalEvent,
     ApprovalFacts,
     ApprovalState,
+    Misfit,
+    Unfit,
+    content_hash,
     misfit,
     next_approval_state,
 )
@@ -71,7 +74,7 @@ def _still(people: Iterable[User]) -> frozenset[int]:
 
 def _of_run(run_id: int, state: ApprovalState | None = None) -> Approval | None:
     """The newest, in that state."""
-    rows = Approval.objects.select_related("evidence", "run__target_site").filter(run_id=run_id)
+    rows = Approval.objects.select_related("evidence", "run__target_site", "run__plan").filter(run_id=run_id)
     return (rows if state is None else rows.filter(state=state.value)).first()
 
 
@@ -99,20 +102,25 @@ def was_given(run_id: int) -> bool:
     return _of_run(run_id, ApprovalState.APPROVED) is not None
 
 
-def why_not_usable(run_id: int) -> str:
-    """Why the run's newest approval cannot be taken into use now; empty when it can."""
+def why_not_usable(run_id: int) -> Misfit | None:
+    """Why the run's newest approval cannot be taken into use now; None when it can.
+
+    It is held against what is there now, not against what its own row says: the commands as they would be built, the
+    evidence hashed anew, the plan's version of this moment.
+    """
     approval = _of_run(run_id)
     if approval is None:
-        return "it has no approval"
-    wrong = misfit(
-        facts_of(approval),
+        return Misfit(Unfit.NOT_APPROVED, "The run has no approval.")
+    run, facts = approval.run, facts_of(approval)
+    warrant = Warrant(facts.approval_id, facts.sha256)
+    return misfit(
+        facts,
         run_id=run_id,
-        plan_version=approval.run.plan_version,
-        evidence_sha256=approval.evidence.sha256,
-        commands=approval.commands,
+        plan_version=run.plan.version,
+        evidence_sha256=content_hash(approval.evidence.content),
+        commands=forced_commands(run.target_site, still_to_force(run), warrant),
         now=timezone.now(),
     )
-    return wrong.sentence.rstrip(".") if wrong is not None else ""
 
 
 def forced_commands(site: Site, images: Iterable[ImageCopy], warrant: Warrant) -> list[str]:
@@ -139,6 +147,10 @@ def lapse(run_id: int, event: ApprovalEvent, code: str, sentence: str, actor: st
         Approval.objects.filter(pk=approval.pk).update(state=to, sentence=sentence)
         payload = {"from": approval.state, "to": to, "code": code, "sentence": sentence}
         record(f"approval.{event}", f"run {run_id}", payload, actor=actor, run_id=run_id)
+
+
+def lapse_event(wrong: Misfit) -> ApprovalEvent:
+    return ApprovalEvent.EXPIRE if wrong.code is Unfit.EXPIRED else ApprovalEvent.MAKE_VOID
 
 
 def used(run_id: int) -> Change:

@@ -212,6 +212,8 @@ class World:
     definitions_now: dict[str, tuple[str, dt.datetime]]
     clock: Clock = utc_now
     group_token: str = ""
+    run_id: int = 0
+    plan_version: int = 0
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_BY_PROCESS))
     news: News | None = None
     approval: Callable[[], Awaitable[ApprovalFacts | None]] | None = None  # the run's, read from the database each time

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
+from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
 
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.engine.states import RunState
-from drportal.inventory.models import VmDisk
-from drportal.recovery.models import Approval, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
+from drportal.inventory.models import Site, VmDisk
+from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
 from drportal.recovery.services import approvals, disaster, runs
 from drportal.recovery.services.steps import step_skip
 from drportal.roles import Role
@@ -139,6 +142,56 @@ def test_a_site_that_comes_back_after_the_yes_is_not_forced(mover: Mover, olga: 
     assert run.state == RunState.PAUSED, told(run)
     assert mover.acts("b", "promote --force", image) == 0
     assert mover.primary(image) == "a"
+
+
+def the_role_is_taken(run: Run, anna: User) -> None:
+    anna.groups.clear()
+
+
+def the_plan_changes(run: Run, anna: User) -> None:
+    RecoveryPlan.objects.filter(pk=run.plan_id).update(version=run.plan_version + 1)
+
+
+def the_evidence_changes(run: Run, anna: User) -> None:
+    frozen = Approval.objects.get(run=run).evidence
+    Evidence.objects.filter(pk=frozen.pk).update(content={**frozen.content, "taken_at": "another day"})
+
+
+def the_commands_change(run: Run, anna: User) -> None:
+    Site.objects.filter(pk=run.target_site_id).update(ceph_user="somebody")
+
+
+def its_time_runs_out(run: Run, anna: User) -> None:
+    Approval.objects.filter(run=run).update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "state", "code"),
+    [
+        (the_role_is_taken, "void", "approval_too_few"),
+        (the_plan_changes, "void", "approval_other_plan_version"),
+        (the_evidence_changes, "void", "approval_evidence_moved"),
+        (the_commands_change, "void", "approval_commands_changed"),
+        (its_time_runs_out, "expired", "approval_expired"),
+    ],
+)
+def test_a_yes_that_does_not_fit_any_more_when_it_is_used_comes_to_nothing(
+    mover: Mover, olga: User, anna: User, meanwhile: Callable[[Run, User], None], state: str, code: str
+) -> None:
+    plan = mover.plan("web-10")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    approved(run, anna)
+    user = run.target_site.ceph_user
+    meanwhile(run, anna)
+    run = mover.drive(run)
+    Site.objects.filter(pk=run.target_site_id).update(ceph_user=user)
+    assert run.state == RunState.FAILED, told(run)
+    assert Approval.objects.get(run=run).state == state, "the page does not say approved for ever"
+    entry = AuditEntry.objects.get(run_id=run.pk, action__in=["approval.make_void", "approval.expire"])
+    assert entry.payload["code"] == code
+    assert not RunImage.objects.filter(run=run, held=True).exists()
+    assert mover.acts("b", "promote --force", mover.images(plan)[0]) == 0
 
 
 def test_one_bad_image_does_not_hold_up_the_other_vms(mover: Mover, olga: User, anna: User) -> None:

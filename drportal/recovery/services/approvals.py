@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from drportal import jobs
@@ -128,7 +129,7 @@ def glass_phrase(approval: Approval) -> str:
 
 def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
     with transaction.atomic():
-        row = Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
+        row = _locked(approval)
         plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
         wrong = _why_closed(row, plan)
         if wrong is None:
@@ -145,7 +146,7 @@ def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
 
 def _say_yes(approval: Approval, user: User) -> Approval:
     with transaction.atomic():
-        row = Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
+        row = _locked(approval)
         plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
         wrong = _why_closed(row, plan)
         if wrong is None:
@@ -166,6 +167,12 @@ def _say_yes(approval: Approval, user: User) -> Approval:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
     return approval_get(approval.pk)
+
+
+def _locked(approval: Approval) -> Approval:
+    """Within a transaction. The run first, as everybody who takes both."""
+    Run.objects.select_for_update().get(pk=approval.run_id)
+    return Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
 
 
 def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
@@ -237,6 +244,27 @@ def approvals_expire() -> None:
     late = Approval.objects.filter(state=ApprovalState.REQUESTED.value, expires_at__lte=timezone.now())
     for approval in late:
         _end(approval, None, ApprovalEvent.EXPIRE, RunEvent.REFUSE, "Nobody decided in time.", quiet=True)
+    given = Approval.objects.filter(state=ApprovalState.APPROVED.value, expires_at__lte=timezone.now())
+    for approval in given:
+        _expire_unused(approval.run_id)
+
+
+def _expire_unused(run_id: int) -> None:
+    """A yes that nobody took into use in time. A run that somebody is just taking up decides by itself."""
+    said = "Nobody took it into use in time."
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(pk=run_id)
+        if run.state == RunState.APPROVED and run.lease_owner:
+            return
+        warrants.lapse(run_id, ApprovalEvent.EXPIRE, Unfit.EXPIRED, said, "portal")
+        if run.state == RunState.APPROVED:
+            state = next_run_state(RunState.APPROVED, RunEvent.CANCEL).value
+            Run.objects.filter(pk=run_id).update(
+                state=state, sentence=f"{said} No site was touched.", finished_at=timezone.now(), fence=F("fence") + 1
+            )
+            RunImage.objects.filter(run_id=run_id).update(held=False)
+        for topic in (f"run:{run_id}", "runs", "overview"):
+            publish(topic)
 
 
 # --- parts
@@ -289,6 +317,7 @@ def _end(
     to = next_approval_state(ApprovalState.REQUESTED, event).value
     run_to = next_run_state(RunState.AWAITING_APPROVAL, run_event).value
     with transaction.atomic():
+        Run.objects.select_for_update().get(pk=approval.run_id)
         ended = Approval.objects.filter(pk=approval.pk, state=ApprovalState.REQUESTED.value)
         if not ended.update(state=to, sentence=sentence):
             if quiet:
