@@ -17,6 +17,7 @@ from drportal.engine.readiness import (
     block,
     concluded,
     gate_findings,
+    left_findings,
     site_findings,
 )
 from drportal.engine.return_gates import g_peer
@@ -36,7 +37,7 @@ def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = F
         )
         for image in given.images
     }
-    findings = list(site_findings(given.sites))
+    findings = [*site_findings(given.sites), *left_findings(given)]
     back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)

@@ -112,6 +112,7 @@ class _Look:
             ),
             capacity=self._capacity(clouds),
             salvage_dir=world.plan.salvage_dir,
+            left_alone=world.plan.left_alone,
         )
 
     async def _cloud(self, end: SiteEnd) -> CloudReading | None:

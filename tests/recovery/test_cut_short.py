@@ -93,6 +93,9 @@ def test_a_copy_that_two_people_forced_is_never_what_is_discarded(
     assert [site.slug for site in building.direction(group, RunKind.REPROTECT)] == ["site-a", "site-b"], "by the record"
 
     monkeypatch.setattr(building, "survivor", lambda group: mover.pair.a)
+    with pytest.raises(Conflict, match="what is at Site B is what counts"):
+        ask(plan, RunKind.REPROTECT, accept_warnings=True)
+    monkeypatch.setattr(building, "_share", lambda *asked: None)
     with pytest.raises(runs.NotReady, match="an approved forced promotion made primary"):
         ask(plan, RunKind.REPROTECT, accept_warnings=True)
     monkeypatch.setattr("drportal.recovery.readiness.forced_at", lambda site, plan: frozenset())

@@ -63,7 +63,7 @@ def run_request(
     right_phrase(phrase, building.phrase(wanted, plan.group, target))
     somebody_works()
     nothing_active(plan.group)
-    copy = building.copy_of_plan(plan, source, target)
+    copy = building.copy_of_plan(plan, source, target, wanted)
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
