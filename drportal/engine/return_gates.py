@@ -10,11 +10,28 @@ from drportal.engine.gate_base import ROLE_FRESH_S, GateId, GateResult, Reading
 
 
 def g_peer(
-    here: RoleFacts | None, there: RoleFacts | None, now: dt.datetime, *, fresh_s: float = ROLE_FRESH_S
+    here: RoleFacts | None,
+    there: RoleFacts | None,
+    now: dt.datetime,
+    *,
+    forced_here: bool = False,
+    fresh_s: float = ROLE_FRESH_S,
 ) -> GateResult:
     """``there``: the side where the group runs. It is the only good copy while this one is made anew, so it has to be
-    there, primary, and of the same image. ``here`` may be missing: a re-copy deletes it first."""
+    there, primary, and of the same image. ``here`` may be missing: a re-copy deletes it first.
+
+    ``forced_here``: by the portal's own record it is this copy that an approved forced promotion made primary, and
+    nothing has given that back since. Both being primary now says nothing against it: what was written since the
+    disaster is here.
+    """
     say = Reading(GateId.PEER, now)
+    say.facts.update(forced_here=forced_here)
+    if forced_here:
+        return say.not_met(
+            "The copy here is the one that an approved forced promotion made primary: what was written since is here.",
+            "Take nothing away here. It is the other side's copy that is made anew.",
+            hopeless=True,
+        )
     if here is None or there is None:
         return say.unread("the role " + ("here" if here is None else "at the other side"))
     ages = {"the role here": here.read_at, "the role at the other side": there.read_at}

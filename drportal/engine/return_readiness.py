@@ -17,6 +17,7 @@ from drportal.engine.readiness import (
     block,
     concluded,
     gate_findings,
+    left_findings,
     site_findings,
 )
 from drportal.engine.return_gates import g_peer
@@ -31,9 +32,12 @@ STAYS = frozenset(
 def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = FRESH_S) -> Readiness:
     """``source`` is the site that came back, ``target`` where the group runs. Reads nothing; the facts' ages count."""
     per_image: dict[str, tuple[GateResult, ...]] = {
-        image.key: (g_peer(image.source.role, image.target.role, now, fresh_s=fresh_s),) for image in given.images
+        image.key: (
+            g_peer(image.source.role, image.target.role, now, forced_here=image.forced_at_source, fresh_s=fresh_s),
+        )
+        for image in given.images
     }
-    findings = list(site_findings(given.sites))
+    findings = [*site_findings(given.sites), *left_findings(given)]
     back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)

@@ -12,7 +12,15 @@ from drportal.api import asker, bearer_token, needs
 from drportal.engine.approvals import ApprovalState
 from drportal.inventory.installed import deposit_command
 from drportal.recovery import models, schemas_approval
-from drportal.recovery.schemas_approval import Approvals, ApproveIn, DisasterDoor, DisasterIn, GlassIn, SaidIn
+from drportal.recovery.schemas_approval import (
+    Approvals,
+    ApproveIn,
+    DisasterDoor,
+    DisasterIn,
+    GlassIn,
+    NewApprovalIn,
+    SaidIn,
+)
 from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
 from drportal.recovery.warrants import facts_of
@@ -49,6 +57,13 @@ def disaster_request(request: HttpRequest, plan_id: int, body: DisasterIn) -> An
     approval = models.Approval.objects.filter(run=run).first()
     found = services.approval_get(approval.pk if approval else 0)
     return Status(201 if new else 200, approval_out(found))
+
+
+@router.post("/runs/{int:run_id}/approval", auth=needs(Permission.RUN, again=True), response=schemas_approval.Approval)
+def new_approval_request(request: HttpRequest, run_id: int, body: NewApprovalIn) -> Any:
+    """In a paused disaster failover: ask for a yes to what is still to be forced. Given, the run goes on."""
+    approval = disaster.new_approval_request(run_id=run_id, user=asker(request), **body.dict())
+    return approval_out(services.approval_get(approval.pk))
 
 
 @router.get("/approvals", auth=needs(Permission.VIEW), response=Approvals)

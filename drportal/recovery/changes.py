@@ -13,8 +13,10 @@ from typing import Any
 
 from drportal.drivers.base import Answer
 from drportal.engine.gates import GateResult
+from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.recovery.lease import LeaseLost
+from drportal.recovery.made_primary import forced_by
 from drportal.recovery.models import GateCheck, ProtectionGroup, Run, RunImage, Step, StepAttempt
 from drportal.recovery.recorder import Change
 
@@ -143,6 +145,17 @@ def images_let_go(run_id: int) -> Change:
 def group_moved(group_id: int, site_id: int) -> Change:
     def change() -> None:
         ProtectionGroup.objects.filter(pk=group_id).update(active_site_id=site_id)
+
+    return change
+
+
+def group_follows(run_id: int) -> Change:
+    """Of a disaster failover that is given up: the group is where its forced copies are, if it forced any."""
+
+    def change() -> None:
+        run = Run.objects.get(pk=run_id)
+        if run.kind == RunKind.DISASTER_FAILOVER and forced_by(run_id):
+            ProtectionGroup.objects.filter(pk=run.group_id).update(active_site_id=run.target_site_id)
 
     return change
 

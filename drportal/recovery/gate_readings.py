@@ -240,7 +240,7 @@ async def _approval(world: World, subject: Subject) -> GateReading:
         if facts is not None:
             warrant = Warrant(facts.approval_id, facts.sha256)
             command = subject.here.ceph.forced_command_for(ref_of(image), warrant)
-        return GateReading(g_approval(facts, facts.run_id if facts else 0, command, world.clock()))
+        return GateReading(g_approval(facts, world.run_id, world.plan_version, command, world.clock()))
 
     return await _per_image(GateId.APPROVAL, subject, one)
 
@@ -276,7 +276,8 @@ async def _peer(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref, here = ref_of(image), subject.here
         (mine, a), (theirs, b) = await asyncio.gather(here.role(ref), world.other(here).role(ref))
-        return GateReading(g_peer(mine, theirs, world.clock()), tuple(answer for answer in (a, b) if answer))
+        result = g_peer(mine, theirs, world.clock(), forced_here=image.key in world.forced_at_source)
+        return GateReading(result, tuple(answer for answer in (a, b) if answer))
 
     return await _per_image(GateId.PEER, subject, one)
 

@@ -32,7 +32,7 @@ NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the 
 def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
     """Reads rows only. Raises Conflict where such a run makes no sense now."""
     source, target = building.direction(plan.group, kind)
-    copy = building.copy_of_plan(plan, source, target)
+    copy = building.copy_of_plan(plan, source, target, kind)
     try:
         steps = build(kind, copy.plan_input())
     except PlanImpossible as error:
@@ -47,7 +47,7 @@ def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
         steps=[show.step(step) for step in steps],
         phrase=building.phrase(kind, plan.group, target),
         button=_button(kind, vms, images, source, target),
-        consequences=consequences(copy, source, target, kind),
+        consequences=[*consequences(copy, source, target, kind), *_left_alone(copy)],
     )
 
 
@@ -55,6 +55,10 @@ def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) ->
     if kind is RunKind.REPROTECT:
         return f"Discard {_count(images, 'image')} at {source.name} and copy again"
     return f"Move {_count(vms, 'VM')} and {_count(images, 'image')} to {target.name}"
+
+
+def _left_alone(copy: PlanCopy) -> list[str]:
+    return [f"{one.name} is left alone. {one.sentence} {one.remedy}" for one in copy.left_alone]
 
 
 def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:

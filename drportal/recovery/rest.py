@@ -96,6 +96,15 @@ def resting_sentence(
     return " ".join(said)
 
 
+def cut_short_sentence(world: World) -> str:
+    """Of a disaster failover that was cancelled after it had forced something."""
+    there, back = world.target.name, world.source.name
+    return (
+        f"The group now counts as running at {there}, where its forced copies are. To go on, ask for the disaster "
+        f"failover again; when {back} is back, its copies are the ones to make anew (Reprotect)."
+    )
+
+
 def final_sentence(kind: str, steps: Sequence[StepRow], world: World) -> str:
     skipped = sum(step.state is StepState.SKIPPED for step in steps)
     if skipped:

@@ -99,6 +99,13 @@ class DisasterIn(Schema):
     request_key: str = Field(min_length=8, max_length=64)
 
 
+class NewApprovalIn(Schema):
+    """As ``DisasterIn``, in the middle of a run."""
+
+    reason: str = Field(max_length=2000)
+    attestation: str = Field(max_length=2000)
+
+
 class ApproveIn(Schema):
     """The hashes are of what the approver was shown."""
 

@@ -61,6 +61,7 @@ def _write(run: Run, error: str) -> None:
         )
         fields.update(lease_owner="", lease_until=None)
         changes.images_let_go(run.pk)()
+        changes.group_follows(run.pk)()
     else:
         after, name = next_run_state(before, event), event.value
         said += (

@@ -105,6 +105,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         POST /runs/{run_id}/steps/{step_id}/skip
         POST /runs/{run_id}/review/answer
         POST /plans/{plan_id}/disaster
+        POST /runs/{run_id}/approval
         POST /approvals/{approval_id}/withdraw
     """,
     Permission.REVIEW: """

@@ -145,7 +145,8 @@ OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
 
 DANGEROUS = {
     ("PATCH", "/sites/{slug}"), ("DELETE", "/sites/{slug}"), ("PUT", "/sites/{slug}/credentials/{kind}"),
-    ("PUT", "/sites/{slug}/host-keys"), ("POST", "/plans/{plan_id}/disaster"), ("POST", "/tokens"),
+    ("PUT", "/sites/{slug}/host-keys"), ("POST", "/plans/{plan_id}/disaster"),
+    ("POST", "/runs/{run_id}/approval"), ("POST", "/tokens"),
 }  # fmt: skip
 
 

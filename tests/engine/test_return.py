@@ -41,6 +41,12 @@ def test_nothing_is_taken_away_unless_the_other_side_has_it(
     assert result.hopeless is (outcome is GateOutcome.NOT_MET), "waiting does not bring a copy back"
 
 
+def test_a_copy_that_was_forced_is_never_discarded_whatever_both_sides_say_now() -> None:
+    for here in (BACK, replace(BACK, primary=False), None):
+        result = g_peer(here, GOOD, NOW, forced_here=True)
+        assert (result.outcome, result.hopeless) == (GateOutcome.NOT_MET, True), result.sentence
+
+
 def test_all_vms_are_off_before_an_image_is_touched_and_nothing_acts_where_the_group_runs() -> None:
     vms = (PlannedVm("1", "db", 1, ("d1", "d2")), PlannedVm("2", "web", 3, ("w1",)))
     steps = {step.key: step for step in build(RunKind.REPROTECT, PlanInput(vms, "site-a", "site-b"))}

@@ -11,6 +11,7 @@ from django.db.models import F
 from drportal import jobs
 from drportal.audit.record import record
 from drportal.drivers.names import BadName
+from drportal.engine.approvals import ApprovalEvent
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.readiness import ReadinessState, Severity
 from drportal.engine.states import RunEvent, RunState, StepEvent, StepState, next_run_state, next_step_state
@@ -18,7 +19,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, glass
+from drportal.recovery import building, glass, warrants
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage, Step, StepAttempt
 from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
@@ -62,7 +63,7 @@ def run_request(
     right_phrase(phrase, building.phrase(wanted, plan.group, target))
     somebody_works()
     nothing_active(plan.group)
-    copy = building.copy_of_plan(plan, source, target)
+    copy = building.copy_of_plan(plan, source, target, wanted)
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
@@ -135,6 +136,9 @@ def run_cancel(*, run_id: int, actor: str, reason: str = "") -> Run:
             raise Conflict(
                 f"Run {run.pk} is {run.state}; there is nothing to cancel. Nothing was changed.", code="wrong_state"
             )
+        if state is not RunState.APPROVED or not run.lease_owner:
+            said = f"The run was cancelled by {actor}. {reason}".strip()
+            warrants.lapse(run.pk, ApprovalEvent.MAKE_VOID, "run_cancelled", said, actor)
         if state is RunState.APPROVED and not run.lease_owner:
             return _withdraw(run, actor, reason)
         fields: dict[str, object] = {"cancel_asked": True, "pause_asked": False}
