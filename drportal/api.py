@@ -92,6 +92,7 @@ class BearerToken(_Requirement):
             raise Unauthenticated(
                 "The token is not known, has expired, or its owner's account is closed. Nothing was changed."
             )
+        request.user = token.user  # also where it is refused now: a cookie beside it may be somebody else's
         return self.admit(request, token.user, permissions_of_token(token), f"the token “{token.name}”")
 
 
@@ -253,7 +254,7 @@ api = PortalAPI(
 
 @api.exception_handler(PortalError)
 def _portal_error(request: HttpRequest, error: PortalError) -> HttpResponse:
-    if error.status in (403, 409) and error.code not in KEPT_BY_SERVICES and request.user.is_authenticated:
+    if error.status in KEPT and error.code not in KEPT_BY_SERVICES and request.user.is_authenticated:
         keep_refusal(request, error)
     return problem(error.status, error.code, error.detail, error.extra)
 
@@ -289,13 +290,16 @@ def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
     )
 
 
+KEPT = frozenset({403, 409, 429})
 KEPT_BY_SERVICES = frozenset({"not_ready"})  # refused with findings, which the service has put into the trail itself
 
 
 def keep_refusal(request: HttpRequest, error: PortalError) -> None:
     """What somebody tried and was not let do, in the trail. The refusal stands even where that cannot be written."""
-    facts = {"status": error.status, "code": error.code, "detail": error.detail}
+    facts: dict[str, object] = {"status": error.status, "code": error.code, "detail": error.detail}
     try:
+        if (token := live_token(bearer_token(request) or "")) is not None:
+            facts["token"] = token.name
         refusal_record(str(request.user), f"{request.method} {request.path}", facts)
     except DatabaseError:
         logger.exception("a refusal was not kept: %s %s %s", request.user, request.method, request.path)
