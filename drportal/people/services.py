@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
-from drportal.audit.record import record, refusal_record
+from drportal.audit.record import NO_PERSONS, record, refusal_record
 from drportal.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from drportal.people.guessing import TooManyAttempts, counted_attempt, password_matches
 from drportal.people.models import ApiToken
@@ -86,6 +87,18 @@ def sign_out(request: HttpRequest) -> None:
         record("session.end", request.user.username, {}, actor=request.user.username)
         session_gone(request.session.session_key)
         logout(request)
+
+
+def why_no_name(username: str) -> str:
+    """Why no account may bear this name; empty when it may. In the trail a name must be one person's."""
+    if username.casefold() in NO_PERSONS:
+        return f"“{username}” is what the trail calls a part of the portal."
+    try:
+        User.username_validator(username)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    same = User.objects.filter(username__iexact=username).exclude(username=username).first()
+    return f"It is too like the name of {same.username}." if same else ""
 
 
 def digest_of(token: str) -> str:
