@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -201,6 +203,7 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     412: "Changed since you read it",
+    413: "Too large",
     422: "Not valid",
     428: "Version needed",
     429: "Too many attempts",
@@ -243,6 +246,13 @@ def problem(status: int, code: str, detail: str, extra: dict[str, object] | None
     return response
 
 
+def too_large() -> HttpResponse:
+    limit = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 2**20
+    return problem(
+        413, "too_large", f"The request is larger than {limit} MB. It was not read, and nothing was changed."
+    )
+
+
 api = PortalAPI(
     title="DR Portal",
     version=VERSION,
@@ -272,6 +282,11 @@ def _validation_error(request: HttpRequest, error: ValidationError) -> HttpRespo
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, "bad_request", f"{error.message}. Nothing was changed.")
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return too_large()
 
 
 @api.exception_handler(Http404)

@@ -14,15 +14,20 @@ from django.urls import path
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drportal.settings")
-http = get_asgi_application()
+django = get_asgi_application()
 
-from drportal.consumers import LiveConsumer  # noqa: E402  (needs Django's apps to be ready)
+# These need Django's apps to be ready.
+from drportal.api import too_large  # noqa: E402
+from drportal.consumers import LiveConsumer  # noqa: E402
+from drportal.security import BodyLimit  # noqa: E402
 
 # WhiteNoise hands its files over as plain iterators, which Django reads in a thread: right, and not worth a line each.
 warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators", module="django")
 
+http = BodyLimit(django, too_large)
 websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())])))
 # Here and not by uvicorn's own option, so that one setting holds however the server is started.
 application = ProxyHeadersMiddleware(
-    ProtocolTypeRouter({"http": http, "websocket": websocket}), trusted_hosts=settings.TRUSTED_PROXIES
+    ProtocolTypeRouter({"http": http, "websocket": websocket}),
+    trusted_hosts=settings.TRUSTED_PROXIES,
 )
