@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -40,7 +40,7 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
-Message = dict[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
@@ -53,10 +53,12 @@ class BodyLimit:
     """ASGI: no request has a larger body than Django would take, whether or not it says its length beforehand. (Django
     believes the length that is said, and keeps a body of any size until then.)"""
 
-    def __init__(self, app: Callable[[Message, Receive, Send], Awaitable[None]], refusal: Callable[[], HttpResponse]):
+    def __init__(
+        self, app: Callable[[dict[str, Any], Receive, Send], Awaitable[None]], refusal: Callable[[], HttpResponse]
+    ):
         self.app, self.refusal = app, refusal
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -225,5 +225,5 @@ def heads_of_file(place: str) -> dict[int, str]:
     path = path_of(place)
     try:
         return anchors_of_file(path) if path.exists() else {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise Broken(f"{path}, where heads of the trail are noted, cannot be read: {error}.") from None

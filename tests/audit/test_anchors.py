@@ -142,11 +142,17 @@ def test_two_files_that_contradict_each_other_are_said(noted: Path, manager: Per
     assert [one.ok for one in anchor_due()] == [False, False]
 
 
-def test_a_file_that_cannot_be_read_is_said(noted: Path, manager: Person) -> None:
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'{"seq": 1e999, "hash": ""}', b"[]", b"[" * 100_000, None])
+def test_a_file_that_cannot_be_read_is_said(noted: Path, manager: Person, content: bytes | None) -> None:
     add()
     anchor_due()
-    noted.write_bytes(b"\xff\xfe")
-    assert "cannot be read" in manager.read("/audit/verify")["sentence"]
+    if content is None:
+        noted.unlink()
+        noted.mkdir()
+    else:
+        noted.write_bytes(content)
+    said = manager.read("/audit/verify")["sentence"]
+    assert "cannot be read" in said if content is None else "Line 1 of" in said
 
 
 class Hook(BaseHTTPRequestHandler):
