@@ -206,7 +206,7 @@ TITLES = {
     413: "Too large",
     422: "Not valid",
     428: "Version needed",
-    429: "Too many attempts",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available",
 }
@@ -264,9 +264,12 @@ api = PortalAPI(
 
 @api.exception_handler(PortalError)
 def _portal_error(request: HttpRequest, error: PortalError) -> HttpResponse:
-    if error.status in KEPT and error.code not in KEPT_BY_SERVICES and request.user.is_authenticated:
+    if error.status in KEPT and error.code not in NOT_KEPT and request.user.is_authenticated:
         keep_refusal(request, error)
-    return problem(error.status, error.code, error.detail, error.extra)
+    response = problem(error.status, error.code, error.detail, error.extra)
+    if "retry_after_s" in error.extra:
+        response["Retry-After"] = str(error.extra["retry_after_s"])
+    return response
 
 
 @api.exception_handler(ValidationError)
@@ -306,7 +309,8 @@ def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 KEPT = frozenset({403, 409, 429})
-KEPT_BY_SERVICES = frozenset({"not_ready"})  # refused with findings, which the service has put into the trail itself
+# Refused with findings, which the service has put into the trail itself; asked for what is being read for them anyway.
+NOT_KEPT = frozenset({"not_ready", "too_often"})
 
 
 def keep_refusal(request: HttpRequest, error: PortalError) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,16 @@ from drportal.audit.anchors import anchor_due, due
 from drportal.audit.check import head
 from drportal.audit.models import AuditEntry, TrailAnchor
 from drportal.audit.record import Fact, record_many
+from drportal.people.paced import WHOLE_TRAIL
 from tests.audit.test_chain import tamper
 from tests.conftest import Person
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def verified_as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drportal.audit.api.WHOLE_TRAIL", replace(WHOLE_TRAIL, every_s=0))
 
 
 def add(number: int = 3) -> None:
