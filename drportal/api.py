@@ -75,10 +75,8 @@ class SessionCookie(_Requirement):
         user = request.user
         session_seen(request, user)
         admitted = self.admit(request, user, permissions_of(roles_of(user)), user.username)
-        if self.again and not proved_lately(request):
-            raise Forbidden(
-                "This needs your password again: you gave it too long ago. Nothing was changed.", code="password_again"
-            )
+        if self.again:
+            require_proof(request)
         return admitted
 
 
@@ -118,6 +116,15 @@ def require_csrf(request: HttpRequest) -> None:
     if check_csrf(request) is not None:
         raise Forbidden(
             "The request did not carry this page's CSRF token. Nothing was changed. Reload the page.", code="csrf"
+        )
+
+
+def require_proof(request: HttpRequest) -> None:
+    """Forbidden unless the password was given within the last minutes. For what only some bodies of a request do; else
+    ``needs(again=True)``. A token is not asked."""
+    if bearer_token(request) is None and not proved_lately(request):
+        raise Forbidden(
+            "This needs your password again: you gave it too long ago. Nothing was changed.", code="password_again"
         )
 
 

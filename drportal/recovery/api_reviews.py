@@ -124,7 +124,7 @@ def review_answer(request: HttpRequest, run_id: int, body: ReviewText) -> Any:
     return review_of(run_id, name)
 
 
-@router.post("/runs/{int:run_id}/review/accept", auth=needs(Permission.REVIEW), response=Review)
+@router.post("/runs/{int:run_id}/review/accept", auth=needs(Permission.REVIEW, again=True), response=Review)
 def review_accept(request: HttpRequest, run_id: int, body: ReviewText) -> Any:
     """Close the review. 403 ``took_part`` for whoever acted in the run."""
     name = asker(request).username

@@ -1,7 +1,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import type { Quarter } from "../lib/quarter";
 import type { TrailFields } from "../lib/trailFilter";
-import { answer, api, type QueryOf } from "./client";
+import { answer, api, Problem, type QueryOf } from "./client";
 
 /**
  * Every read of the API. Keys begin with the word of the live topic that makes them old (see live/topics.ts).
