@@ -17,6 +17,7 @@ from drportal.roles import Permission, permissions_of
 SIGNED_OUT = 4401
 TOO_MUCH = 4413
 MAX_TOPICS = 200
+MAX_MESSAGE = 64 * 1024  # characters; uvicorn is started with the same (--ws-max-size), and keeps no more
 
 
 def permissions_of_session(session_key: str | None) -> frozenset[Permission] | None:
@@ -54,9 +55,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.group_discard(group_of(topic), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if len(text_data or bytes_data or "") > MAX_MESSAGE:
+            await self.close(code=TOO_MUCH)
+            return
         try:
             message = json.loads(text_data or "")
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             await self.say({"error": 'Send a JSON object such as {"subscribe": ["overview"]}.'})

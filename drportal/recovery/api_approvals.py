@@ -11,6 +11,7 @@ from ninja import Router, Status
 from drportal.api import asker, bearer_token, needs
 from drportal.engine.approvals import ApprovalState
 from drportal.inventory.installed import deposit_command
+from drportal.people.paced import BOTH_SITES, paced_read
 from drportal.recovery import models, schemas_approval
 from drportal.recovery.schemas_approval import (
     Approvals,
@@ -33,8 +34,10 @@ NEWEST = 100
 
 @router.get("/plans/{int:plan_id}/disaster", auth=needs(Permission.VIEW), response=DisasterDoor)
 def disaster_door(request: HttpRequest, plan_id: int) -> Any:
-    """Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover."""
-    door = disaster.disaster_door(plan_id)
+    """Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
+    ``too_often``: they are being read for you."""
+    with paced_read(asker(request), BOTH_SITES):
+        door = disaster.disaster_door(plan_id)
     return DisasterDoor(
         plan_version=door.plan.version,
         source_site=door.source.slug,
@@ -77,9 +80,13 @@ def approval_list(request: HttpRequest, state: ApprovalState | None = None) -> A
 
 @router.get("/approvals/{int:approval_id}", auth=needs(Permission.VIEW), response=schemas_approval.Approval)
 def approval_read(request: HttpRequest, approval_id: int, look: bool = False) -> Any:
-    """``look``: also read both sites now, and mark what differs from the frozen evidence."""
+    """``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
+    being read for you."""
     approval = services.approval_get(approval_id)
-    return approval_out(approval, services.approval_look(approval) if look else None)
+    if not look:
+        return approval_out(approval, None)
+    with paced_read(asker(request), BOTH_SITES):
+        return approval_out(approval, services.approval_look(approval))
 
 
 @router.post("/approvals/{int:approval_id}/approve", auth=needs(Permission.APPROVE), response=schemas_approval.Approval)

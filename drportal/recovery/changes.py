@@ -9,8 +9,11 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
+from drportal.audit.record import plain
+from drportal.audit.verify import canonical
 from drportal.drivers.base import Answer
 from drportal.engine.gates import GateResult
 from drportal.engine.plans import RunKind
@@ -174,6 +177,28 @@ def answers_json(answers: Iterable[Answer]) -> list[dict[str, Any]]:
         }
         for answer in answers
     ]
+
+
+def answers_facts(answers: Iterable[Answer]) -> list[dict[str, object]]:
+    """For the trail: what was sent where and how it ended, with its whole output as hashes."""
+    return [
+        {
+            "command": cut(answer.command),
+            "host": answer.host,
+            "exit_status": answer.exit_status,
+            "duration_s": round(answer.duration_s, 3),
+            "stdout_sha256": sha256(answer.stdout.encode("utf-8", "replace")).hexdigest(),
+            "stderr_sha256": sha256(answer.stderr.encode("utf-8", "replace")).hexdigest(),
+        }
+        for answer in answers
+    ]
+
+
+def gate_facts(result: GateResult, answers: Iterable[Answer]) -> dict[str, object]:
+    """For the trail: a gate's word, and the hash of what it was given on: facts and answers as its row keeps them."""
+    evidence = plain({"facts": dict(result.facts), "answers": answers_json(answers)})
+    digest = sha256(canonical(evidence)).hexdigest()
+    return {"gate": result.gate.value, "outcome": result.outcome.value, "evidence_sha256": digest}
 
 
 def cut(text: str) -> str:

@@ -1,7 +1,7 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import type { Quarter } from "../lib/quarter";
 import type { TrailFields } from "../lib/trailFilter";
-import { answer, api, type QueryOf } from "./client";
+import { answer, api, Problem, type QueryOf } from "./client";
 
 /**
  * Every read of the API. Keys begin with the word of the live topic that makes them old (see live/topics.ts).
@@ -219,14 +219,22 @@ export const runQuery = (id: number) =>
     queryFn: () => answer(api.GET("/runs/{run_id}", { params: { path: { run_id: id } } })),
   });
 
-/** Reads both sites now (up to 25 s), so it is never repeated behind the reader's back. */
+/**
+ * Of a read of both sites (up to 25 s), which is never repeated behind the reader's back. But where the portal is still
+ * reading them for the same person (who left the page and came back), the page waits for its turn.
+ */
+const forItsTurn = {
+  retry: (failures: number, error: Error) => error instanceof Problem && error.code === "too_often" && failures < 60,
+  retryDelay: 1000,
+};
+
 export const disasterQuery = (plan: number) =>
   queryOptions({
     queryKey: ["disaster", plan],
     queryFn: () => answer(api.GET("/plans/{plan_id}/disaster", { params: { path: { plan_id: plan } } })),
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 0,
-    retry: false,
+    ...forItsTurn,
   });
 
 export const approvalsQuery = queryOptions({
@@ -249,7 +257,7 @@ export const approvalLookQuery = (id: number) =>
       answer(api.GET("/approvals/{approval_id}", { params: { path: { approval_id: id }, query: { look: true } } })),
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 0,
-    retry: false,
+    ...forItsTurn,
   });
 
 export const stepQuery = (run: number, step: number) =>
