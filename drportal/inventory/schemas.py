@@ -361,8 +361,8 @@ def _image_fields(row: MirroredImage, now: dt.datetime) -> dict[str, Any]:
 
 
 def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
-    """By what was last proven: it grows while nobody looks."""
-    found = exposure(VerdictCode(row.verdict), row.protected_until, now)
+    """By what was last proven: it grows while nobody looks. ``row``: with its pair."""
+    found = exposure(VerdictCode(row.verdict), row.protected_until, now, watched=watched(row.pair, now))
     seconds = None if found.seconds is None else round(found.seconds, 1)
     return ExposureNow(kind=found.kind, seconds=seconds, since=row.protected_until, sentence=found.sentence)
 

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from drportal.api import asker, needs
-from drportal.engine.exposure import ExposureKind, exposure
-from drportal.engine.verdicts import VerdictCode
+from drportal.engine.exposure import ExposureKind
 from drportal.errors import NotFound
 from drportal.inventory.exposure import PERIODS, curve, slots_of, worst_of_slots
 from drportal.inventory.models import MirroredImage, Pool, SitePair
@@ -94,7 +94,7 @@ class TargetIn(Schema):
 
 @router.get("/images/{image_id}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)
 def image_exposure(request: HttpRequest, image_id: int, period: Period = "day") -> Any:
-    row = MirroredImage.objects.filter(pk=image_id).first()
+    row = MirroredImage.objects.select_related("pair").filter(pk=image_id).first()
     if row is None:
         raise NotFound("This image is not known (any more).")
     target = targets_of_images([image_id]).get(image_id)
@@ -125,7 +125,7 @@ def pool_exposure(request: HttpRequest, pair_id: int, name: str, period: Period 
     """The worst of the pool's images; those without a bound are not in the curve, ``unbounded`` of the pool counts
     them."""
     pair = pair_get(pair_id)
-    rows = list(MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None).defer("track", "side_a", "side_b"))
+    rows = list(pool_rows(pair, name))
     targets = targets_of_images()
     strictest = min((targets[row.pk] for row in rows if row.pk in targets), default=None)
     return over_time(pair.pk, [f"pool:{name}"], rows, strictest, period)
@@ -152,7 +152,12 @@ def group_rpo_target_set(request: HttpRequest, group_id: int, body: TargetIn) ->
 
 def images_of_group(group_id: int) -> list[MirroredImage]:
     rows = MirroredImage.objects.filter(disks__vm__membership__group=group_id, gone_at=None).distinct()
-    return list(rows.order_by("pool", "name"))
+    return list(rows.select_related("pair").order_by("pool", "name"))
+
+
+def pool_rows(pair: SitePair, name: str) -> QuerySet[MirroredImage]:
+    rows = MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None)
+    return rows.select_related("pair").defer("track", "side_a", "side_b")
 
 
 def over_time(
@@ -203,13 +208,9 @@ def worst_now(rows: Sequence[MirroredImage], now: dt.datetime) -> ExposureNow:
 
 
 def pool_summary(pair: SitePair, name: str, now: dt.datetime) -> PoolSummary:
-    rows = list(
-        MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None)
-        .select_related("pair")
-        .defer("track", "side_a", "side_b")
-    )
+    rows = list(pool_rows(pair, name))
     states = {row.site_id: row for row in Pool.objects.filter(site__in=[pair.a, pair.b], name=name)}
-    kinds = Counter(exposure(VerdictCode(row.verdict), row.protected_until, now).kind for row in rows)
+    kinds = Counter(exposure_now(row, now).kind for row in rows)
     return PoolSummary(
         pair_id=pair.pk,
         name=name,
