@@ -94,7 +94,7 @@ def group_metrics(exposed: dict[int, tuple[float | None, ExposureKind]]) -> Iter
         value = float("inf") if kind is ExposureKind.UNBOUNDED else seconds
         if value is not None:
             worst[group_id] = max(value, worst.get(group_id, 0.0))
-    help_text = "What would be lost now, at most, seconds: the worst image of which it can be told; +Inf without a bound."
+    help_text = "What would be lost now, at most, seconds: the worst image of which it can be told; +Inf: no bound."
     yield gauge("group_exposure_seconds", help_text, ["group"], (([groups[k]], s) for k, s in worst.items()))
     help_text = "Images of the group of which it cannot be told what would be lost."
     yield gauge("group_untold_images", help_text, ["group"], (([groups[k]], n) for k, n in untold.items()))
