@@ -67,9 +67,7 @@ class Exposure:
 _NO_COPY = frozenset({VerdictCode.TWO_PRIMARIES, VerdictCode.DIVERGED, VerdictCode.NOT_MIRRORED})
 
 
-def exposure(
-    code: VerdictCode, point_at: dt.datetime | None, now: dt.datetime, *, watched: bool = True
-) -> Exposure:
+def exposure(code: VerdictCode, point_at: dt.datetime | None, now: dt.datetime, *, watched: bool = True) -> Exposure:
     """What would be lost now. It grows while nothing is heard: silence proves nothing.
 
     ``watched`` false: nobody has looked lately, and ``code`` is what was last seen. *Nothing* is true only of what is

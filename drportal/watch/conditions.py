@@ -97,7 +97,7 @@ def lost_readiness(now: dt.datetime) -> Iterator[Condition]:
             said = f"is not ready: {row.blockers} in the way, first: {first}"
         elif plan.pk not in busy and (now - checkable_since).total_seconds() > OLD_AFTER_S:
             trouble = troubles.get(plan.pk) or "No worker has got to it."
-            said = f"could not be checked since {row.checked_at:%F %T} UTC: nobody knows whether it would work. {trouble}"
+            said = f"could not be checked since {row.checked_at:%F %T} UTC: nobody knows if it would work. {trouble}"
         else:
             continue
         yield Condition(AlertKind.READINESS_LOST, f"plan:{plan.pk}", f"Plan {plan.name} {said}", f"/plans/{plan.pk}")
