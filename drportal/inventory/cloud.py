@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.db.models import Model, QuerySet
 
 from drportal.audit.record import record
 from drportal.drivers.base_cloud import CloudReading, Vm
+from drportal.inventory.bulk import batches
 from drportal.inventory.definitions import capture, documents_digest, home_vm
 from drportal.inventory.models import (
     CapturedDefinition,
@@ -83,11 +84,6 @@ def come_home(row: VirtualMachine, vm: Vm, site: Site) -> None:
     row.one_id = vm.vm_id
     row.save(update_fields=["one_id"])
     record("vm.come_home", vm.name, facts, actor="inventory")
-
-
-def batches(ids: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
-    """Databases have a limit of parameters in a statement."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def image_ids(pair: SitePair) -> dict[str, int]:
