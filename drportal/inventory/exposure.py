@@ -28,7 +28,7 @@ SAMPLE_ALL_S = 30.0
 SMALL = 1000  # subjects; larger inventories are written once a slot
 THIN_AT_ONCE = 2000
 
-# Before a subject: the row that says in which slots no bound could be given, or it could not be told. ``SO``: it was so.
+# Before a subject: the row that says in which slots no bound could be given, or it could not be told (``SO``).
 UNBOUNDED, UNTOLD = "unbounded:", "untold:"
 SO = 1.0
 
@@ -180,8 +180,8 @@ MAX_POINTS = 600
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """``seconds``: the worst of those that had a bound, None where none had. ``unbounded``: one had none, which is worse
-    than any figure; ``untold``: of one it could not be told. All three can be so at once, of different images."""
+    """``seconds``: the worst of those that had a bound, None where none had. ``unbounded``: one had none, which is
+    worse than any figure; ``untold``: of one it could not be told. All three can be so at once, of different images."""
 
     seconds: float | None = None
     unbounded: bool = False

@@ -149,9 +149,9 @@ class MirroredImage(models.Model):
 class ExposureDay(models.Model):
     """The worst exposure of an image or a pool in each slot of one day (UTC), seconds.
 
-    ``subject``: ``image:12`` or ``pool:one``; with ``unbounded:`` or ``untold:`` before it, in which slots no bound could
-    be given, or it could not be told (of one image of the pool, at least). ``values``: little-endian 32-bit floats; NaN
-    where nobody looked or it was not so. Thinned and dropped by age (``inventory/exposure.py``).
+    ``subject``: ``image:12`` or ``pool:one``; with ``unbounded:`` or ``untold:`` before it, in which slots no bound
+    could be given, or it could not be told (of one image of the pool, at least). ``values``: little-endian 32-bit
+    floats; NaN where nobody looked or it was not so. Thinned and dropped by age (``inventory/exposure.py``).
     """
 
     pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="exposure_days")

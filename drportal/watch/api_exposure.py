@@ -49,8 +49,8 @@ class WorstOf(Schema):
 
 
 class ExposurePoint(Schema):
-    """The worst of the span that begins ``at``. ``unbounded``: something had no bound; ``untold``: of something it could
-    not be told; ``seconds``: the worst of the rest, null where there is none. All three empty: nobody looked.
+    """The worst of the span that begins ``at``. ``unbounded``: something had no bound; ``untold``: of something it
+    could not be told; ``seconds``: the worst of the rest, null where there is none. All three empty: nobody looked.
     """
 
     at: dt.datetime

@@ -158,9 +158,7 @@ function Figures({ points }: { points: ExposurePoint[] }) {
             <Td dataLabel="From">
               <Time at={row.at} />
             </Td>
-            <Td dataLabel="Would have been lost">
-              {spanWords(row)}
-            </Td>
+            <Td dataLabel="Would have been lost">{spanWords(row)}</Td>
           </Tr>
         ))}
       </Tbody>
