@@ -168,7 +168,7 @@ class ExposureDay(models.Model):
 
 
 class Observation(models.Model):
-    """What one site answered at one time, raw. Kept for evidence; thinned by age (``inventory/polling.py``)."""
+    """What one site answered at one time, raw. Kept for evidence, and thinned (``inventory/observations.py``)."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="observations")
     subject = models.CharField(max_length=300)
@@ -181,6 +181,7 @@ class Observation(models.Model):
 
     class Meta:
         ordering = ["-at"]
+        indexes = [models.Index(fields=["site", "subject", "-at"], name="observations_of_a_subject")]
 
     def __str__(self) -> str:
         return f"{self.command} at {self.at:%F %T}"
