@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef, Subquery
 
 from drportal.engine.alerts import AlertKind, Condition
 from drportal.engine.exposure import ExposureKind
@@ -84,14 +84,15 @@ def lost_readiness(now: dt.datetime) -> Iterator[Condition]:
     Only a check that finds the plan ready ends it: that something has changed since, or that the check is old, means
     that it is not known any more, not that it is over. A plan that was never verified has nothing to lose.
     """
-    once = set(ReadinessCheck.objects.filter(state=READY).values_list("plan_id", flat=True))
-    newest = newest_checks()
-    moving = dict(RecoveryPlan.objects.annotate(ended=Max("runs__finished_at")).values_list("pk", "ended"))
+    checks = ReadinessCheck.objects.filter(plan=OuterRef("pk")).order_by("-pk")
+    once = RecoveryPlan.objects.filter(Exists(checks.filter(state=READY))).order_by("name")
+    plans = once.annotate(newest=Subquery(checks.values("pk")[:1]), moved_at=Max("runs__finished_at"))
+    rows = ReadinessCheck.objects.defer("seen", "counts").in_bulk([plan.newest for plan in plans])
     busy = set(Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN]).values_list("plan_id", flat=True))
     troubles = dict(CheckRequest.objects.values_list("plan_id", "trouble"))
-    for plan in RecoveryPlan.objects.filter(pk__in=once).order_by("name"):
-        row = newest[plan.pk]
-        checkable_since = max(filter(None, (row.checked_at, moving.get(plan.pk))))
+    for plan in plans:
+        row = rows[plan.newest]
+        checkable_since = max(filter(None, (row.checked_at, plan.moved_at)))
         if row.state != READY:
             first = row.findings[0]["sentence"] if row.findings else "it could not be told why."
             said = f"is not ready: {row.blockers} in the way, first: {first}"
@@ -101,12 +102,6 @@ def lost_readiness(now: dt.datetime) -> Iterator[Condition]:
         else:
             continue
         yield Condition(AlertKind.READINESS_LOST, f"plan:{plan.pk}", f"Plan {plan.name} {said}", f"/plans/{plan.pk}")
-
-
-def newest_checks() -> dict[int, ReadinessCheck]:
-    """Plan id -> its newest check, of whichever move."""
-    newest = ReadinessCheck.objects.order_by().values("plan").annotate(newest=Max("pk")).values("newest")
-    return {row.plan_id: row for row in ReadinessCheck.objects.filter(pk__in=newest).defer("seen", "counts")}
 
 
 def waiting_runs() -> Iterator[Condition]:

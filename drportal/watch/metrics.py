@@ -26,7 +26,7 @@ from drportal.roles import Permission
 from drportal.watch.conditions import PARTS
 from drportal.watch.gaps import counts_of, gaps_of
 from drportal.watch.models import Alert, GroupTarget
-from drportal.watch.readiness import plan_rows, standing_of
+from drportal.watch.readiness import plan_rows, standings_of
 
 Rows = Iterable[tuple[list[str], float]]
 
@@ -119,7 +119,9 @@ def site_metrics() -> Iterator[Metric]:
 
 
 def plan_metrics() -> Iterator[Metric]:
-    standings = [([plan.name, standing_of(plan)[0].standing.value], 1.0) for plan in plan_rows()]
+    plans = plan_rows()
+    found = standings_of(plans)
+    standings = [([plan.name, found[plan.pk][0].standing.value], 1.0) for plan in plans]
     yield gauge("plan_readiness", "1 for the standing that the plan has.", ["plan", "standing"], standings)
     runs = Run.objects.order_by().values_list("kind", "state").annotate(n=Count("pk"))
     yield gauge("runs", "Runs by kind and state.", ["kind", "state"], (([kind, state], n) for kind, state, n in runs))

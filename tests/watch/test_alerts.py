@@ -204,9 +204,9 @@ def test_every_condition_is_found_in_the_rows(
     for state in ("ready", "not_ready"):
         from pydantic import TypeAdapter
 
-        from drportal.watch.readiness import print_of
+        from drportal.watch.readiness import prints_of
 
-        seen = TypeAdapter(type(print_of(plan))).dump_python(print_of(plan), mode="json")
+        seen = TypeAdapter(type(prints_of([plan])[plan.pk])).dump_python(prints_of([plan])[plan.pk], mode="json")
         ReadinessCheck.objects.create(
             plan=plan, kind="planned_failover", state=state, blockers=1, warnings=0, seen=seen, digest=state,
             first_at=now, checked_at=now, because="", findings=[{"sentence": "It is locked."}],
