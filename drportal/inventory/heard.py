@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import asdict
+from typing import Any
 
+from drportal.inventory.changes import note, pool_changes, told, version_change
 from drportal.inventory.models import Pool, Site
 from drportal.inventory.reading import Heard, SiteReading
 
@@ -24,6 +26,13 @@ def write_reach(site: Site, reading: SiteReading, now: dt.datetime) -> bool:
         fields["ceph_version"] = reading.ceph_version[:60]
     if reading.everything and reading.everything.version != site.opennebula_version:
         fields["opennebula_version"] = reading.everything.version[:60]
+    versions = (("Ceph", "ceph_version"), ("OpenNebula", "opennebula_version"))
+    news = [
+        version_change(site.name, program, getattr(site, name), str(fields[name]))
+        for program, name in versions
+        if name in fields
+    ]
+    note(site, told(news), now)
     if fields:
         Site.objects.filter(pk=site.pk).update(**fields)
         for name, value in fields.items():
@@ -44,7 +53,7 @@ def write_pools(site: Site, reading: SiteReading) -> bool:
     """Bring the pool rows up to date. True when something other than the time is new."""
     changed = False
     for name, found in reading.pools.items():
-        fields = {
+        fields: dict[str, Any] = {
             "mode": found.mode[:20],
             "peers": [asdict(peer) for peer in found.peers],
             "daemons": [asdict(daemon) for daemon in found.daemons],
@@ -52,6 +61,9 @@ def write_pools(site: Site, reading: SiteReading) -> bool:
             "daemon_health": found.daemon_health[:20],
         }
         row, made = Pool.objects.get_or_create(site=site, name=name, defaults=fields)
+        if not made:
+            before = {"mode": row.mode, "peers": row.peers, "daemons": row.daemons}
+            note(site, pool_changes(name, site.name, before, fields), reading.asked_at)
         changed |= made or any(getattr(row, field) != value for field, value in fields.items())
         Pool.objects.filter(pk=row.pk).update(read_at=reading.asked_at, **fields)
     return changed

@@ -187,6 +187,37 @@ class Observation(models.Model):
         return f"{self.command} at {self.at:%F %T}"
 
 
+class InventoryChange(models.Model):
+    """One thing that changed at a site, a sentence for people. Written and bounded by ``inventory/changes.py``.
+
+    ``subject``: pool/image, pool, or a number at the front end; empty for the site itself. ``what``: the part of it.
+    """
+
+    class Kind(models.TextChoices):
+        IMAGE = "image"
+        POOL = "pool"
+        VM = "vm"
+        NETWORK = "network"
+        DATASTORE = "datastore"
+        HOST = "host"
+        SITE = "site"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=20, choices=Kind)
+    subject = models.CharField(max_length=300, blank=True)
+    name = models.CharField(max_length=300)
+    what = models.CharField(max_length=30)
+    sentence = models.TextField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["site", "kind", "subject", "-id"], name="changes_of_a_subject")]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 class Network(models.Model):
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="networks")
     one_id = models.IntegerField()

@@ -27,6 +27,7 @@ from drportal.engine.gaps import (
     vm_gaps,
 )
 from drportal.engine.versions import ceph_support, opennebula_support
+from drportal.inventory.cloud import HOST_ON
 from drportal.inventory.models import (
     CapturedDefinition,
     MirroredImage,
@@ -39,7 +40,6 @@ from drportal.inventory.models import (
 )
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan
 
-HOST_ON = ("MONITORED", "MONITORING_MONITORED")
 ORDER = list(GapLevel)
 
 
