@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
+from collections.abc import Awaitable
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from drportal.events import TOPICS, group_of, is_topic
+from drportal.events import EVERYBODY, TOPICS, group_of, is_topic
 from drportal.people.services import roles_of
 from drportal.people.sessions import user_of_session
 from drportal.roles import Permission, permissions_of
 
+logger = logging.getLogger(__name__)
 SIGNED_OUT = 4401
 TOO_MUCH = 4413
+NOT_LIVE = 4503  # hints can't reach this socket: the page must not go on calling itself live
 MAX_TOPICS = 200
 MAX_MESSAGE = 64 * 1024  # characters; uvicorn is started with the same (--ws-max-size), and keeps no more
 
@@ -31,28 +36,38 @@ def permissions_of_session(session_key: str | None) -> frozenset[Permission] | N
 class LiveConsumer(AsyncWebsocketConsumer):
     """``{"subscribe": [topics]}`` and ``{"unsubscribe": [topics]}`` in; hints and ``{"ping": n}`` out.
 
+    A ping takes the way of a hint, through the channel layer: one that arrives shows that hints would. When none does,
+    the socket is closed with 4503; the page says so, reads on a timer, and reads everything again when it is back.
+
     Anonymous sockets are accepted and closed at once with 4401: a browser cannot see why a handshake was refused.
     """
 
-    ping_every_s = 15.0
+    ping_every_s = 5.0
+    layer_deadline_s = 5.0
     check_every_s = 30.0
 
     async def connect(self) -> None:
         self.topics: set[str] = set()
         self.background: list[asyncio.Task[None]] = []
+        self.arrived = asyncio.Event()
         self.session_key = getattr(self.scope.get("session"), "session_key", None)
         self.permissions = await database_sync_to_async(permissions_of_session)(self.session_key)
         await self.accept()
         if self.permissions is None:
             await self.close(code=SIGNED_OUT)
             return
+        if not await self.through_layer(self.channel_layer.group_add(EVERYBODY, self.channel_name)):
+            return
         self.background = [asyncio.create_task(self.keep_pinging()), asyncio.create_task(self.keep_checking())]
 
     async def disconnect(self, code: int) -> None:
         for task in self.background:
             task.cancel()
-        for topic in self.topics:
-            await self.channel_layer.group_discard(group_of(topic), self.channel_name)
+        groups = [EVERYBODY, *(group_of(topic) for topic in self.topics)]
+        leaving = (self.channel_layer.group_discard(group, self.channel_name) for group in groups)
+        # A layer that is gone has nothing to be left, and one that hangs must not hold the socket.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*leaving, return_exceptions=True), self.layer_deadline_s)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if len(text_data or bytes_data or "") > MAX_MESSAGE:
@@ -82,14 +97,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         wanted = [topic for topic in topics if self.may_hear(topic)][:MAX_TOPICS]
         for topic in wanted:
             if topic not in self.topics:
-                await self.channel_layer.group_add(group_of(topic), self.channel_name)
+                if not await self.through_layer(self.channel_layer.group_add(group_of(topic), self.channel_name)):
+                    return
                 self.topics.add(topic)
         await self.say({"subscribed": wanted, "refused": [topic for topic in topics if topic not in wanted]})
 
     async def leave(self, topic: Any) -> None:
         if isinstance(topic, str) and topic in self.topics:
             self.topics.remove(topic)
-            await self.channel_layer.group_discard(group_of(topic), self.channel_name)
+            await self.through_layer(self.channel_layer.group_discard(group_of(topic), self.channel_name))
 
     def may_hear(self, topic: Any) -> bool:
         return is_topic(topic) and TOPICS[topic.partition(":")[0]] in (self.permissions or ())
@@ -99,12 +115,38 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if self.may_hear(event["hint"]["topic"]):
             await self.say(event["hint"])
 
+    async def live_resync(self, event: dict[str, Any]) -> None:
+        """From the channel layer: hints were lost on their way into it."""
+        await self.say({"resync": True})
+
+    async def live_ping(self, event: dict[str, Any]) -> None:
+        """Our own ping, back from the channel layer."""
+        self.arrived.set()
+        await self.say({"ping": event["number"]})
+
     async def keep_pinging(self) -> None:
         number = 0
         while True:
             await asyncio.sleep(self.ping_every_s)
             number += 1
-            await self.say({"ping": number})
+            self.arrived.clear()
+            if not await self.through_layer(self.there_and_back(number)):
+                return
+
+    async def there_and_back(self, number: int) -> None:
+        await self.channel_layer.send(self.channel_name, {"type": "live.ping", "number": number})
+        await self.arrived.wait()
+
+    async def through_layer(self, work: Awaitable[None]) -> bool:
+        """Whether the channel layer did it in time. If not, the socket is closed: it would hear nothing any more."""
+        try:
+            async with asyncio.timeout(self.layer_deadline_s):
+                await work
+        except Exception as error:  # the layer's own errors differ by back end
+            logger.warning("a page is not live: the channel layer failed: %s: %s", type(error).__name__, error)
+            await self.close(code=NOT_LIVE)
+            return False
+        return True
 
     async def keep_checking(self) -> None:
         """A socket outlives its session unless somebody looks."""

@@ -30,6 +30,8 @@ TOPICS: dict[str, Permission] = {
 }
 WITH_ID = frozenset({"pair", "plan", "run"})
 SEND_DEADLINE_S = 2.0
+# Every socket is in this group: it is told when hints were lost on the way, so that its page fetches everything again.
+EVERYBODY = "live.everybody"
 
 
 class Hint(TypedDict):
@@ -72,14 +74,29 @@ def publish_all(topics: Mapping[str, int]) -> None:
 async def apublish(topic: str, version: int = 0) -> None:
     """Send a hint now, from a coroutine.
 
-    A channel layer that is down costs the hint and a line in the log, nothing else.
+    A channel layer that is down costs the hint and a line in the log, and the next hint that gets through is followed
+    by the word that some were lost.
     """
     hint = Hint(topic=topic, version=version, at=timezone.now().isoformat())
+    if await _sent(group_of(topic), {"type": "live.hint", "hint": dict(hint)}, f"hint {topic}") and _Lost.some:
+        _Lost.some = not await _sent(EVERYBODY, {"type": "live.resync"}, "that hints were lost")
+
+
+class _Lost:
+    """Whether this process could not send a hint, and has not told anybody yet."""
+
+    some = False
+
+
+async def _sent(group: str, message: dict[str, object], what: str) -> bool:
     layer = get_channel_layer()
     if layer is None:
-        return
+        return False
     try:
         async with asyncio.timeout(SEND_DEADLINE_S):
-            await layer.group_send(group_of(topic), {"type": "live.hint", "hint": dict(hint)})
+            await layer.group_send(group, message)
     except Exception as error:  # the layer's own errors differ by back end; a hint may always be lost
-        logger.warning("hint %s was not sent: %s: %s", topic, type(error).__name__, error)
+        _Lost.some = True
+        logger.warning("%s was not sent: %s: %s", what, type(error).__name__, error)
+        return False
+    return True

@@ -12,9 +12,10 @@ from django.utils import timezone
 from ninja import Router, Schema
 
 from drportal.api import needs
+from drportal.engine.gaps import GapLevel
 from drportal.engine.states import ACTIVE_RUN
 from drportal.engine.verdicts import VerdictCode
-from drportal.inventory.models import MirroredImage, Site, SitePair
+from drportal.inventory.models import Site, SitePair
 from drportal.inventory.schemas import (
     WORST_FIRST,
     ExposureNow,
@@ -29,8 +30,8 @@ from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, Run
 from drportal.roles import Permission
 from drportal.watch.api_exposure import severity, worst_now
-from drportal.watch.api_gaps import all_counts
 from drportal.watch.api_receipts import DifferenceOut, open_differences
+from drportal.watch.rounds import Round, round_of
 from drportal.watch.targets import target_of_group
 
 router = Router()
@@ -87,39 +88,35 @@ def overview(request: HttpRequest) -> Any:
     *Two primaries* stays until it is resolved, however old the news.
     """
     now = timezone.now()
-    images = list(MirroredImage.objects.filter(gone_at=None).select_related("pair").defer("side_a", "side_b", "track"))
-    verdicts = {image.pk: current_verdict(image, now)[0] for image in images}
+    pairs = list(SitePair.objects.select_related("a", "b").order_by("pk"))
+    rounds = [round_of(pair, now) for pair in pairs]
+    counts, gaps = Counter[str](), Counter[str]({level.value: 0 for level in GapLevel})
+    for pair, one in zip(pairs, rounds, strict=True):
+        counts.update(one.counts_now(pair, now))
+        gaps.update(one.gaps)
     return Overview(
         sites=[site_summary(site) for site in Site.objects.all()],
-        counts=dict(Counter(code.value for code in verdicts.values())),
-        groups=group_summaries(images, verdicts, now),
+        counts=dict(counts),
+        groups=group_summaries(rounds, now),
         two_primaries=[
-            TwoPrimaries(image_id=image.pk, name=str(image))
-            for image in images
-            if image.verdict == VerdictCode.TWO_PRIMARIES.value
+            TwoPrimaries(image_id=image.pk, name=str(image)) for one in rounds for image in one.two_primaries
         ],
         broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in glass_runs()],
         differences=open_differences(),
         runs=[run_summary(run) for run in Run.objects.order_by("-id")[:NEWEST_RUNS]],
-        gaps=all_counts(),
-        exposure=worst_now([image for image in images if image.global_id], now),
+        gaps=dict(gaps),
+        exposure=worst_now([image for one in rounds for image in one.speak], now),
         live=Live(poller_at=SitePair.objects.aggregate(at=Max("polled_at"))["at"], worker=worker_alive(RECOVERY)),
     )
 
 
-def group_summaries(
-    images: list[MirroredImage], verdicts: dict[int, VerdictCode], now: dt.datetime
-) -> list[GroupSummary]:
-    """Groups by attention: the worst verdict first, then the most exposed. ``verdicts``: by image id."""
-    rows = {image.pk: image for image in images}
+def group_summaries(rounds: list[Round], now: dt.datetime) -> list[GroupSummary]:
+    """Groups by attention: the worst verdict first, then the most exposed."""
+    speak = {group_id: rows for one in rounds for group_id, rows in one.groups.items()}
     active = dict(Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN]).values_list("group_id", "pk"))
-    groups = ProtectionGroup.objects.select_related("home_site", "active_site", "target").prefetch_related(
-        "members__vm__disks"
-    )
     found = []
-    for group in groups:
-        used = [disk.image_id for member in group.members.all() for disk in member.vm.disks.all()]
-        own = [rows[image_id] for image_id in used if image_id in rows]
+    for group in ProtectionGroup.objects.select_related("home_site", "active_site", "target"):
+        own = speak.get(group.pk, ())
         found.append(
             GroupSummary(
                 id=group.pk,
@@ -127,7 +124,7 @@ def group_summaries(
                 home_site=group.home_site.slug,
                 active_site=group.active_site.slug,
                 active_run_id=active.get(group.pk),
-                worst_verdict=worst_of(verdicts[image.pk] for image in own),
+                worst_verdict=worst_of(current_verdict(image, now)[0] for image in own),
                 exposure=worst_now(own, now),
                 target_s=target_of_group(group),
             )

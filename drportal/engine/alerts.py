@@ -28,7 +28,7 @@ class AlertKind(enum.StrEnum):
 
 
 KIND_SENTENCES = {
-    AlertKind.EXPOSURE: "A group's exposure is beyond its RPO target, or has no bound.",
+    AlertKind.EXPOSURE: "A group's exposure is beyond its RPO target, has no bound, or cannot be told.",
     AlertKind.TWO_PRIMARIES: "An image can be written at both sites.",
     AlertKind.DAEMON_DEAD: "No mirroring daemon is heard of at a site.",
     AlertKind.READINESS_LOST: "A plan that was verified is not any more.",

@@ -67,13 +67,17 @@ class Exposure:
 _NO_COPY = frozenset({VerdictCode.TWO_PRIMARIES, VerdictCode.DIVERGED, VerdictCode.NOT_MIRRORED})
 
 
-def exposure(code: VerdictCode, point_at: dt.datetime | None, now: dt.datetime) -> Exposure:
-    """What would be lost now. It grows while nothing is heard: silence proves nothing."""
+def exposure(code: VerdictCode, point_at: dt.datetime | None, now: dt.datetime, *, watched: bool = True) -> Exposure:
+    """What would be lost now. It grows while nothing is heard: silence proves nothing.
+
+    ``watched`` false: nobody has looked lately, and ``code`` is what was last seen. *Nothing* is true only of what is
+    being looked at; what had no bound is not taken to have got one.
+    """
     if code in _NO_COPY:
         return Exposure(
             ExposureKind.UNBOUNDED, None, "No bound: there is no copy that follows. Everything since it did is exposed."
         )
-    if code is VerdictCode.HANDOVER_READY:
+    if code is VerdictCode.HANDOVER_READY and watched:
         return Exposure(ExposureKind.NOTHING, 0.0, "Nothing: neither side is written to, and the copy is whole.")
     if point_at is None:
         if code is VerdictCode.NOT_YET_PROTECTED:
@@ -82,11 +86,9 @@ def exposure(code: VerdictCode, point_at: dt.datetime | None, now: dt.datetime) 
             ExposureKind.CANNOT_TELL, None, "Cannot tell: no look has shown yet how far the copy has followed."
         )
     seconds = max(0.0, (now - point_at).total_seconds())
-    return Exposure(
-        ExposureKind.MEASURED,
-        seconds,
-        f"At most the writes since {point_at:%Y-%m-%d %H:%M:%S} UTC: everything before is shown to be at the copy.",
-    )
+    said = f"At most the writes since {point_at:%Y-%m-%d %H:%M:%S} UTC: everything before is shown to be at the copy."
+    unseen = "" if watched else " That was last seen: nobody watches the sites now, so it only grows."
+    return Exposure(ExposureKind.MEASURED, seconds, said + unseen)
 
 
 def follow(track: Track, sides: Mapping[Side, SideFacts], skew_s: Mapping[Side, float | None]) -> Track:

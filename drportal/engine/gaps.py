@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from drportal.engine.facts import Mode, Side, SideFacts
+from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts
 
 SKEW_WARN_S, SKEW_BAD_S = 5.0, 30.0
 SNAPSHOT_OLD_S = 3600.0
@@ -23,6 +23,7 @@ RUNNING = "running"
 
 class GapCode(enum.StrEnum):
     NOT_MIRRORED = "not_mirrored"
+    NO_COPY = "no_copy"
     FEATURES_OFF = "features_off"
     NOT_FLATTENED = "not_flattened"
     NOT_PERSISTENT = "not_persistent"
@@ -91,19 +92,24 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
     """``names``: the sites' names. Only roles that were read count."""
     roles = {side: facts.role for side, facts in given.sides.items() if facts.role is not None}
     there = {side: role for side, role in roles.items() if role.exists}
-    if given.used and there and all(role.primary is None for role in there.values()):
-        side = next(iter(there))
+    mirrored = any(role.primary is not None for role in there.values())
+    if given.used and there and not mirrored:
+        side, role = next(iter(there.items()))
+        lacking = _lacking(role.features)
+        first = _line("rbd", "feature", "enable", given.ref, *lacking) + " && " if lacking else ""
         yield Gap(
             GapCode.NOT_MIRRORED,
             GapLevel.UNPROTECTED,
             given.ref,
             f"The image is not mirrored: a loss of {names[side]} loses it.",
             "Enable mirroring of the image, then wait for its first copy.",
-            _line("rbd", "mirror", "image", "enable", given.ref, "journal"),
+            first + _line("rbd", "mirror", "image", "enable", given.ref, "journal"),
             names[side],
         )
+    if mirrored and len(there) == 1 and len(roles) == 2:
+        yield _no_copy(given.ref, *next(iter(there.items())), names)
     ids = {role.global_id for role in there.values()}
-    if len(there) == 2 and len(ids) > 1 and not all(role.primary is None for role in there.values()):
+    if given.used and len(there) == 2 and (len(ids) > 1 or not mirrored):
         yield Gap(
             GapCode.IMAGE_COLLISION,
             GapLevel.RISK,
@@ -124,13 +130,13 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
                 names[side],
                 side.value,
             )
-        missing = _missing_features(role.features, role.mode)
+        missing = [] if role.mode is Mode.SNAPSHOT else _lacking(role.features)
         if given.used and role.primary is not False and missing:
             yield Gap(
                 GapCode.FEATURES_OFF,
                 GapLevel.UNPROTECTED if role.mode is Mode.JOURNAL else GapLevel.RISK,
                 given.ref,
-                f"At {names[side]} the image lacks {' and '.join(missing)}.",
+                f"At {names[side]} the image lacks {' and '.join(missing)}, without which no journal is mirrored.",
                 "Enable the features; the VM may stay on.",
                 _line("rbd", "feature", "enable", given.ref, *missing),
                 names[side],
@@ -138,9 +144,22 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
             )
 
 
-def _missing_features(features: tuple[str, ...] | None, mode: Mode | None) -> list[str]:
-    """Journal mode needs both; snapshot mode needs neither of them."""
-    if features is None or mode is not Mode.JOURNAL:
+def _no_copy(ref: str, side: Side, role: RoleFacts, names: Mapping[Side, str]) -> Gap:
+    """For an image that is set up for mirroring at ``side``, and is not there at all at the other."""
+    here, other = names[side], names[side.other]
+    if role.primary:
+        said = f"{other} has no copy of it: a loss of {here} loses it."
+        remedy = f"If it was enabled a moment ago, wait. Else see what the mirroring daemon of {other} says of it."
+    else:
+        said = f"Only a copy that is not primary is left, at {here}; the image is gone from {other}."
+        remedy = f"Find out who removed it at {other}. Discard nothing: this may be the only copy."
+    command = _line("rbd", "mirror", "image", "status", ref)
+    return Gap(GapCode.NO_COPY, GapLevel.UNPROTECTED, ref, said, remedy, command, here)
+
+
+def _lacking(features: tuple[str, ...] | None) -> list[str]:
+    """Of what journal mode needs, in the order in which it can be enabled. Snapshot mode needs neither."""
+    if features is None:
         return []
     return [feature for feature in ("exclusive-lock", "journaling") if feature not in features]
 
@@ -182,7 +201,7 @@ class VmGapFacts:
     """A VM at its home. ``definition_age_s``: since its definition was last confirmed; None: never captured.
 
     ``unmapped``: names of its networks without a peer in its plan; empty also where it has no plan.
-    ``drifted``: what about its definition has changed since its plan was last looked at; empty: nothing.
+    ``drifted``: what about its definition has changed since a person last set its plan; empty: nothing.
     """
 
     one_id: int
@@ -218,7 +237,11 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
         )
     if vm.drifted:
         yield Gap(
-            GapCode.DEFINITION_DRIFTED, GapLevel.NOTE, subject, vm.drifted, "Check the plan's readiness once more."
+            GapCode.DEFINITION_DRIFTED,
+            GapLevel.NOTE,
+            subject,
+            vm.drifted,
+            "See on the VM's page what changed, and whether the plan still fits; save the plan when it does.",
         )
     for network in vm.unmapped:
         yield Gap(
@@ -423,16 +446,42 @@ def registered_twice(source: str, site: str, image_ids: Iterable[int]) -> Gap:
 # --- groups
 
 
-def room_gap(group: str, target: str, needed_mb: int, free_mb: int | None) -> Gap | None:
-    """``free_mb``: memory free on hosts that are on, None where it was not read."""
-    if free_mb is None or needed_mb <= free_mb:
-        return None
-    return Gap(
-        GapCode.NO_ROOM,
-        GapLevel.RISK,
-        f"group {group}",
-        f"Its VMs need {needed_mb / 1024:.1f} GiB of memory; the hosts of {target} have {free_mb / 1024:.1f} GiB free.",
-        "Free memory there, or add a host.",
-        "onehost list",
-        target,
-    )
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Memory and CPUs that a group's VMs need, or that are free on hosts that are on; and the largest of their disks,
+    or what the front end says is free in the image datastore. None: not read, or not known which datastore it would be.
+    """
+
+    memory_mb: float | None
+    cpus: float | None
+    disk_mb: float | None = None
+
+
+def room_gaps(group: str, target: str, needed: Room, free: Room, datastore: str = "") -> Iterator[Gap]:
+    if _too_small(needed.memory_mb, free.memory_mb):
+        need, have = _gib(needed.memory_mb), _gib(free.memory_mb)
+        said = f"Its VMs need {need} of memory; the hosts of {target} have {have} free."
+        yield _no_room(group, target, "memory", said, "Free memory there, or add a host.", "onehost list")
+    if _too_small(needed.cpus, free.cpus):
+        said = f"Its VMs need {needed.cpus:g} CPUs; the hosts of {target} have {free.cpus:g} free."
+        yield _no_room(group, target, "cpus", said, "Free CPUs there, or add a host.", "onehost list")
+    if _too_small(needed.disk_mb, free.disk_mb):
+        need, have = _gib(needed.disk_mb), _gib(free.disk_mb)
+        said = (
+            f"Its largest disk has {need}; datastore {datastore} of {target} says that {have} are free, "
+            "and OpenNebula refuses to register a larger image, although its data is in the pool already."
+        )
+        remedy = "Make room in the pool, or set DATASTORE_CAPACITY_CHECK=NO on the datastore."
+        yield _no_room(group, target, "disk", said, remedy, _line("onedatastore", "show", datastore))
+
+
+def _too_small(needed: float | None, free: float | None) -> bool:
+    return needed is not None and free is not None and needed > free
+
+
+def _gib(mb: float | None) -> str:
+    return f"{(mb or 0) / 1024:.1f} GiB"
+
+
+def _no_room(group: str, target: str, what: str, said: str, remedy: str, command: str) -> Gap:
+    return Gap(GapCode.NO_ROOM, GapLevel.RISK, f"group {group}", said, remedy, command, target, what)

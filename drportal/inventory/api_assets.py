@@ -18,6 +18,7 @@ from drportal.engine.verdicts import VerdictCode
 from drportal.errors import NotFound
 from drportal.inventory.image_table import images_after, images_as_csv, images_named, images_of_verdict
 from drportal.inventory.models import CapturedDefinition, MirroredImage, Observation, SiteResource, VirtualMachine
+from drportal.inventory.observations import status_entries
 from drportal.inventory.schemas import (
     Image,
     ImageDetail,
@@ -134,8 +135,9 @@ def observations_of(row: MirroredImage) -> list[Observed]:
     shown: dict[tuple[int, str], Observed] = {}
     for seen in kept.filter(subject=str(row)):
         shown.setdefault((seen.site_id, seen.command), _shown(seen, seen.output))
+    whole = Q(command__contains=" mirror pool status ") | Q(command__endswith=" (status)")
     for site_id in sites:
-        status = kept.filter(site=site_id, subject=row.pool, command__contains=" mirror pool status ").first()
+        status = kept.filter(whole, site=site_id, subject=row.pool).first()
         part = _status_part(status.output, row.name) if status else None
         if status and part:
             shown[(site_id, status.command)] = _shown(status, part)
@@ -148,12 +150,8 @@ def _shown(seen: Observation, output: str) -> Observed:
 
 
 def _status_part(output: str, name: str) -> str | None:
-    """The image's entry of a pool status; None where the output is cut or does not have it."""
-    try:
-        entries = json.loads(output).get("images", [])
-    except (ValueError, AttributeError):
-        return None
-    part = next((entry for entry in entries if entry.get("name") == name), None)
+    """The image's entry of a pool status; None where the output is cut (its part is kept then) or does not have it."""
+    part = next((entry for entry in status_entries(output) if entry.get("name") == name), None)
     return json.dumps(part, indent=1) if part else None
 
 

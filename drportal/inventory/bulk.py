@@ -6,10 +6,18 @@ database needs for the writing: 10,000 images tick twice a minute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from django.db import connection
 from django.db.models import Model
+
+Item = TypeVar("Item")
+
+
+def batches(items: Sequence[Item], size: int = 500) -> Iterator[Sequence[Item]]:
+    """Databases have a limit of parameters in a statement."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def update_rows(rows: Iterable[Model], fields: Sequence[str]) -> int:

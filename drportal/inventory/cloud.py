@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db.models import Model, QuerySet
 
 from drportal.audit.record import record
 from drportal.drivers.base_cloud import CloudReading, Vm
+from drportal.inventory.bulk import batches
+from drportal.inventory.changes import GROUND, Change, ground_changes, note, vm_changes
 from drportal.inventory.definitions import capture, documents_digest, home_vm
 from drportal.inventory.models import (
     CapturedDefinition,
+    InventoryChange,
     MirroredImage,
     Network,
     Site,
@@ -23,6 +26,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 
+HOST_ON = ("MONITORED", "MONITORING_MONITORED")
 GONE = {"phase": "gone", "state_word": "GONE", "host": ""}
 
 
@@ -45,6 +49,7 @@ def write_vms(site: Site, pair: SitePair, found: CloudReading, now: dt.datetime)
     known = {vm.vm_id for vm in found.vms}
     changed: set[int] = set()
     same: list[int] = []
+    news: list[Change] = []
     for vm in found.vms:
         home = home_vm(vm.home_marker, sites)
         row = rows.get(vm.vm_id) or VirtualMachine(site=site, one_id=vm.vm_id)
@@ -57,6 +62,7 @@ def write_vms(site: Site, pair: SitePair, found: CloudReading, now: dt.datetime)
         elif row.home_of_id is not None:
             home = row.home_of
         fields = vm_fields(vm) | {"home_of": home, "gone_at": None}
+        was = None if row.pk is None or row.gone_at is not None else vm_state(row)
         differs = row.pk is None or any(getattr(row, name) != value for name, value in fields.items())
         if differs:
             for name, value in (fields | {"read_at": now}).items():
@@ -66,13 +72,26 @@ def write_vms(site: Site, pair: SitePair, found: CloudReading, now: dt.datetime)
             same.append(row.pk)
         if write_disks(row, vm, images) or differs:
             changed.add(row.pk)
+            is_now = fields | {"disks": [asdict(disk) | {"source": disk.source or ""} for disk in vm.disks]}
+            news += vm_changes(vm.vm_id, row.name, site.name, was, is_now)
     for some in batches(same):
         VirtualMachine.objects.filter(pk__in=some).update(read_at=now)
-    for row in rows.values():
-        if row.one_id not in known and row.gone_at is None:
-            VirtualMachine.objects.filter(pk=row.pk).update(gone_at=now, read_at=now, **GONE)
-            changed.add(row.pk)
+    gone = [row for row in rows.values() if row.one_id not in known and row.gone_at is None]
+    for row in gone:
+        VirtualMachine.objects.filter(pk=row.pk).update(gone_at=now, read_at=now, **GONE)
+        changed.add(row.pk)
+        news += vm_changes(row.one_id, row.name, site.name, vm_state(row), None)
+    note(site, news if rows else (), now)  # what a first look finds is no change
     return changed
+
+
+def vm_state(row: VirtualMachine) -> dict[str, Any]:
+    """What changes are told of, as it is in the row; ``row`` with its disks."""
+    disks = [
+        {"disk_id": disk.disk_id, "kind": disk.kind, "source": disk.source, "size_bytes": disk.size_bytes}
+        for disk in row.disks.all()
+    ]
+    return {name: getattr(row, name) for name in ("name", "cpu", "memory_mb", "nics")} | {"disks": disks}
 
 
 def come_home(row: VirtualMachine, vm: Vm, site: Site) -> None:
@@ -83,11 +102,6 @@ def come_home(row: VirtualMachine, vm: Vm, site: Site) -> None:
     row.one_id = vm.vm_id
     row.save(update_fields=["one_id"])
     record("vm.come_home", vm.name, facts, actor="inventory")
-
-
-def batches(ids: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
-    """Databases have a limit of parameters in a statement."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def image_ids(pair: SitePair) -> dict[str, int]:
@@ -169,6 +183,7 @@ def write_definitions(site: Site, found: CloudReading, now: dt.datetime, book: C
 
 def write_ground(site: Site, found: CloudReading, now: dt.datetime) -> None:
     """Networks (with tombstones), datastores and hosts."""
+    before = ground_of(site)
     for network in found.networks:
         ranges = [{"first": first, "size": size} for first, size in network.ranges]
         fields = {"name": network.name[:200], "ranges": ranges, "gone_at": None}
@@ -176,6 +191,26 @@ def write_ground(site: Site, found: CloudReading, now: dt.datetime) -> None:
     known = {network.network_id for network in found.networks}
     Network.objects.filter(site=site, gone_at=None).exclude(one_id__in=known).update(gone_at=now)
     write_resources(site, found, now)
+    after = ground_of(site)
+    note(site, (one for kind in GROUND for one in ground_changes(kind, site.name, before[kind], after[kind])), now)
+
+
+def ground_of(site: Site) -> dict[InventoryChange.Kind, dict[int, tuple[str, str]]]:
+    """Networks, datastores and hosts that are there: number -> (name, a word on how it is)."""
+    kinds = InventoryChange.Kind
+    networks = Network.objects.filter(site=site, gone_at=None).values_list("one_id", "name")
+    there = {one_id: (name, "there") for one_id, name in networks}
+    ground = {kinds.NETWORK: there, kinds.DATASTORE: {}, kinds.HOST: {}}
+    for row in SiteResource.objects.filter(site=site).exclude(kind=SiteResource.Kind.DOUBLE):
+        ground[kinds(row.kind)][row.one_id] = (row.name, _how_it_is(row))
+    return ground
+
+
+def _how_it_is(row: SiteResource) -> str:
+    """A host that is on goes to and fro between two states each time it is monitored."""
+    if row.kind == SiteResource.Kind.HOST:
+        return "on" if row.facts["state_word"] in HOST_ON else str(row.facts["state_word"]).lower()
+    return "enabled" if row.facts["enabled"] else "disabled"
 
 
 def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:

@@ -22,6 +22,7 @@ from drportal.inventory import cloud, heard
 from drportal.inventory.connect import SiteDrivers, site_drivers
 from drportal.inventory.image_book import write_images
 from drportal.inventory.models import SitePair
+from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
 from drportal.settings import DISCOVER_MINUTES
 
@@ -119,7 +120,7 @@ def exact_where_mirrored(pools: Mapping[str, PoolReading]) -> list[ImageRef]:
     return good_refs({name: found for name, found in pools.items() if found.mode != UNMIRRORED})
 
 
-def write(pair: SitePair, readings: Mapping[Side, SiteReading], keeper: heard.Keeper | None = None) -> None:
+def write(pair: SitePair, readings: Mapping[Side, SiteReading], keeper: Keeper | None = None) -> None:
     """Both readings into rows, in one transaction."""
     now = timezone.now()
     for reading in readings.values():
@@ -134,7 +135,7 @@ def write(pair: SitePair, readings: Mapping[Side, SiteReading], keeper: heard.Ke
             reading = readings[side]
             heard.write_reach(site, reading, now)
             heard.write_pools(site, reading)
-            (keeper or heard.Keeper()).keep(site, reading.answers)
+            (keeper or Keeper()).keep(site, reading.answers)
             if reading.everything is not None:
                 cloud.write_vms(site, pair, reading.everything, reading.asked_at)
                 cloud.write_definitions(site, reading.everything, reading.asked_at)

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from drportal.engine.exposure import ExposureKind, Track, exposure
 from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.bulk import batches
 from drportal.inventory.models import ExposureDay, MirroredImage
 
 DAY_S = 86_400
@@ -26,6 +27,10 @@ FLUSH_EVERY_S = 60.0
 SAMPLE_ALL_S = 30.0
 SMALL = 1000  # subjects; larger inventories are written once a slot
 THIN_AT_ONCE = 2000
+
+# Before a subject: the row that says in which slots no bound could be given, or it could not be told (``SO``).
+UNBOUNDED, UNTOLD = "unbounded:", "untold:"
+SO = 1.0
 
 _TRACK = TypeAdapter(Track)
 
@@ -63,7 +68,8 @@ class Sampler:
         return due
 
     def take(self, row: MirroredImage, point_before: dt.datetime | None, now: dt.datetime) -> None:
-        """The exposure as it was until this look moved it. A pool's is the worst of its images that have a bound.
+        """The exposure as it was until this look moved it. A pool's is the worst of its images that have a bound, and
+        beside it whether one had none, or could not be told.
 
         After a pause of our own only what this look proves counts: nobody knows how it was before.
         """
@@ -79,12 +85,13 @@ class Sampler:
         if point and point_before and self._looked_at and (now - self._looked_at).total_seconds() < FLUSH_EVERY_S:
             point = min(point, point_before)
         found = exposure(VerdictCode(row.verdict), point, now)
-        if found.kind is ExposureKind.CANNOT_TELL and row.verdict == VerdictCode.CANNOT_TELL.value:
-            return
-        seconds = math.inf if found.seconds is None else found.seconds
-        self._note(f"image:{row.pk}", seconds)
-        if seconds != math.inf:
-            self._note(f"pool:{row.pool}", seconds)
+        for subject in (f"image:{row.pk}", f"pool:{row.pool}"):
+            if found.kind is ExposureKind.UNBOUNDED:
+                self._note(UNBOUNDED + subject, SO)
+            elif found.seconds is None:
+                self._note(UNTOLD + subject, SO)
+            else:
+                self._note(subject, found.seconds)
 
     def _note(self, subject: str, seconds: float) -> None:
         self._worst[subject] = max(seconds, self._worst.get(subject, 0.0))
@@ -172,62 +179,92 @@ MAX_POINTS = 600
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """``seconds``: the worst of those that had a bound, None where none had. ``unbounded``: one had none, which is
+    worse than any figure; ``untold``: of one it could not be told. All three can be so at once, of different images."""
+
+    seconds: float | None = None
+    unbounded: bool = False
+    untold: bool = False
+
+    def __or__(self, other: Slot) -> Slot:
+        known = [one.seconds for one in (self, other) if one.seconds is not None]
+        worst = max(known, default=None)
+        return Slot(worst, self.unbounded or other.unbounded, self.untold or other.untold)
+
+
+@dataclass(frozen=True, slots=True)
 class Worst:
-    """Of one period. ``unbounded_slots``: slots in which no bound could be given, worse than any figure."""
+    """Of one period: the worst figure, and in how many slots there was more than figures."""
 
     seconds: float | None
     at: dt.datetime | None
     unbounded_slots: int
+    untold_slots: int
     slot_s: int
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """``points``: (start of slot, seconds); NaN where nobody looked, infinity where there was no bound."""
+    """``points``: (start of slot, what was so in it); an empty slot where nobody looked."""
 
     step_s: int
-    points: list[tuple[dt.datetime, float]]
+    points: list[tuple[dt.datetime, Slot]]
 
 
-Slots = dict[dt.datetime, float]
+Slots = dict[dt.datetime, Slot]
 
 
 def slots_of(pair_id: int, subjects: Iterable[str], since: dt.datetime) -> Slots:
     """The worst over all the subjects in each slot that begins at ``since`` or later, as finely as it is kept."""
     found: Slots = {}
-    wanted = list(subjects)
-    rows = ExposureDay.objects.filter(pair=pair_id, subject__in=wanted, day__gte=since.date())
-    for row in rows.iterator():
-        midnight = dt.datetime.combine(row.day, dt.time(), dt.UTC)
-        for place, seconds in enumerate(unpacked(bytes(row.values))):
-            at = midnight + dt.timedelta(seconds=place * row.step_s)
-            if at + dt.timedelta(seconds=row.step_s) <= since or math.isnan(seconds):
-                continue
-            found[at] = max(seconds, found.get(at, 0.0))
+    wanted = [kind + subject for subject in subjects for kind in ("", UNBOUNDED, UNTOLD)]
+    for some in batches(wanted):
+        rows = ExposureDay.objects.filter(pair=pair_id, subject__in=some, day__gte=since.date())
+        for row in rows.iterator():
+            midnight = dt.datetime.combine(row.day, dt.time(), dt.UTC)
+            for place, value in enumerate(unpacked(bytes(row.values))):
+                at = midnight + dt.timedelta(seconds=place * row.step_s)
+                if at + dt.timedelta(seconds=row.step_s) > since and not math.isnan(value):
+                    found[at] = found.get(at, NOTHING_SEEN) | _slot(row.subject, value)
     return found
+
+
+def _slot(subject: str, value: float) -> Slot:
+    unbounded, untold = subject.startswith(UNBOUNDED), subject.startswith(UNTOLD)
+    return Slot(None if unbounded or untold else value, unbounded, untold)
+
+
+NOTHING_SEEN = Slot()
 
 
 def worst_of_slots(slots: Slots, since: dt.datetime) -> Worst:
     """The worst figure of the slots since then, and how often there was none."""
-    bounded = {at: seconds for at, seconds in slots.items() if at >= since and seconds != math.inf}
-    unbounded = sum(1 for at, seconds in slots.items() if at >= since and seconds == math.inf)
-    at = max(bounded, key=lambda one: (bounded[one], one), default=None)
-    return Worst(bounded[at] if at else None, at, unbounded, FINE_S)
+    within = {at: slot for at, slot in slots.items() if at >= since}
+    known = {at: slot.seconds for at, slot in within.items() if slot.seconds is not None}
+    at = max(known, key=lambda one: (known[one], one), default=None)
+    return Worst(
+        seconds=None if at is None else known[at],
+        at=at,
+        unbounded_slots=sum(slot.unbounded for slot in within.values()),
+        untold_slots=sum(slot.untold for slot in within.values()),
+        slot_s=FINE_S,
+    )
 
 
 def curve(slots: Slots, since: dt.datetime, until: dt.datetime) -> Curve:
-    """At most ``MAX_POINTS`` points, each the worst of its span; a span without a sample is NaN."""
+    """At most ``MAX_POINTS`` points, each the worst of its span."""
     steps = [FINE_S, 900, COARSE_S, 2 * COARSE_S]
     span_s = (until - since).total_seconds()
     step_s = next((step for step in steps if span_s / step <= MAX_POINTS), steps[-1])
     first = math.floor(since.timestamp() / step_s)
     last = math.floor(until.timestamp() / step_s)
-    worst_at: dict[int, float] = {}
-    for at, seconds in slots.items():
+    worst_at: dict[int, Slot] = {}
+    for at, slot in slots.items():
         place = math.floor(at.timestamp() / step_s)
-        worst_at[place] = max(seconds, worst_at.get(place, 0.0))
+        worst_at[place] = worst_at.get(place, NOTHING_SEEN) | slot
     points = [
-        (dt.datetime.fromtimestamp(place * step_s, dt.UTC), worst_at.get(place, math.nan))
+        (dt.datetime.fromtimestamp(place * step_s, dt.UTC), worst_at.get(place, NOTHING_SEEN))
         for place in range(first, last + 1)
     ]
     return Curve(step_s, points)

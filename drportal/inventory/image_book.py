@@ -14,10 +14,11 @@ from typing import Any
 from drportal.drivers.base import ImageInfo, ImageRef, MirrorStatus, PoolReading
 from drportal.drivers.names import is_good_name
 from drportal.engine.exposure import Track, follow
-from drportal.engine.facts import Side, SideFacts
+from drportal.engine.facts import RoleFacts, Side, SideFacts
 from drportal.engine.gaps import ImageGapFacts, image_gaps
 from drportal.engine.verdicts import VerdictPolicy
 from drportal.inventory.bulk import update_rows
+from drportal.inventory.changes import Change, image_changes, note, size_change
 from drportal.inventory.exposure import Sampler, track_from_json, track_to_json
 from drportal.inventory.facts import daemon_healthy, peer_direction, side_from_json, side_to_json
 from drportal.inventory.images import (
@@ -79,6 +80,8 @@ class Known:
     home: Side | None = None
     used: bool = False
     said: dict[Side, Said] = field(default_factory=dict)
+    roles: dict[Side, RoleFacts] = field(default_factory=dict)  # as last read; a side's may be unknown in between
+    new: bool = False
     stored_at: dt.datetime | None = None
     stored_point: dt.datetime | None = None
 
@@ -91,6 +94,7 @@ class ImageBook:
         self._known: dict[tuple[str, str], Known] = {}
         self._as_of: dt.datetime | None = None
         self._loaded = False
+        self._changes: dict[Side, list[Change]] = {}
 
     def round(
         self,
@@ -137,6 +141,9 @@ class ImageBook:
             if changed or moved or _due(known.stored_at, now, refresh_s):
                 write.append(known)
         self._write(write, now)
+        for side, changes in self._changes.items():
+            note(self.pair.a if side is Side.A else self.pair.b, changes, now)
+        self._changes = {}
         return Written(tuple(news), verdicts)
 
     # --- rows
@@ -155,13 +162,16 @@ class ImageBook:
         ref = ImageRef(row.pool, row.name) if is_good_name(row.pool) and is_good_name(row.name) else None
         sides = {Side.A: side_from_json(row.side_a), Side.B: side_from_json(row.side_b)}
         known = Known(row, ref, sides, track_from_json(row.track), stored_point=row.protected_until)
+        known.roles = {side: facts.role for side, facts in sides.items() if facts.role is not None}
         _forget_json(row)
         return known
 
     def _add(self, names: set[tuple[str, str]]) -> None:
         new = [MirroredImage(pair=self.pair, pool=pool, name=name) for pool, name in sorted(names - self._known.keys())]
         MirroredImage.objects.bulk_create(new, batch_size=500)
-        self._known |= {(row.pool, row.name): self._from_row(row) for row in new}
+        for row in new:
+            known = self._known[(row.pool, row.name)] = self._from_row(row)
+            known.new = self._as_of is not None  # what a first look finds is no change
 
     @staticmethod
     def _write(knowns: list[Known], now: dt.datetime) -> None:
@@ -195,7 +205,7 @@ class ImageBook:
     ) -> bool:
         """Set the row's fields; True when something other than times and ages is new."""
         row, ref, pair = known.row, known.ref, self.pair
-        before = _told(known)
+        before, size_before = _told(known), row.size_bytes
         infos = []
         for side in Side:
             view = views.get((side, row.pool))
@@ -209,6 +219,7 @@ class ImageBook:
                 infos.append(view.reading.infos[ref])
         _set_identity(row, infos)
         judged = judge(known.sides, pair, known.home, now, policy, usable_name=ref is not None)
+        self._note_changes(known, size_before)
         row.verdict, row.verdict_sentence = judged.code.value, judged.sentence
         row.primary_side = judged.primary_side.value if judged.primary_side else ""
         gone = all(facts.role is not None and not facts.role.exists for facts in known.sides.values())
@@ -220,6 +231,19 @@ class ImageBook:
             return False
         row.changed_at = now
         return True
+
+    def _note_changes(self, known: Known, size_before: int | None) -> None:
+        ref, pair = str(known.row), self.pair
+        for side, site in ((Side.A, pair.a), (Side.B, pair.b)):
+            role = known.sides[side].role
+            if role is None or role is known.roles.get(side):
+                continue
+            found = list(image_changes(ref, site.name, known.roles.get(side), role, new=known.new))
+            if grown := size_change(ref, size_before, known.row.size_bytes) if role.primary is not False else None:
+                found.append(grown)
+            if found:
+                self._changes.setdefault(side, []).extend(found)
+            known.roles[side] = role
 
 
 def write_images(pair: SitePair, readings: Readings, now: dt.datetime, policy: VerdictPolicy = POLICY) -> Written:

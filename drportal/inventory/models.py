@@ -149,8 +149,9 @@ class MirroredImage(models.Model):
 class ExposureDay(models.Model):
     """The worst exposure of an image or a pool in each slot of one day (UTC), seconds.
 
-    ``subject``: ``image:12`` or ``pool:one``. ``values``: little-endian 32-bit floats; NaN where nobody looked,
-    infinity where no bound could be given. Thinned and dropped by age (``inventory/exposure.py``).
+    ``subject``: ``image:12`` or ``pool:one``; with ``unbounded:`` or ``untold:`` before it, in which slots no bound
+    could be given, or it could not be told (of one image of the pool, at least). ``values``: little-endian 32-bit
+    floats; NaN where nobody looked or it was not so. Thinned and dropped by age (``inventory/exposure.py``).
     """
 
     pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="exposure_days")
@@ -167,7 +168,7 @@ class ExposureDay(models.Model):
 
 
 class Observation(models.Model):
-    """What one site answered at one time, raw. Kept for evidence; thinned by age (``inventory/polling.py``)."""
+    """What one site answered at one time, raw. Kept for evidence, and thinned (``inventory/observations.py``)."""
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="observations")
     subject = models.CharField(max_length=300)
@@ -180,9 +181,41 @@ class Observation(models.Model):
 
     class Meta:
         ordering = ["-at"]
+        indexes = [models.Index(fields=["site", "subject", "-at"], name="observations_of_a_subject")]
 
     def __str__(self) -> str:
         return f"{self.command} at {self.at:%F %T}"
+
+
+class InventoryChange(models.Model):
+    """One thing that changed at a site, a sentence for people. Written and bounded by ``inventory/changes.py``.
+
+    ``subject``: pool/image, pool, or a number at the front end; empty for the site itself. ``what``: the part of it.
+    """
+
+    class Kind(models.TextChoices):
+        IMAGE = "image"
+        POOL = "pool"
+        VM = "vm"
+        NETWORK = "network"
+        DATASTORE = "datastore"
+        HOST = "host"
+        SITE = "site"
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="changes")
+    kind = models.CharField(max_length=20, choices=Kind)
+    subject = models.CharField(max_length=300, blank=True)
+    name = models.CharField(max_length=300)
+    what = models.CharField(max_length=30)
+    sentence = models.TextField()
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["site", "kind", "subject", "-id"], name="changes_of_a_subject")]
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 class Network(models.Model):

@@ -29,6 +29,7 @@ from drportal.inventory.connect import Reach, SiteDrivers, site_drivers
 from drportal.inventory.exposure import Sampler
 from drportal.inventory.image_book import ImageBook
 from drportal.inventory.models import MirroredImage, Site, SitePair
+from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
 
 logger = logging.getLogger(__name__)
@@ -157,7 +158,7 @@ class PairWatch:
         self.pair_id = pair_id
         self.owner = owner
         self.interval_s = interval_s
-        self.keeper = heard.Keeper()
+        self.keeper = Keeper()
         self.definitions_at: dict[Side, dt.datetime] = {}
         self.sampler = Sampler(pair_id)
         self.book: ImageBook | None = None
@@ -216,7 +217,7 @@ class PairWatch:
         try:
             return self._write(pair, readings, timezone.now())
         except Exception:
-            self.book, self.clouds = None, {}  # they are ahead of the database now
+            self.book, self.clouds, self.keeper = None, {}, Keeper()  # they are ahead of the database now
             raise
 
     def _write(self, pair: SitePair, readings: Mapping[Side, SiteReading], now: dt.datetime) -> int:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from ninja import Field, Schema
 
 from drportal.engine.exposure import ExposureKind, exposure
-from drportal.engine.facts import Side, SideFacts, StatusFacts
+from drportal.engine.facts import Side, SideFacts
 from drportal.engine.verdicts import Verdict, VerdictCode
 from drportal.inventory import models
 from drportal.inventory.facts import side_from_json
@@ -26,7 +26,9 @@ from drportal.inventory.models import (
     VirtualMachine,
     VmDisk,
 )
+from drportal.inventory.protectable import reasons_against
 from drportal.inventory.services import fingerprint
+from drportal.inventory.side_words import bytes_behind, position
 
 # Without a word from the poller for this long, nothing it wrote is called true any more.
 SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
@@ -119,13 +121,19 @@ class Pair(Schema):
 
 
 class SideState(Schema):
-    """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it."""
+    """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
+
+    ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
+    """
 
     exists: bool | None
     primary: bool | None
     state: str | None
     description: str | None
     entries_behind: int | None
+    bytes_behind: int | None
+    features: list[str] | None
+    parent: str | None
     position: str | None
     bytes_per_second: float | None
     eta_s: float | None
@@ -361,8 +369,8 @@ def _image_fields(row: MirroredImage, now: dt.datetime) -> dict[str, Any]:
 
 
 def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
-    """By what was last proven: it grows while nobody looks."""
-    found = exposure(VerdictCode(row.verdict), row.protected_until, now)
+    """By what was last proven: it grows while nobody looks. ``row``: with its pair."""
+    found = exposure(VerdictCode(row.verdict), row.protected_until, now, watched=watched(row.pair, now))
     seconds = None if found.seconds is None else round(found.seconds, 1)
     return ExposureNow(kind=found.kind, seconds=seconds, since=row.protected_until, sentence=found.sentence)
 
@@ -378,26 +386,16 @@ def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
         state=status.state if status else None,
         description=status.description if status else None,
         entries_behind=status.entries_behind if status else None,
-        position=_position(status),
+        bytes_behind=bytes_behind(status),
+        features=list(role.features) if role and role.features is not None else None,
+        parent=role.parent if role else None,
+        position=position(status),
         bytes_per_second=status.bytes_per_second if status else None,
         eta_s=status.eta_s if status else None,
         status_age_s=age_s,
         heard_at=facts.last_heard,
         reachable=facts.reachable,
     )
-
-
-def _position(status: StatusFacts | None) -> str | None:
-    """How far the copy is, in words, as its daemon wrote it down."""
-    if status is None:
-        return None
-    if status.copied_until is not None:
-        return f"whole up to the mirror snapshot of {status.copied_until:%Y-%m-%d %H:%M:%S} UTC"
-    if status.replayed is None:
-        return None
-    told = f"tag {status.replayed.tag_tid} entry {status.replayed.entry_tid}"
-    there = status.primary_position
-    return f"{told}; the primary's: tag {there.tag_tid} entry {there.entry_tid}" if there else told
 
 
 def image_detail(row: MirroredImage, observations: list[Observed]) -> ImageDetail:
@@ -461,39 +459,3 @@ def _disk(disk: VmDisk, now: dt.datetime) -> Disk:
         image_id=disk.image_id,
         verdict=current_verdict(disk.image, now)[0] if disk.image else None,
     )
-
-
-KIND_REASONS = {
-    "clone": "Disk {0} is not persistent: it runs on a clone that ends with the VM.",
-    "volatile": "Disk {0} is volatile: it ends with the VM.",
-    "cdrom": "Disk {0} is a CD-ROM, which is not mirrored. Detach it.",
-    "other": "Disk {0} is not on Ceph.",
-}
-
-
-def reasons_against(vm: VirtualMachine, disks: list[VmDisk]) -> list[str]:
-    """Why the VM cannot be protected, a sentence each; empty when it can."""
-    if vm.gone_at is not None:
-        return ["The VM is gone."]
-    if vm.home_of is not None:
-        return [f"It is the copy of a VM of {vm.home_of.site.name}; that one is protected."]
-    reasons = [] if disks else ["It has no disk."]
-    for disk in disks:
-        reasons += [reason] if (reason := _disk_reason(disk)) else []
-    if not vm.definitions.all():
-        reasons.append("Its definition has not been captured yet.")
-    return reasons
-
-
-def _disk_reason(disk: VmDisk) -> str | None:
-    if disk.kind != "persistent":
-        return KIND_REASONS.get(disk.kind, "Disk {0} is of a kind that can't be moved.").format(disk.disk_id)
-    if disk.image is None:
-        return f"Disk {disk.disk_id} ({disk.source}) is not in a mirrored pool of this pair."
-    if not disk.image.global_id:
-        return f"Disk {disk.disk_id} ({disk.source}) is not mirrored."
-    sides = (side_from_json(disk.image.side_a), side_from_json(disk.image.side_b))
-    parent = next((side.role.parent for side in sides if side.role and side.role.parent), None)
-    if parent:
-        return f"Disk {disk.disk_id} ({disk.source}) still hangs on {parent}. Flatten it."
-    return None

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from drportal.api import asker, needs
-from drportal.engine.exposure import ExposureKind, exposure
-from drportal.engine.verdicts import VerdictCode
+from drportal.engine.exposure import ExposureKind
 from drportal.errors import NotFound
-from drportal.inventory.exposure import PERIODS, curve, slots_of, worst_of_slots
+from drportal.inventory.exposure import PERIODS, Slot, curve, slots_of, worst_of_slots
 from drportal.inventory.models import MirroredImage, Pool, SitePair
 from drportal.inventory.schemas import (
     ExposureNow,
@@ -39,20 +38,25 @@ WORST_SHOWN = 10
 class WorstOf(Schema):
     """``seconds`` null: no figure in this period.
 
-    ``unbounded_slots``: 5-minute spans (hours, after two days) without a bound, which is worse than any figure.
+    ``unbounded_slots``: 5-minute spans (hours, after two days) in which something had no bound, which is worse than any
+    figure; ``untold_slots``: in which of something it could not be told.
     """
 
     seconds: float | None
     at: dt.datetime | None
     unbounded_slots: int
+    untold_slots: int
 
 
 class ExposurePoint(Schema):
-    """The worst of the span that begins ``at``. ``seconds`` null: nobody looked, or (``unbounded``) no bound."""
+    """The worst of the span that begins ``at``. ``unbounded``: something had no bound; ``untold``: of something it
+    could not be told; ``seconds``: the worst of the rest, null where there is none. All three empty: nobody looked.
+    """
 
     at: dt.datetime
     seconds: float | None
     unbounded: bool = False
+    untold: bool = False
 
 
 class ExposureOverTime(Schema):
@@ -94,7 +98,7 @@ class TargetIn(Schema):
 
 @router.get("/images/{image_id}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)
 def image_exposure(request: HttpRequest, image_id: int, period: Period = "day") -> Any:
-    row = MirroredImage.objects.filter(pk=image_id).first()
+    row = MirroredImage.objects.select_related("pair").filter(pk=image_id).first()
     if row is None:
         raise NotFound("This image is not known (any more).")
     target = targets_of_images([image_id]).get(image_id)
@@ -122,10 +126,9 @@ def pool_get(request: HttpRequest, pair_id: int, name: str) -> Any:
 
 @router.get("/pairs/{pair_id}/pools/{name}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)
 def pool_exposure(request: HttpRequest, pair_id: int, name: str, period: Period = "day") -> Any:
-    """The worst of the pool's images; those without a bound are not in the curve, ``unbounded`` of the pool counts
-    them."""
+    """The worst of the pool's images that have a bound, and when one had none or could not be told."""
     pair = pair_get(pair_id)
-    rows = list(MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None).defer("track", "side_a", "side_b"))
+    rows = list(pool_rows(pair, name))
     targets = targets_of_images()
     strictest = min((targets[row.pk] for row in rows if row.pk in targets), default=None)
     return over_time(pair.pk, [f"pool:{name}"], rows, strictest, period)
@@ -152,7 +155,12 @@ def group_rpo_target_set(request: HttpRequest, group_id: int, body: TargetIn) ->
 
 def images_of_group(group_id: int) -> list[MirroredImage]:
     rows = MirroredImage.objects.filter(disks__vm__membership__group=group_id, gone_at=None).distinct()
-    return list(rows.order_by("pool", "name"))
+    return list(rows.select_related("pair").order_by("pool", "name"))
+
+
+def pool_rows(pair: SitePair, name: str) -> QuerySet[MirroredImage]:
+    rows = MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None)
+    return rows.select_related("pair").defer("track", "side_a", "side_b")
 
 
 def over_time(
@@ -161,29 +169,39 @@ def over_time(
     now = timezone.now()
     month = slots_of(pair_id, subjects, now - dt.timedelta(days=PERIODS["month"]))
     since = now - dt.timedelta(days=PERIODS[period])
-    drawn = curve({at: seconds for at, seconds in month.items() if at >= since}, since, now)
-    worst, found_now = {}, worst_now(rows, now)
-    if found_now.seconds is not None:  # what is so now is not in a slot yet
-        month[now] = found_now.seconds
+    drawn = curve({at: slot for at, slot in month.items() if at >= since}, since, now)
+    month[now] = slot_now(rows, now)  # what is so now is not in a slot yet
+    worst = {}
     for name, days in PERIODS.items():
         found = worst_of_slots(month, now - dt.timedelta(days=days))
         worst[name] = WorstOf(
             seconds=_rounded(found.seconds),
             at=found.at,
             unbounded_slots=found.unbounded_slots,
+            untold_slots=found.untold_slots,
         )
     return ExposureOverTime(
-        now=found_now,
+        now=worst_now(rows, now),
         target_s=target_s,
         period=period,
         step_s=drawn.step_s,
-        points=[ExposurePoint(at=at, seconds=_rounded(s), unbounded=s == math.inf) for at, s in drawn.points],
+        points=[
+            ExposurePoint(at=at, seconds=_rounded(slot.seconds), unbounded=slot.unbounded, untold=slot.untold)
+            for at, slot in drawn.points
+        ],
         worst=worst,
     )
 
 
+def slot_now(rows: Sequence[MirroredImage], now: dt.datetime) -> Slot:
+    found = [exposure_now(row, now) for row in rows]
+    kinds = {one.kind for one in found}
+    worst = max((one.seconds for one in found if one.seconds is not None), default=None)
+    return Slot(worst, ExposureKind.UNBOUNDED in kinds, ExposureKind.CANNOT_TELL in kinds)
+
+
 def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None or not math.isfinite(seconds) else round(seconds, 1)
+    return None if seconds is None else round(seconds, 1)
 
 
 def severity(found: ExposureNow) -> tuple[int, float]:
@@ -203,13 +221,9 @@ def worst_now(rows: Sequence[MirroredImage], now: dt.datetime) -> ExposureNow:
 
 
 def pool_summary(pair: SitePair, name: str, now: dt.datetime) -> PoolSummary:
-    rows = list(
-        MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None)
-        .select_related("pair")
-        .defer("track", "side_a", "side_b")
-    )
+    rows = list(pool_rows(pair, name))
     states = {row.site_id: row for row in Pool.objects.filter(site__in=[pair.a, pair.b], name=name)}
-    kinds = Counter(exposure(VerdictCode(row.verdict), row.protected_until, now).kind for row in rows)
+    kinds = Counter(exposure_now(row, now).kind for row in rows)
     return PoolSummary(
         pair_id=pair.pk,
         name=name,

@@ -13,7 +13,6 @@ from ninja import Field, Router, Schema
 
 from drportal.api import needs
 from drportal.engine.gaps import GapCode, GapLevel
-from drportal.inventory.models import SitePair
 from drportal.inventory.schemas import watched
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
@@ -72,11 +71,3 @@ def gap_list(
         "polled_at": pair.polled_at,
         "left_out": max(0, len(chosen) - limit),
     }
-
-
-def all_counts() -> dict[str, int]:
-    """Level -> how many gaps, over all pairs; for the overview."""
-    total: Counter[str] = Counter()
-    for pair in SitePair.objects.select_related("a", "b"):
-        total.update(counts_of(gaps_of(pair)))
-    return {level.value: total[level.value] for level in GapLevel}

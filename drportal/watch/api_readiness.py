@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from django.http import HttpRequest
@@ -12,11 +13,20 @@ from ninja import Field, Router, Schema, Status
 from drportal.api import asker, needs
 from drportal.engine.standing import ENOUGH_RUNS, ReadinessStanding
 from drportal.errors import NotFound
+from drportal.inventory.bulk import batches
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.schemas import Finding
 from drportal.roles import Permission
 from drportal.watch.models import CheckRequest, ReadinessCheck
-from drportal.watch.readiness import check_request, kind_for, plan_rows, prediction_of, standing_of
+from drportal.watch.readiness import (
+    Standing,
+    check_request,
+    kind_for,
+    plan_rows,
+    prediction_of,
+    standing_of,
+    standings_of,
+)
 
 router = Router()
 
@@ -85,17 +95,20 @@ class CheckDetail(CheckOut):
 @router.get("/readiness", auth=needs(Permission.VIEW), response=PlanStandings)
 def readiness_list(request: HttpRequest) -> Any:
     """Each plan: verified, needs verification (what changed since), or not ready."""
-    return {"items": [standing_out(plan) for plan in plan_rows()]}
+    plans = plan_rows()
+    standings, waiting = standings_of(plans), requests_of(plans)
+    return {"items": [standing_out(plan, standings[plan.pk], waiting.get(plan.pk)) for plan in plans]}
 
 
 @router.get("/plans/{plan_id}/standing", auth=needs(Permission.VIEW), response=PlanReadiness)
 def plan_standing(request: HttpRequest, plan_id: int) -> Any:
     """With the findings of the last check and the measured duration of such a run."""
     plan = the_plan(plan_id)
-    row = standing_of(plan)[1]
+    found, waiting = standing_of(plan), requests_of([plan]).get(plan.pk)
+    row = found[1]
     predicted = prediction_of(plan)
     return PlanReadiness(
-        **standing_out(plan).dict(),
+        **standing_out(plan, found, waiting).dict(),
         findings=row.findings if row else [],
         counts=row.counts if row else {},
         prediction=PredictionOut(
@@ -137,26 +150,30 @@ def plan_check_request(request: HttpRequest, plan_id: int) -> Any:
     """Have a worker ask both sites soon. It only reads, so whoever may look may ask."""
     plan = the_plan(plan_id)
     check_request(plan, f"{asker(request).username} asked")
-    return Status(202, standing_out(plan))
+    return Status(202, standing_out(plan, standing_of(plan), requests_of([plan]).get(plan.pk)))
 
 
 def the_plan(plan_id: int) -> RecoveryPlan:
-    plan = next((plan for plan in plan_rows() if plan.pk == plan_id), None)
+    plan = next(iter(plan_rows(plan_id)), None)
     if plan is None:
         raise NotFound("This plan is not known (any more).")
     return plan
 
 
-def standing_out(plan: RecoveryPlan) -> PlanStandingOut:
-    found, row = standing_of(plan)
-    waiting = CheckRequest.objects.filter(plan=plan).first()
+def requests_of(plans: Sequence[RecoveryPlan]) -> dict[int, CheckRequest]:
+    """Plan id -> the check that has been asked for."""
+    return {one.plan_id: one for some in batches(plans) for one in CheckRequest.objects.filter(plan__in=some)}
+
+
+def standing_out(plan: RecoveryPlan, found: Standing, waiting: CheckRequest | None) -> PlanStandingOut:
+    stands, row = found
     return PlanStandingOut(
         plan_id=plan.pk,
         plan_name=plan.name,
         kind=kind_for(plan).value,
-        standing=found.standing,
-        sentence=found.sentence,
-        changed=list(found.changed),
+        standing=stands.standing,
+        sentence=stands.sentence,
+        changed=list(stands.changed),
         checked_at=row.checked_at if row else None,
         blockers=row.blockers if row else 0,
         warnings=row.warnings if row else 0,

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Iterator
+
+from django.db.models import Exists, Max, OuterRef, Subquery
 
 from drportal.engine.alerts import AlertKind, Condition
 from drportal.engine.exposure import ExposureKind
 from drportal.engine.gaps import GapCode, pool_gaps
-from drportal.engine.standing import ReadinessStanding
-from drportal.engine.states import RunState
+from drportal.engine.readiness import ReadinessState
+from drportal.engine.standing import OLD_AFTER_S
+from drportal.engine.states import ACTIVE_RUN, RunState
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.installed import skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
 from drportal.recovery.glass import alone, glass_runs
-from drportal.recovery.models import ProtectionGroup, Run
+from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.watch.gaps import pool_facts
-from drportal.watch.models import ReadinessCheck, ReceiptDifference
-from drportal.watch.readiness import plan_rows, standing_of
+from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
 from drportal.watch.targets import target_of_group
 
+READY = ReadinessState.READY.value
 PARTS = (("ssh", "SSH"), ("ceph", "Ceph"), ("opennebula", "OpenNebula"))
 
 
@@ -29,7 +33,7 @@ def conditions(now: dt.datetime) -> list[Condition]:
         *two_primaries(),
         *exposures(now),
         *dead_daemons(),
-        *lost_readiness(),
+        *lost_readiness(now),
         *waiting_runs(),
         *broken_glass(),
         *silent_sites(),
@@ -49,16 +53,21 @@ def two_primaries() -> Iterator[Condition]:
 
 
 def exposures(now: dt.datetime) -> Iterator[Condition]:
-    """Groups with a target; the worst image speaks for the group."""
+    """Groups with a target; the worst image speaks for the group, and one of which nothing can be told speaks too."""
     for group in ProtectionGroup.objects.filter(target__isnull=False).select_related("target", "plan"):
         rows = MirroredImage.objects.filter(disks__vm__membership__group=group, gone_at=None).distinct()
-        found = [exposure_now(row, now) for row in rows.defer("side_a", "side_b", "track")]
-        unbounded = sum(1 for one in found if one.kind is ExposureKind.UNBOUNDED)
-        worst = max((one.seconds or 0.0 for one in found), default=0.0)
+        found = [exposure_now(row, now) for row in rows.select_related("pair").defer("side_a", "side_b", "track")]
+        kinds = Counter(one.kind for one in found)
+        worst = max((one.seconds for one in found if one.seconds is not None), default=0.0)
         target = target_of_group(group) or 0
-        if unbounded or worst > target:
-            words = [f"{unbounded} of its images have no bound"] if unbounded else []
-            words += [f"up to {worst:.0f} s of writes would be lost"] if worst > target else []
+        words = []
+        if unbounded := kinds[ExposureKind.UNBOUNDED]:
+            words.append(f"{unbounded} of its images have no bound")
+        if untold := kinds[ExposureKind.CANNOT_TELL]:
+            words.append(f"of {untold} of its images it cannot be told what would be lost")
+        if worst > target:
+            words.append(f"up to {worst:.0f} s of writes would be lost")
+        if words:
             sentence = f"Group {group.name}: {' and '.join(words)}; agreed are {target} s."
             plan = getattr(group, "plan", None)
             yield Condition(AlertKind.EXPOSURE, f"group:{group.pk}", sentence, f"/plans/{plan.pk}" if plan else "")
@@ -72,17 +81,30 @@ def dead_daemons() -> Iterator[Condition]:
                 yield Condition(AlertKind.DAEMON_DEAD, f"pool:{pool.pk}", sentence, "/gaps")
 
 
-def lost_readiness() -> Iterator[Condition]:
-    """Plans that are not ready. A plan that was never verified has nothing to lose."""
-    once = set(ReadinessCheck.objects.filter(state="ready").values_list("plan_id", flat=True))
-    for plan in plan_rows():
-        if plan.pk not in once:
+def lost_readiness(now: dt.datetime) -> Iterator[Condition]:
+    """Plans that were verified once and of which the newest check says something else, or that can't be checked.
+
+    Only a check that finds the plan ready ends it: that something has changed since, or that the check is old, means
+    that it is not known any more, not that it is over. A plan that was never verified has nothing to lose.
+    """
+    checks = ReadinessCheck.objects.filter(plan=OuterRef("pk")).order_by("-pk")
+    once = RecoveryPlan.objects.filter(Exists(checks.filter(state=READY))).order_by("name")
+    plans = once.annotate(newest=Subquery(checks.values("pk")[:1]), moved_at=Max("runs__finished_at"))
+    rows = ReadinessCheck.objects.defer("seen", "counts").in_bulk([plan.newest for plan in plans])
+    busy = set(Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN]).values_list("plan_id", flat=True))
+    troubles = dict(CheckRequest.objects.values_list("plan_id", "trouble"))
+    for plan in plans:
+        row = rows[plan.newest]
+        checkable_since = max(filter(None, (row.checked_at, plan.moved_at)))
+        if row.state != READY:
+            first = row.findings[0]["sentence"] if row.findings else "it could not be told why."
+            said = f"is not ready: {row.blockers} in the way, first: {first}"
+        elif plan.pk not in busy and (now - checkable_since).total_seconds() > OLD_AFTER_S:
+            trouble = troubles.get(plan.pk) or "No worker has got to it."
+            said = f"could not be checked since {row.checked_at:%F %T} UTC: nobody knows if it would work. {trouble}"
+        else:
             continue
-        found, row = standing_of(plan)
-        if found.standing is ReadinessStanding.NOT_READY and row is not None:
-            first = row.findings[0]["sentence"] if row.findings else found.sentence
-            sentence = f"Plan {plan.name} is not ready: {row.blockers} in the way, first: {first}"
-            yield Condition(AlertKind.READINESS_LOST, f"plan:{plan.pk}", sentence, f"/plans/{plan.pk}")
+        yield Condition(AlertKind.READINESS_LOST, f"plan:{plan.pk}", f"Plan {plan.name} {said}", f"/plans/{plan.pk}")
 
 
 def waiting_runs() -> Iterator[Condition]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from django.db.models import Max, Prefetch, Q
 from django.utils import timezone
@@ -17,16 +18,19 @@ from drportal.engine.gaps import (
     GapCode,
     GapLevel,
     PoolGapFacts,
+    Room,
     VmGapFacts,
     pool_gaps,
     registered_twice,
-    room_gap,
+    room_gaps,
     skew_gap,
     snapshots_old,
     twice_gaps,
     vm_gaps,
 )
+from drportal.engine.states import RunState
 from drportal.engine.versions import ceph_support, opennebula_support
+from drportal.inventory.cloud import HOST_ON
 from drportal.inventory.models import (
     CapturedDefinition,
     MirroredImage,
@@ -39,7 +43,6 @@ from drportal.inventory.models import (
 )
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan
 
-HOST_ON = ("MONITORED", "MONITORING_MONITORED")
 ORDER = list(GapLevel)
 
 
@@ -103,19 +106,22 @@ def network_maps() -> dict[int, dict[str, int]]:
 
 
 def drifts_of(vm_ids: Iterable[int]) -> dict[int, str]:
-    """VM id -> what changed, for VMs whose definition is newer than the last look at their plan's readiness."""
-    looked: dict[int, dt.datetime] = {}
-    for plan in RecoveryPlan.objects.annotate(looked_at=Max("readiness_checks__checked_at")).prefetch_related(
-        "group__members"
-    ):
-        if plan.looked_at is not None:
-            looked.update({member.vm_id: plan.looked_at for member in plan.group.members.all()})
-    newest = CapturedDefinition.objects.filter(vm_id__in=looked.keys() & set(vm_ids), number__gt=1).order_by("number")
+    """VM id -> what changed, for VMs whose definition is newer than what a person last made of their plan: set it, or
+    moved the group with it. A check that the portal makes by itself is nobody's look.
+    """
+    known: dict[int, dt.datetime] = {}
+    done = Q(runs__state__in=[RunState.SUCCEEDED.value, RunState.SUCCEEDED_WITH_EXCEPTIONS.value])
+    plans = RecoveryPlan.objects.annotate(moved_at=Max("runs__finished_at", filter=done))
+    for plan in plans.prefetch_related("group__members"):
+        since = max(filter(None, (plan.changed_at, plan.moved_at)))
+        known.update({member.vm_id: since for member in plan.group.members.all()})
+    newest = CapturedDefinition.objects.filter(vm__membership__isnull=False, number__gt=1).order_by("number")
+    wanted = known.keys() & set(vm_ids)
     return {
         vm_id: f"Its definition changed at {captured_at:%F %T} UTC (it is number {number} now), after its plan was "
-        f"last looked at ({looked[vm_id]:%F %T})."
+        f"last set or used ({known[vm_id]:%F %T})."
         for vm_id, number, captured_at in newest.values_list("vm_id", "number", "captured_at")
-        if captured_at > looked[vm_id]
+        if vm_id in wanted and captured_at > known[vm_id]
     }
 
 
@@ -179,16 +185,46 @@ def version_gaps(site: Site) -> Iterator[Gap]:
 
 def group_gaps(pair: SitePair) -> Iterator[Gap]:
     """Room for each group at the site where it is not."""
-    free: dict[int, int | None] = {}
-    for site in (pair.a, pair.b):
-        hosts = SiteResource.objects.filter(site=site, kind=SiteResource.Kind.HOST)
-        on = [host.facts for host in hosts if host.facts.get("state_word") in HOST_ON]
-        free[site.pk] = sum(f["memory_total_kb"] - f["memory_used_kb"] for f in on) // 1024 if hosts else None
-    needed: dict[int, int] = defaultdict(int)
-    groups = list(ProtectionGroup.objects.filter(pair=pair).prefetch_related("members__vm"))
-    for group in groups:
-        needed[group.pk] = sum(member.vm.memory_mb for member in group.members.all())
+    ground = {site.pk: Ground(site) for site in (pair.a, pair.b)}
+    disks = Prefetch("members__vm__disks", VmDisk.objects.only("vm_id", "source", "size_bytes"))
+    groups = ProtectionGroup.objects.filter(pair=pair).select_related("plan").prefetch_related("members__vm", disks)
     for group in groups:
         target = pair.b if group.active_site_id == pair.a_id else pair.a
-        if gap := room_gap(group.name, target.name, needed[group.pk], free[target.pk]):
-            yield gap
+        vms = [member.vm for member in group.members.all()]
+        own = [disk for vm in vms for disk in vm.disks.all()]
+        needed = Room(
+            memory_mb=sum(vm.memory_mb for vm in vms),
+            cpus=sum(vm.cpu for vm in vms),
+            disk_mb=max((disk.size_bytes for disk in own), default=0) / 2**20,
+        )
+        plan = getattr(group, "plan", None)
+        chosen = plan.image_datastore_id if plan and target.pk != group.home_site_id else None
+        store = ground[target.pk].datastore({disk.source.partition("/")[0] for disk in own}, chosen)
+        free = replace(ground[target.pk].free, disk_mb=store.facts["free_mb"] if store else None)
+        yield from room_gaps(group.name, target.name, needed, free, str(store.one_id) if store else "")
+
+
+class Ground:
+    """What a site has free, as its front end last told."""
+
+    def __init__(self, site: Site) -> None:
+        rows = list(SiteResource.objects.filter(site=site))
+        hosts = [row for row in rows if row.kind == SiteResource.Kind.HOST]
+        on = [host.facts for host in hosts if host.facts.get("state_word") in HOST_ON]
+        memory_kb = sum(facts["memory_total_kb"] - facts["memory_used_kb"] for facts in on)
+        cpu_percent = sum(facts.get("cpu_total", 0) - facts.get("cpu_used", 0) for facts in on)
+        self.free = Room(memory_kb // 1024, cpu_percent / 100) if hosts else Room(None, None)
+        self.stores = [row for row in rows if row.kind == SiteResource.Kind.DATASTORE]
+
+    def datastore(self, pools: set[str], chosen: int | None) -> SiteResource | None:
+        """The one in which a group's images would be registered; None where it is not known which. (A datastore that
+        was never monitored says that 0 are free.)"""
+        fits = [
+            store
+            for store in self.stores
+            if store.facts["type_word"] == "IMAGE_DS"
+            and store.facts["tm_mad"] == "ceph"
+            and store.facts["pool"] in pools
+            and chosen in (None, store.one_id)
+        ]
+        return fits[0] if len(fits) == 1 and fits[0].facts["free_mb"] > 0 else None

@@ -27,7 +27,7 @@ from drportal.roles import Permission
 from drportal.watch.conditions import PARTS
 from drportal.watch.gaps import counts_of, gaps_of
 from drportal.watch.models import Alert, GroupTarget
-from drportal.watch.readiness import plan_rows, standing_of
+from drportal.watch.readiness import plan_rows, standings_of
 
 Rows = Iterable[tuple[list[str], float]]
 
@@ -89,13 +89,17 @@ def group_metrics(exposed: dict[int, tuple[float | None, ExposureKind]]) -> Iter
     groups = {group.pk: group.name for group in ProtectionGroup.objects.all()}
     members = ProtectionGroup.objects.filter(members__vm__disks__image__isnull=False)
     worst: dict[int, float] = {}
+    untold: dict[int, int] = dict.fromkeys(groups, 0)
     for group_id, image_id in members.values_list("pk", "members__vm__disks__image").distinct():
         seconds, kind = exposed.get(image_id, (None, ExposureKind.CANNOT_TELL))
+        untold[group_id] += kind is ExposureKind.CANNOT_TELL
         value = float("inf") if kind is ExposureKind.UNBOUNDED else seconds
         if value is not None:
             worst[group_id] = max(value, worst.get(group_id, 0.0))
-    help_text = "What would be lost now, at most, seconds; +Inf without a bound; absent where it cannot be told."
+    help_text = "What would be lost now, at most, seconds: the worst image of which it can be told; +Inf: no bound."
     yield gauge("group_exposure_seconds", help_text, ["group"], (([groups[k]], s) for k, s in worst.items()))
+    help_text = "Images of the group of which it cannot be told what would be lost."
+    yield gauge("group_untold_images", help_text, ["group"], (([groups[k]], n) for k, n in untold.items()))
     targets = GroupTarget.objects.select_related("group")
     help_text = "What was agreed, seconds."
     yield gauge("group_rpo_target_seconds", help_text, ["group"], (([t.group.name], t.rpo_s) for t in targets))
@@ -132,7 +136,9 @@ def record_metrics() -> Iterator[Metric]:
 
 
 def plan_metrics() -> Iterator[Metric]:
-    standings = [([plan.name, standing_of(plan)[0].standing.value], 1.0) for plan in plan_rows()]
+    plans = plan_rows()
+    found = standings_of(plans)
+    standings = [([plan.name, found[plan.pk][0].standing.value], 1.0) for plan in plans]
     yield gauge("plan_readiness", "1 for the standing that the plan has.", ["plan", "standing"], standings)
     runs = Run.objects.order_by().values_list("kind", "state").annotate(n=Count("pk"))
     yield gauge("runs", "Runs by kind and state.", ["kind", "state"], (([kind, state], n) for kind, state, n in runs))

@@ -6,12 +6,12 @@ import datetime as dt
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Max, OuterRef, Q, Subquery
 from django.utils import timezone
 from pydantic import TypeAdapter
 
@@ -28,12 +28,14 @@ from drportal.engine.standing import (
     standing,
 )
 from drportal.engine.states import ACTIVE_RUN, RunState
+from drportal.engine.verdicts import VerdictCode
 from drportal.errors import PortalError
 from drportal.events import publish
+from drportal.inventory.bulk import batches
 from drportal.inventory.models import CapturedDefinition, MirroredImage
-from drportal.inventory.schemas import all_reachable, current_verdict
+from drportal.inventory.schemas import all_reachable, watched
 from drportal.recovery import building
-from drportal.recovery.models import RecoveryPlan, Run
+from drportal.recovery.models import GroupMember, RecoveryPlan, Run
 from drportal.recovery.readiness import assess_now
 from drportal.watch.models import CheckRequest, ReadinessCheck
 
@@ -50,33 +52,56 @@ def kind_for(plan: RecoveryPlan) -> RunKind:
     return RunKind.PLANNED_FAILOVER if at_home else RunKind.FAILBACK
 
 
-def plan_rows() -> list[RecoveryPlan]:
+def plan_rows(plan_id: int | None = None) -> list[RecoveryPlan]:
+    """All plans, or the one, with what tells where they stand."""
     found = RecoveryPlan.objects.select_related(
         "group__pair__a", "group__pair__b", "group__home_site", "group__active_site"
     )
-    return list(found.order_by("name"))
+    return list((found if plan_id is None else found.filter(pk=plan_id)).order_by("name"))
 
 
-def print_of(plan: RecoveryPlan) -> Print:
-    """What a check of the plan depends on, from rows alone."""
-    now, pair = timezone.now(), plan.group.pair
-    members = list(plan.group.members.select_related("vm").order_by("vm__name"))
-    ids = [member.vm_id for member in members]
-    newest: dict[int, int] = {}
-    for vm_id, number in CapturedDefinition.objects.filter(vm__in=ids).values_list("vm_id", "number"):
-        newest[vm_id] = max(number, newest.get(vm_id, 0))
-    images = MirroredImage.objects.filter(disks__vm__in=ids).select_related("pair").defer("side_a", "side_b", "track")
-    return Print(
-        plan_version=plan.version,
-        active_site=plan.group.active_site.name,
-        definitions={member.vm.name: newest[member.vm_id] for member in members if member.vm_id in newest},
-        images={str(image): current_verdict(image, now)[0].value for image in images.distinct()},
-        sites={site.name: all_reachable(site) is True for site in (pair.a, pair.b)},
-    )
+def prints_of(plans: Sequence[RecoveryPlan]) -> dict[int, Print]:
+    """Plan id -> what a check of it depends on, from rows alone; a few queries for any number of plans."""
+    now = timezone.now()
+    names: dict[int, dict[int, str]] = {plan.group_id: {} for plan in plans}
+    definitions: dict[int, int] = {}
+    verdicts: dict[int, dict[str, str]] = {plan.group_id: {} for plan in plans}
+    for some in batches([plan.group_id for plan in plans]):
+        members = GroupMember.objects.filter(group__in=some)
+        for group_id, vm_id, name in members.values_list("group_id", "vm_id", "vm__name"):
+            names[group_id][vm_id] = name
+        kept = CapturedDefinition.objects.filter(vm__membership__group__in=some).order_by()
+        definitions |= dict(kept.values_list("vm").annotate(newest=Max("number")))
+        images = MirroredImage.objects.filter(disks__vm__membership__group__in=some).order_by().distinct()
+        told = images.values_list("disks__vm__membership__group", "pool", "name", "verdict")
+        for group_id, pool, name, verdict in told:
+            verdicts[group_id][f"{pool}/{name}"] = verdict
+    found = {}
+    for plan in plans:
+        group, seen = plan.group, watched(plan.group.pair, now)
+        found[plan.pk] = Print(
+            plan_version=plan.version,
+            active_site=group.active_site.name,
+            definitions={name: definitions[vm_id] for vm_id, name in names[group.pk].items() if vm_id in definitions},
+            images={
+                image: verdict if seen else VerdictCode.CANNOT_TELL.value
+                for image, verdict in verdicts[group.pk].items()
+            },
+            sites={site.name: all_reachable(site) is True for site in (group.pair.a, group.pair.b)},
+        )
+    return found
 
 
-def last_check(plan: RecoveryPlan) -> ReadinessCheck | None:
-    return ReadinessCheck.objects.filter(plan=plan, kind=kind_for(plan).value).first()
+def last_checks(plans: Sequence[RecoveryPlan]) -> dict[int, ReadinessCheck]:
+    """Plan id -> the newest check of the move that it could make next."""
+    rows: dict[int, ReadinessCheck] = {}
+    for kind in (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK):
+        of_plan = ReadinessCheck.objects.filter(plan=OuterRef("pk"), kind=kind.value).order_by("-pk")
+        for some in batches([plan.pk for plan in plans if kind_for(plan) is kind]):
+            newest = RecoveryPlan.objects.filter(pk__in=some).annotate(newest=Subquery(of_plan.values("pk")[:1]))
+            found = ReadinessCheck.objects.filter(pk__in=list(newest.values_list("newest", flat=True)))
+            rows |= {row.plan_id: row for row in found}
+    return rows
 
 
 def checked(row: ReadinessCheck | None) -> Checked | None:
@@ -85,10 +110,17 @@ def checked(row: ReadinessCheck | None) -> Checked | None:
     return Checked(row.checked_at, ReadinessState(row.state), row.blockers, _PRINT.validate_python(row.seen))
 
 
-def standing_of(plan: RecoveryPlan) -> tuple[PlanStanding, ReadinessCheck | None]:
-    """How the plan stands now, and the check that this is read from."""
-    row = last_check(plan)
-    return standing(checked(row), print_of(plan), timezone.now()), row
+Standing = tuple[PlanStanding, ReadinessCheck | None]
+
+
+def standings_of(plans: Sequence[RecoveryPlan]) -> dict[int, Standing]:
+    """Plan id -> how it stands now, and the check that this is read from. ``plans``: from ``plan_rows``."""
+    rows, prints, now = last_checks(plans), prints_of(plans), timezone.now()
+    return {plan.pk: (standing(checked(rows.get(plan.pk)), prints[plan.pk], now), rows.get(plan.pk)) for plan in plans}
+
+
+def standing_of(plan: RecoveryPlan) -> Standing:
+    return standings_of([plan])[plan.pk]
 
 
 def prediction_of(plan: RecoveryPlan) -> Prediction:
@@ -103,9 +135,8 @@ def prediction_of(plan: RecoveryPlan) -> Prediction:
 # --- when
 
 
-def why_due(plan: RecoveryPlan, now: dt.datetime) -> str:
-    """Why the plan should be checked now; empty when it should not."""
-    row = last_check(plan)
+def why_due(row: ReadinessCheck | None, seen: Print, now: dt.datetime) -> str:
+    """Why a plan should be checked now; empty when it should not. ``row``: its last check; ``seen``: as it is now."""
     if row is None:
         return "it was never checked"
     age_s = (now - row.checked_at).total_seconds()
@@ -114,7 +145,7 @@ def why_due(plan: RecoveryPlan, now: dt.datetime) -> str:
     if age_s < SETTLE_S:
         return ""
     found = checked(row)
-    changed = differences(found.print, print_of(plan)) if found else ()
+    changed = differences(found.print, seen) if found else ()
     return changed[0] if changed else ""
 
 
@@ -122,13 +153,14 @@ def ask_for_checks(now: dt.datetime) -> list[int]:
     """Note every plan that is due. A plan whose group is being moved is left alone until that is over."""
     busy = set(Run.objects.filter(state__in=[s.value for s in ACTIVE_RUN]).values_list("plan_id", flat=True))
     asked = set(CheckRequest.objects.values_list("plan_id", flat=True))
-    noted = []
-    for plan in plan_rows():
-        if plan.pk in busy or plan.pk in asked:
-            continue
-        if because := why_due(plan, now):
-            check_request(plan, because)
-            noted.append(plan.pk)
+    plans = [plan for plan in plan_rows() if plan.pk not in busy | asked]
+    rows, prints = last_checks(plans), prints_of(plans)
+    due = {plan.pk: why_due(rows.get(plan.pk), prints[plan.pk], now) for plan in plans}
+    noted = [plan_id for plan_id, because in due.items() if because]
+    CheckRequest.objects.bulk_create(
+        [CheckRequest(plan_id=plan_id, asked_at=timezone.now(), because=due[plan_id][:200]) for plan_id in noted],
+        ignore_conflicts=True,
+    )
     return noted
 
 
@@ -152,7 +184,7 @@ def next_to_ring_for(now: dt.datetime) -> int | None:
 
 def check(plan_id: int) -> ReadinessCheck | None:
     """Ask both sites now and keep what they said. None where the plan is gone, or is being moved."""
-    plan = next((plan for plan in plan_rows() if plan.pk == plan_id), None)
+    plan = next(iter(plan_rows(plan_id)), None)
     if plan is None:
         return None
     request = CheckRequest.objects.filter(plan=plan).first()
@@ -160,7 +192,7 @@ def check(plan_id: int) -> ReadinessCheck | None:
     if building.active_run(plan.group) is not None:
         CheckRequest.objects.filter(plan=plan).delete()
         return None
-    kind, before = kind_for(plan), print_of(plan)
+    kind, before = kind_for(plan), prints_of([plan])[plan.pk]
     try:
         source, target = building.direction(plan.group, kind)
         assessment = assess_now(kind, plan.group, building.copy_of_plan(plan, source, target, kind), source, target)

@@ -18,7 +18,7 @@ from drportal.errors import NotFound
 from drportal.recovery.models import RecoveryPlan, Run
 from drportal.recovery.services.reviews import ReviewState, due_at, review_state, reviewable
 from drportal.watch.models import ReceiptDifference
-from drportal.watch.readiness import plan_rows, standing_of
+from drportal.watch.readiness import plan_rows, standings_of
 
 MOST_RUNS = 500
 SUCCEEDED = ("succeeded", "succeeded_with_exceptions")
@@ -65,7 +65,7 @@ class PeriodReport:
 
 def plans_of(plan_id: int | None) -> list[RecoveryPlan]:
     """All, or the one. Raises NotFound."""
-    plans = [plan for plan in plan_rows() if plan_id in (None, plan.pk)]
+    plans = plan_rows(plan_id)
     if plan_id is not None and not plans:
         raise NotFound(f"There is no plan {plan_id} (any more).")
     return plans
@@ -97,7 +97,8 @@ def plan_lines(plans: Sequence[RecoveryPlan], period: Period) -> list[PlanLine]:
     within = Counter(
         done.filter(finished_at__gte=period.since, finished_at__lt=period.until).values_list("plan_id", flat=True)
     )
-    return [PlanLine(plan, standing_of(plan)[0], latest.get(plan.pk), within[plan.pk]) for plan in plans]
+    standings = standings_of(plans)
+    return [PlanLine(plan, standings[plan.pk][0], latest.get(plan.pk), within[plan.pk]) for plan in plans]
 
 
 def open_runs(runs: Sequence[Run]) -> list[str]:

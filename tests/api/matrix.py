@@ -61,6 +61,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /approvals
         GET /approvals/{approval_id}
         POST /approvals/{approval_id}/ask
+        GET /changes
         GET /images/{image_id}/exposure
         GET /pairs/{pair_id}/pools
         GET /pairs/{pair_id}/pools/{name}

@@ -17,11 +17,12 @@ from drportal.engine.gaps import (
     GapLevel,
     ImageGapFacts,
     PoolGapFacts,
+    Room,
     VmGapFacts,
     image_gaps,
     pool_gaps,
     registered_twice,
-    room_gap,
+    room_gaps,
     skew_gap,
     snapshots_old,
     twice_gaps,
@@ -55,15 +56,35 @@ def test_a_mirrored_image_has_no_gap() -> None:
 
 def test_an_image_that_is_not_mirrored_is_a_gap_only_if_somebody_needs_it() -> None:
     gaps = of_image(PLAIN, ABSENT)
-    assert codes(gaps) == [GapCode.NOT_MIRRORED]
-    assert (gaps[0].command, gaps[0].where) == ("rbd mirror image enable one/one-1 journal", "Site A")
-    assert gaps[0].level is GapLevel.UNPROTECTED
+    assert codes(gaps) == [GapCode.NOT_MIRRORED, GapCode.FEATURES_OFF]
+    assert gaps[0].command == (
+        "rbd feature enable one/one-1 exclusive-lock journaling && rbd mirror image enable one/one-1 journal"
+    ), "without exclusive-lock Ceph refuses to enable the journal"
+    assert (gaps[0].where, gaps[0].level) == ("Site A", GapLevel.UNPROTECTED)
+    (whole,) = of_image(replace(PLAIN, features=ALL), ABSENT)
+    assert whole.command == "rbd mirror image enable one/one-1 journal"
     assert of_image(PLAIN, ABSENT, used=False) == []
 
 
+def test_an_image_that_is_mirrored_and_has_no_copy_is_a_gap() -> None:
+    (gap,) = of_image(PRIMARY, ABSENT)
+    assert (gap.code, gap.level, gap.where) == (GapCode.NO_COPY, GapLevel.UNPROTECTED, "Site A")
+    assert "Site B has no copy of it" in gap.sentence
+    (left,) = of_image(ABSENT, COPY)
+    assert (left.code, left.where) == (GapCode.NO_COPY, "Site B")
+    assert "gone from Site A" in left.sentence
+    assert of_image(PRIMARY, None) == [], "the other side was not read"
+
+
 def test_a_stranger_under_the_same_name_is_told() -> None:
-    assert codes(of_image(PRIMARY, PLAIN)) == [GapCode.IMAGE_COLLISION]
+    assert codes(of_image(PRIMARY, replace(PLAIN, features=ALL))) == [GapCode.IMAGE_COLLISION]
     assert codes(of_image(PRIMARY, replace(COPY, global_id="h"))) == [GapCode.IMAGE_COLLISION]
+
+
+def test_two_unmirrored_namesakes_collide_if_one_is_somebodys_disk() -> None:
+    plain = replace(PLAIN, features=ALL)
+    assert codes(of_image(plain, plain)) == [GapCode.NOT_MIRRORED, GapCode.IMAGE_COLLISION]
+    assert of_image(plain, plain, used=False) == []
 
 
 def test_a_clone_is_to_be_flattened_where_it_is_written() -> None:
@@ -179,11 +200,20 @@ def test_a_record_that_shares_its_disk_is_locked_never_deleted() -> None:
 
 
 def test_room() -> None:
-    assert room_gap("shop", "Site B", 2048, None) is None
-    assert room_gap("shop", "Site B", 2048, 2048) is None
-    gap = room_gap("shop", "Site B", 4096, 2048)
-    assert gap is not None
-    assert "4.0 GiB" in gap.sentence
+    needed = Room(4096, 8, 51200)
+
+    def gaps(*free: float | None) -> list[Gap]:
+        return list(room_gaps("shop", "Site B", needed, Room(*free), "100"))
+
+    assert gaps(None, None, None) == [], "not read"
+    assert gaps(4096, 8, 51200) == []
+    memory, cpus, disk = gaps(2048, 7.5, 10240)
+    assert "4.0 GiB of memory; the hosts of Site B have 2.0 GiB free" in memory.sentence
+    assert "need 8 CPUs; the hosts of Site B have 7.5 free" in cpus.sentence
+    assert "largest disk has 50.0 GiB" in disk.sentence
+    assert "10.0 GiB are free" in disk.sentence
+    assert disk.command == "onedatastore show 100"
+    assert {gap.code for gap in (memory, cpus, disk)} == {GapCode.NO_ROOM}
 
 
 def test_versions() -> None:

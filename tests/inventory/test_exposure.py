@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import math
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -17,6 +16,7 @@ from drportal.inventory.exposure import (
     COARSE_S,
     FINE_S,
     Sampler,
+    Slot,
     curve,
     slots_of,
     thin,
@@ -54,11 +54,11 @@ def test_the_worst_of_a_slot_stays_and_a_hole_stays_a_hole(image: MirroredImage)
         seen(sampler, image, at(second), value)
     for subject in (f"image:{image.pk}", "pool:one"):
         slots = slots_of(image.pair_id, [subject], NOON)
-        assert slots == {at(0): 90.0, at(900): 5.0, at(1200): 8.0}
+        assert slots == {at(0): Slot(90.0), at(900): Slot(5.0), at(1200): Slot(8.0)}
     drawn = curve(slots, NOON, at(1499))
-    values = [seconds for _, seconds in drawn.points]
+    values = [slot.seconds for _, slot in drawn.points]
     assert values[0] == 90
-    assert [math.isnan(value) for value in values] == [False, True, True, False, False]
+    assert [value is None for value in values] == [False, True, True, False, False]
     worst = worst_of_slots(slots, NOON)
     assert (worst.seconds, worst.at, worst.unbounded_slots) == (90.0, at(0), 0)
 
@@ -69,7 +69,7 @@ def test_a_look_that_moves_the_point_shows_how_bad_it_had_become(image: Mirrored
     image.protected_until = at(25)
     sampler.take(image, at(-10), at(30))  # proven up to -10 until this look, up to 25 since
     sampler.flush(at(70))
-    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON)[NOON] == 40.0
+    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON)[NOON] == Slot(40.0)
 
 
 def test_after_a_pause_of_the_portal_the_time_in_between_is_not_made_up(image: MirroredImage) -> None:
@@ -78,18 +78,39 @@ def test_after_a_pause_of_the_portal_the_time_in_between_is_not_made_up(image: M
     image.protected_until = at(3590)
     sampler.take(image, at(-10), at(3600))
     sampler.flush(at(3600))
-    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON) == {at(0): 10.0, at(3600): 10.0}
+    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON) == {at(0): Slot(10.0), at(3600): Slot(10.0)}
 
 
-def test_no_bound_is_kept_as_such_and_does_not_bend_the_pools_curve(image: MirroredImage) -> None:
+def test_a_pool_shows_that_an_image_had_no_bound_and_the_worst_of_the_others(image: MirroredImage) -> None:
     other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict="diverged")
     sampler = Sampler(image.pair_id)
     sampler.take(other, None, NOON)
     seen(sampler, image, NOON, 12)
-    assert slots_of(image.pair_id, [f"image:{other.pk}"], NOON) == {NOON: math.inf}
-    assert slots_of(image.pair_id, ["pool:one"], NOON) == {NOON: 12.0}
-    both = slots_of(image.pair_id, [f"image:{other.pk}", f"image:{image.pk}"], NOON)
-    assert worst_of_slots(both, NOON).unbounded_slots == 1
+    assert slots_of(image.pair_id, [f"image:{other.pk}"], NOON) == {NOON: Slot(None, unbounded=True)}
+    pool = slots_of(image.pair_id, ["pool:one"], NOON)
+    assert pool == {NOON: Slot(12.0, unbounded=True)}
+    assert curve(pool, NOON, at(299)).points == [(NOON, Slot(12.0, unbounded=True))]
+    group = slots_of(image.pair_id, [f"image:{other.pk}", f"image:{image.pk}"], NOON)
+    assert worst_of_slots(group, NOON) == worst_of_slots(pool, NOON)
+    assert worst_of_slots(pool, NOON).unbounded_slots == 1
+
+
+@pytest.mark.parametrize("verdict", ["broken_mirroring", "cannot_tell"])
+def test_what_could_not_be_told_is_neither_a_figure_nor_without_bound(image: MirroredImage, verdict: str) -> None:
+    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict=verdict)
+    sampler = Sampler(image.pair_id)
+    sampler.take(other, None, NOON)
+    seen(sampler, image, NOON, 12)
+    assert slots_of(image.pair_id, [f"image:{other.pk}"], NOON) == {NOON: Slot(None, untold=True)}
+    worst = worst_of_slots(slots_of(image.pair_id, ["pool:one"], NOON), NOON)
+    assert (worst.seconds, worst.unbounded_slots, worst.untold_slots) == (12.0, 0, 1)
+
+
+def test_of_many_images_at_once_nothing_is_left_out(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    seen(sampler, image, NOON, 12)
+    many = [f"image:{10_000_000 + number}" for number in range(40_000)]
+    assert slots_of(image.pair_id, [*many, f"image:{image.pk}"], NOON) == {NOON: Slot(12.0)}
 
 
 def test_old_days_become_coarse_without_showing_less_and_end(image: MirroredImage) -> None:
@@ -101,7 +122,7 @@ def test_old_days_become_coarse_without_showing_less_and_end(image: MirroredImag
     assert thin(image.pair_id, (NOON + dt.timedelta(days=3)).date()) == 2  # the image's row and the pool's
     row = ExposureDay.objects.get(subject=f"image:{image.pk}")
     assert (row.step_s, len(unpacked(bytes(row.values)))) == (COARSE_S, 24)
-    assert slots_of(image.pair_id, [row.subject], NOON) == {at(0): 70.0, at(3600): 30.0}
+    assert slots_of(image.pair_id, [row.subject], NOON) == {at(0): Slot(70.0), at(3600): Slot(30.0)}
     thin(image.pair_id, (NOON + dt.timedelta(days=samples.KEEP_DAYS + 1)).date())
     assert ExposureDay.objects.count() == 0
 

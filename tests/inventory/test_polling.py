@@ -170,7 +170,7 @@ def test_one_poller_leads_and_another_takes_over_when_it_falls_silent(pair: Site
 
 
 def test_observations_are_thinned(lab_pair: SitePair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drportal.inventory.heard.KEEP_BULK", 3)
+    monkeypatch.setattr("drportal.inventory.observations.KEEP_BULK", 3)
     discover(lab_pair.pk)
     for site in Site.objects.all():
         assert Observation.objects.filter(site=site).exclude(subject__contains="/").count() <= 3

@@ -1,12 +1,10 @@
-"""Rules against real rows, messages to a real web server and a real mail server of the test."""
+"""Rules against real rows, messages to a real web server of the test. (Mail and Slack: ``test_channels.py``.)"""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -29,40 +27,16 @@ from drportal.watch.models import (
 )
 from tests.conftest import Person
 from tests.recovery.conftest import make_vm
+from tests.watch.post import Receiver
 
 pytestmark = pytest.mark.django_db
-
-
-class Receiver:
-    """A web hook's other end: keeps what it is sent, and answers with ``status``."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.status = 200
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.bodies.append(json.loads(body))
-                self.send_response(receiver.status)
-                self.end_headers()
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-        self.address = f"json://secret-user:secret-word@127.0.0.1:{self.server.server_port}/hook"
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
     yield receiver
-    receiver.server.shutdown()
-    receiver.server.server_close()
+    receiver.close()
 
 
 @pytest.fixture(autouse=True)
@@ -245,9 +219,9 @@ def test_every_condition_is_found_in_the_rows(
     for state in ("ready", "not_ready"):
         from pydantic import TypeAdapter
 
-        from drportal.watch.readiness import print_of
+        from drportal.watch.readiness import prints_of
 
-        seen = TypeAdapter(type(print_of(plan))).dump_python(print_of(plan), mode="json")
+        seen = TypeAdapter(type(prints_of([plan])[plan.pk])).dump_python(prints_of([plan])[plan.pk], mode="json")
         ReadinessCheck.objects.create(
             plan=plan, kind="planned_failover", state=state, blockers=1, warnings=0, seen=seen, digest=state,
             first_at=now, checked_at=now, because="", findings=[{"sentence": "It is locked."}],

@@ -21,7 +21,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.lab.control import LabClient
-from drportal.recovery.models import RecoveryPlan
+from drportal.recovery.models import RecoveryPlan, Run
 from drportal.watch.models import ReadinessCheck
 from tests.conftest import Person
 from tests.recovery.conftest import make_vm
@@ -113,22 +113,57 @@ def test_a_lab_that_is_well_has_no_gap_and_a_new_one_is_found(
 
 
 @pytest.mark.django_db
-def test_a_definition_that_changed_after_its_plan_was_looked_at_is_a_note(
+def test_a_definition_that_changed_after_its_plan_was_set_is_a_note_until_a_person_has_looked(
     viewer: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
 ) -> None:
     vm = make_vm(pair, "db", 1, ["one-1"])
     plan, now = make_plan("shop", vm), timezone.now()
-    look = {"kind": "planned_failover", "state": "verified", "blockers": 0, "warnings": 0, "because": "asked"}
-    ReadinessCheck.objects.create(plan=plan, **look, digest="d", first_at=now, checked_at=now)
     assert codes(viewer, pair) == []
     newer = CapturedDefinition.objects.get(vm=vm)
     newer.pk, newer.number, newer.captured_at = None, 2, now + dt.timedelta(minutes=1)
     newer.save()
+    look = {"kind": "planned_failover", "state": "ready", "blockers": 0, "warnings": 0, "because": "it changed"}
+    later = now + dt.timedelta(minutes=2)
+    ReadinessCheck.objects.create(plan=plan, **look, digest="d", first_at=later, checked_at=later)
     (gap,) = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
-    assert (gap["code"], gap["level"]) == ("definition_drifted", "note")
+    assert (gap["code"], gap["level"]) == ("definition_drifted", "note"), "the portal's own check is nobody's look"
     assert "it is number 2 now" in gap["sentence"]
-    ReadinessCheck.objects.update(checked_at=now + dt.timedelta(minutes=2))
-    assert codes(viewer, pair) == [], "somebody has looked since"
+    RecoveryPlan.objects.update(changed_at=later)
+    assert codes(viewer, pair) == [], "somebody has set the plan since"
+    RecoveryPlan.objects.update(changed_at=now)
+    Run.objects.create(
+        plan=plan, group=plan.group, kind="planned_failover", state="succeeded", plan_version=1, plan_copy={},
+        source_site=pair.a, target_site=pair.b, requested_name="olga", request_key="k", finished_at=later,
+    )  # fmt: skip
+    assert codes(viewer, pair) == [], "it was moved with the plan since"
+
+
+@pytest.mark.django_db
+def test_a_group_needs_cpus_and_a_datastore_that_takes_its_largest_disk(
+    viewer: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    vm = make_vm(pair, "db", 1, ["one-1"])
+    make_plan("shop", vm)
+    VirtualMachine.objects.filter(pk=vm.pk).update(memory_mb=1024, cpu=4)
+    VmDisk.objects.filter(vm=vm).update(size_bytes=50 * 2**30)
+    now = timezone.now()
+    host = {"state_word": "MONITORED", "memory_total_kb": 2**22, "memory_used_kb": 0, "cpu_total": 400, "cpu_used": 100}
+    store = {"type_word": "IMAGE_DS", "tm_mad": "ceph", "pool": "one", "free_mb": 2**20, "enabled": True}
+    SiteResource.objects.create(site=pair.b, kind="host", one_id=1, name="h", facts=host, read_at=now)
+    SiteResource.objects.create(site=pair.b, kind="datastore", one_id=100, name="ceph", facts=store, read_at=now)
+
+    def told() -> list[str]:
+        return [gap["sentence"] for gap in viewer.read(f"/pairs/{pair.pk}/gaps?code=no_room")["items"]]
+
+    assert told() == ["Its VMs need 4 CPUs; the hosts of Site-B have 3 free."]
+    SiteResource.objects.filter(kind="host").update(facts=host | {"cpu_used": 0})
+    SiteResource.objects.filter(kind="datastore").update(facts=store | {"free_mb": 1024})
+    (sentence,) = told()
+    assert "datastore 100 of Site-B says that 1.0 GiB are free" in sentence
+    SiteResource.objects.create(site=pair.b, kind="datastore", one_id=101, name="c2", facts=store, read_at=now)
+    assert told() == [], "it is not known which of the two it would be"
+    RecoveryPlan.objects.update(image_datastore_id=100)
+    assert len(told()) == 1
 
 
 @pytest.mark.django_db

@@ -79,6 +79,16 @@ export const exposureQuery = (of: Exposed, period: Period) =>
     placeholderData: keepPreviousData,
   });
 
+/** Of what the changes are: a site, a pair of sites, and there a kind of thing or one of it. */
+export type ChangesOf = Omit<NonNullable<QueryOf<"/changes">>, "before" | "limit">;
+
+export const changesQuery = (of: ChangesOf, before?: number) =>
+  queryOptions({
+    queryKey: ["pair", "changes", of, before],
+    queryFn: () => answer(api.GET("/changes", { params: { query: { ...of, before, limit: 20 } } })),
+    placeholderData: keepPreviousData,
+  });
+
 export const poolsQuery = (pair: number) =>
   queryOptions({
     queryKey: ["pair", pair, "pools"],

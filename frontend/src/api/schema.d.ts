@@ -528,6 +528,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Change List
+         * @description What came, went or is different, newest first: of a site or a pair of sites, of a kind, of one subject.
+         */
+        get: operations["change_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/groups": {
         parameters: {
             query?: never;
@@ -1263,8 +1283,7 @@ export interface paths {
         };
         /**
          * Pool Exposure
-         * @description The worst of the pool's images; those without a bound are not in the curve, ``unbounded`` of the pool counts
-         *     them.
+         * @description The worst of the pool's images that have a bound, and when one had none or could not be told.
          */
         get: operations["pool_exposure"];
         put?: never;
@@ -2244,6 +2263,8 @@ export interface components {
         /**
          * SideState
          * @description One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
+         *
+         *     ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
          */
         SideState: {
             /** Exists */
@@ -2256,6 +2277,12 @@ export interface components {
             description: string | null;
             /** Entries Behind */
             entries_behind: number | null;
+            /** Bytes Behind */
+            bytes_behind: number | null;
+            /** Features */
+            features: string[] | null;
+            /** Parent */
+            parent: string | null;
             /** Position */
             position: string | null;
             /** Bytes Per Second */
@@ -2537,6 +2564,45 @@ export interface components {
             lines: string[];
             /** Cut */
             cut: boolean;
+        };
+        /**
+         * Kind
+         * @enum {string}
+         */
+        Kind: "image" | "pool" | "vm" | "network" | "datastore" | "host" | "site";
+        /**
+         * InventoryChangeOut
+         * @description ``subject``: pool/image, pool, or a number at the front end; ``what``: the part of it that changed.
+         */
+        InventoryChangeOut: {
+            /** Id */
+            id: number;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Site */
+            site: string;
+            kind: components["schemas"]["Kind"];
+            /** Subject */
+            subject: string;
+            /** Name */
+            name: string;
+            /** What */
+            what: string;
+            /** Sentence */
+            sentence: string;
+        };
+        /**
+         * InventoryChanges
+         * @description ``next``: give it as ``before`` for the older ones; null where there are none.
+         */
+        InventoryChanges: {
+            /** Items */
+            items: components["schemas"]["InventoryChangeOut"][];
+            /** Next */
+            next: number | null;
         };
         /** Group */
         Group: {
@@ -3791,7 +3857,8 @@ export interface components {
         };
         /**
          * ExposurePoint
-         * @description The worst of the span that begins ``at``. ``seconds`` null: nobody looked, or (``unbounded``) no bound.
+         * @description The worst of the span that begins ``at``. ``unbounded``: something had no bound; ``untold``: of something it
+         *     could not be told; ``seconds``: the worst of the rest, null where there is none. All three empty: nobody looked.
          */
         ExposurePoint: {
             /**
@@ -3806,12 +3873,18 @@ export interface components {
              * @default false
              */
             unbounded: boolean;
+            /**
+             * Untold
+             * @default false
+             */
+            untold: boolean;
         };
         /**
          * WorstOf
          * @description ``seconds`` null: no figure in this period.
          *
-         *     ``unbounded_slots``: 5-minute spans (hours, after two days) without a bound, which is worse than any figure.
+         *     ``unbounded_slots``: 5-minute spans (hours, after two days) in which something had no bound, which is worse than any
+         *     figure; ``untold_slots``: in which of something it could not be told.
          */
         WorstOf: {
             /** Seconds */
@@ -3820,6 +3893,8 @@ export interface components {
             at: string | null;
             /** Unbounded Slots */
             unbounded_slots: number;
+            /** Untold Slots */
+            untold_slots: number;
         };
         /**
          * PoolSummary
@@ -5831,6 +5906,51 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_list: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                pair?: number | null;
+                kind?: components["schemas"]["Kind"] | null;
+                subject?: string;
+                before?: number | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InventoryChanges"];
                 };
             };
             /** @description It was not done; the problem says why */

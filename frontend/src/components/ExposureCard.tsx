@@ -13,9 +13,9 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { type Exposed, exposureQuery, type Period } from "../api/queries";
 import type { ExposureOverTime, ExposurePoint } from "../api/types";
-import { worstOf } from "../lib/exposure";
+import { spanWords, worstOf } from "../lib/exposure";
 import { useMay } from "../lib/may";
-import { exposureWord, upWords } from "../lib/words";
+import { count, exposureWord, upWords } from "../lib/words";
 import { useLive } from "../live/hooks";
 import { Fact } from "../pages/runs/RunFacts";
 import { Fold } from "./Fold";
@@ -110,19 +110,29 @@ function TargetButton({ group, target_s }: { group: number; target_s: number | n
 
 function WorstText({ given, period }: { given: ExposureOverTime; period: Period }) {
   const worst = given.worst[period];
-  if (!worst || (worst.seconds === null && worst.unbounded_slots === 0)) return <>nothing was measured</>;
+  if (!worst || (worst.seconds === null && worst.unbounded_slots === 0 && worst.untold_slots === 0))
+    return <>nothing was measured</>;
   return (
     <>
       {worst.unbounded_slots > 0 && (
         <>
-          <StateText state={{ word: `No bound in ${worst.unbounded_slots} spans`, tone: "bad" }} />
-          {worst.seconds !== null && "; else "}
+          <StateText state={{ word: `No bound in ${count(worst.unbounded_slots, "span")}`, tone: "bad" }} />
+          {"; "}
         </>
       )}
-      {worst.seconds !== null && (
+      {worst.untold_slots > 0 && (
+        <>
+          <StateText state={{ word: `Not known in ${count(worst.untold_slots, "span")}`, tone: "unsure" }} />
+          {"; "}
+        </>
+      )}
+      {worst.seconds === null ? (
+        "no figure"
+      ) : (
         <>
           <StateText state={exposureWord({ kind: "measured", seconds: worst.seconds }, given.target_s)} />, in the span
           from <Time at={worst.at} />
+          {worst.unbounded_slots + worst.untold_slots > 0 && ", of what could be measured"}
         </>
       )}
     </>
@@ -148,9 +158,7 @@ function Figures({ points }: { points: ExposurePoint[] }) {
             <Td dataLabel="From">
               <Time at={row.at} />
             </Td>
-            <Td dataLabel="Would have been lost">
-              {row.unbounded ? "no bound" : row.seconds === null ? "nobody looked" : `at most ${upWords(row.seconds)}`}
-            </Td>
+            <Td dataLabel="Would have been lost">{spanWords(row)}</Td>
           </Tr>
         ))}
       </Tbody>

@@ -32,6 +32,7 @@ function dataOf({ points, target_s }: ExposureOverTime): uPlot.AlignedData {
     points.map((point) => point.seconds),
     points.map(() => target_s),
     points.map((point) => (point.unbounded ? top : null)),
+    points.map((point) => (point.untold ? top : null)),
   ];
 }
 
@@ -69,6 +70,13 @@ function options(element: HTMLElement, { step_s }: ExposureOverTime): uPlot.Opti
         stroke: token("icon--color--status--danger--default"),
         paths: () => null,
         points: { show: true, size: 7, fill: token("icon--color--status--danger--default") },
+        value: (_plot, value) => (value === null ? "no" : "yes"),
+      },
+      {
+        label: "Not known",
+        stroke: token("icon--color--subtle"),
+        paths: () => null,
+        points: { show: true, size: 7, fill: token("icon--color--subtle") },
         value: (_plot, value) => (value === null ? "no" : "yes"),
       },
     ],

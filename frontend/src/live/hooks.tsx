@@ -46,7 +46,7 @@ export function useLiveStatus(): LiveStatus {
 
 /**
  * Subscribes the page to topics, and gives the interval to poll at: hints may be lost and only tell of changes, while
- * "heard 4 s ago" grows old without one. So even a live page reads again now and then; a run that is not live, often.
+ * "heard 4 s ago" grows old without one. So even a live page reads again now and then; one that is not live, often.
  */
 export function useLive(topics: string[], what: "run" | "sites" | "other" = "other"): number {
   const { socket, status } = useContext(LiveContext);
@@ -57,5 +57,5 @@ export function useLive(topics: string[], what: "run" | "sites" | "other" = "oth
   }, [socket, joined]);
   if (what === "sites") return 10_000;
   if (what === "run") return status.state === "live" ? 15_000 : 5000;
-  return 30_000;
+  return status.state === "live" ? 30_000 : 10_000;
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { LiveSocket, type LiveStatus, SIGNED_OUT_CODE, SILENCE_MS } from "./socket";
+import { LiveSocket, type LiveStatus, NOT_LIVE_CODE, SIGNED_OUT_CODE, SILENCE_MS } from "./socket";
 
 class FakeSocket {
   static made: FakeSocket[] = [];
@@ -161,6 +161,32 @@ describe("the live socket", () => {
     expect(state()).toBe("lost");
     vi.advanceTimersByTime(500);
     expect(FakeSocket.made).toHaveLength(2);
+  });
+
+  it("is not live when hints can't reach the server, since the last ping that came their way, and reads all after", () => {
+    live.start();
+    newest().goesLive();
+    vi.advanceTimersByTime(5000);
+    newest().says({ ping: 1 });
+    vi.advanceTimersByTime(9000);
+    newest().breaks(NOT_LIVE_CODE);
+    expect(statuses.at(-1)).toEqual({ state: "lost", since_ms: 1_005_000 });
+    vi.advanceTimersByTime(500);
+    newest().breaks();
+    expect(state()).toBe("lost");
+    vi.advanceTimersByTime(1000);
+    newest().goesLive();
+    expect(state()).toBe("live");
+    expect(connects).toBe(2);
+  });
+
+  it("reads everything again when it is told that hints were lost", () => {
+    live.start();
+    newest().goesLive();
+    newest().says({ resync: true });
+    expect(state()).toBe("live");
+    expect(connects).toBe(2);
+    expect(hints).toEqual([]);
   });
 
   it("does not try again when the session has ended", () => {

@@ -7,7 +7,7 @@ export type LiveState = "connecting" | "live" | "lost" | "signed_out";
 
 export type LiveStatus = {
   state: LiveState;
-  /** Browser time in ms since when it is in this state; for "lost", since the socket was last heard. */
+  /** Browser time in ms since when it is in this state; for "lost", since a hint would last have arrived for sure. */
   since_ms: number;
 };
 
@@ -15,13 +15,15 @@ export type LiveEvents = {
   onStatus: (status: LiveStatus) => void;
   /** Something named by this topic changed. */
   onHint: (topic: string) => void;
-  /** Connected, perhaps again: hints may have been missed. */
+  /** Connected, perhaps again, or told that hints were lost on the way: some may have been missed. */
   onConnect: () => void;
 };
 
-/** The server pings every 15 s; after two missed ones the line is taken for dead, whatever the browser thinks. */
-export const SILENCE_MS = 40_000;
+/** The server pings every 5 s; after some missed ones the line is taken for dead, whatever the browser thinks. */
+export const SILENCE_MS = 20_000;
 export const SIGNED_OUT_CODE = 4401;
+/** Hints can't reach the server's end of the socket (Redis does not answer), though the socket itself is well. */
+export const NOT_LIVE_CODE = 4503;
 const BACKOFF_MS = [500, 1000, 2000, 4000, 8000, 15_000];
 
 type Connect = (url: string) => WebSocket;
@@ -37,6 +39,7 @@ export class LiveSocket {
   private silenceTimer: ReturnType<typeof setTimeout> | undefined;
   private status: LiveStatus = { state: "connecting", since_ms: Date.now() };
   private stopped = true;
+  private proven_ms = 0;
 
   constructor(url: string, events: LiveEvents, connect: Connect = (address) => new WebSocket(address)) {
     this.url = url;
@@ -116,9 +119,13 @@ export class LiveSocket {
     } catch {
       return;
     }
+    // A ping comes the way that hints come: it shows that none is lost.
+    if (typeof message.ping === "number") this.proven_ms = Date.now();
     if (typeof message.topic === "string") this.events.onHint(message.topic);
+    if (message.resync === true) this.events.onConnect();
     if (Array.isArray(message.subscribed) && this.status.state !== "live") {
       // Only now can no hint be missed any more: what was read before may be old.
+      this.proven_ms = Date.now();
       this.setStatus("live");
       this.events.onConnect();
     }
@@ -133,11 +140,11 @@ export class LiveSocket {
       this.setStatus("signed_out");
       return;
     }
-    this.failed();
+    this.failed(code === NOT_LIVE_CODE ? this.proven_ms : undefined);
   }
 
-  private failed(): void {
-    this.setStatus("lost");
+  private failed(since_ms?: number): void {
+    this.setStatus("lost", since_ms);
     const wait_ms = BACKOFF_MS[Math.min(this.failures, BACKOFF_MS.length - 1)] as number;
     this.failures += 1;
     clearTimeout(this.retryTimer);
@@ -153,7 +160,7 @@ export class LiveSocket {
     clearTimeout(this.silenceTimer);
     this.silenceTimer = setTimeout(() => {
       this.dropSocket();
-      this.failed();
+      this.failed(this.proven_ms || undefined);
     }, SILENCE_MS);
   }
 
@@ -170,10 +177,10 @@ export class LiveSocket {
     if (this.socket?.readyState === 1) this.socket.send(JSON.stringify(message));
   }
 
-  private setStatus(state: LiveState): void {
+  private setStatus(state: LiveState, since_ms = Date.now()): void {
     // "lost since" means since it was first lost, through all attempts to come back.
     if (state === this.status.state) return;
-    this.status = { state, since_ms: Date.now() };
+    this.status = { state, since_ms };
     this.events.onStatus(this.status);
   }
 }

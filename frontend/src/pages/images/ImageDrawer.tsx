@@ -148,6 +148,11 @@ function Side({ site, side }: { site: string; side: SideState }) {
           <Fact term="Ceph's words">{side.description || "none"}</Fact>
           <Fact term="Position">{side.position ?? "not told"}</Fact>
           <Fact term="Entries behind, as counted then">{side.entries_behind ?? "not told"}</Fact>
+          {side.bytes_behind !== null && (
+            <Fact term="Behind the primary's newest snapshot, some">{sizeWords(side.bytes_behind)}</Fact>
+          )}
+          <Fact term="Features">{side.features === null ? "not told" : side.features.join(", ") || "none"}</Fact>
+          {side.parent && <Fact term="Hangs on (flatten it)">{side.parent}</Fact>}
           <Fact term="Rate, time left">
             {side.bytes_per_second === null ? "not told" : `${sizeWords(side.bytes_per_second)}/s`}
             {side.eta_s !== null && `, some ${spanWords(side.eta_s)} left`}

@@ -2,6 +2,7 @@ import { Card, CardBody, PageSection } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "react-router";
 import { imageQuery } from "../../api/queries";
+import { ChangesCard } from "../../components/ChangesCard";
 import { ExposureCard } from "../../components/ExposureCard";
 import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
@@ -28,6 +29,10 @@ export function ImagePage() {
                 <ImageFacts image={image} />
               </CardBody>
             </Card>
+            <ChangesCard
+              of={{ pair: image.pair_id, kind: "image", subject: `${image.pool}/${image.name}` }}
+              what="this image"
+            />
           </PageSection>
         </>
       )}

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import { poolQuery } from "../../api/queries";
 import type { PoolDetail, PoolState } from "../../api/types";
+import { ChangesCard } from "../../components/ChangesCard";
 import { ExposureCard } from "../../components/ExposureCard";
 import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
@@ -36,6 +37,7 @@ export function PoolPage() {
             </div>
             <ExposureCard of={{ what: "pool", pair, name }} />
             <MostExposed pool={pool} />
+            <ChangesCard of={{ pair, kind: "pool", subject: name }} what="this pool" />
           </PageSection>
         </>
       )}

@@ -7,6 +7,7 @@ import { siteDelete } from "../../api/commands";
 import { siteQuery } from "../../api/queries";
 import type { Site } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
+import { ChangesCard } from "../../components/ChangesCard";
 import { LinkButton } from "../../components/LinkButton";
 import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
@@ -19,6 +20,7 @@ import { ReachRow } from "../overview/OverviewPage";
 import { Fact } from "../runs/RunFacts";
 import { ConnectionTestCard } from "./ConnectionTestCard";
 import { CredentialsCard } from "./CredentialsCard";
+import { GroundCard } from "./GroundCard";
 import { ProgramCard } from "./ProgramCard";
 import { THROUGH } from "./through";
 
@@ -66,6 +68,8 @@ function TheSite({ site }: { site: Site }) {
         <HostKeysCard site={site} />
         <CredentialsCard site={site} />
         <PoolsCard site={site} />
+        <GroundCard slug={site.slug} />
+        <ChangesCard of={{ site: site.slug }} what="this site" />
       </PageSection>
       {removing && <RemoveSite site={site} onClose={() => setRemoving(false)} />}
     </>

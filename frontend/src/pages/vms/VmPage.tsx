@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import { definitionQuery, vmQuery } from "../../api/queries";
 import type { Vm } from "../../api/types";
+import { ChangesCard } from "../../components/ChangesCard";
 import { CopyButton, Raw } from "../../components/Command";
 import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
@@ -29,6 +30,7 @@ export function VmPage() {
             <Facts vm={vm} />
             <Disks vm={vm} />
             {vm.definition ? <Definition vmId={vm.id} /> : null}
+            <ChangesCard of={{ site: vm.site, kind: "vm", subject: String(vm.one_id) }} what="this VM" />
           </PageSection>
         </>
       )}
