@@ -303,7 +303,7 @@ export interface paths {
         };
         /**
          * Image List
-         * @description Images by pool and name, without those that are gone. ``counts`` are over all that fit ``q``.
+         * @description Images by pool and name, without those that are gone. ``cursor``: ``next`` of the page before.
          */
         get: operations["image_list"];
         put?: never;
@@ -363,9 +363,29 @@ export interface paths {
         };
         /**
          * Vm List
-         * @description The site's VMs, without those that have been gone for more than a day.
+         * @description The site's VMs by name, without those that have been gone for more than a day.
          */
         get: operations["vm_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{slug}/vms.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Table
+         * @description All VMs that fit, as a file for a spreadsheet.
+         */
+        get: operations["vm_table"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1354,6 +1374,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pairs/{pair_id}/gaps.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gap Table
+         * @description All gaps that fit, as a file for a spreadsheet.
+         */
+        get: operations["gap_table"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/readiness": {
         parameters: {
             query?: never;
@@ -2249,12 +2289,17 @@ export interface components {
             /** Site */
             site: string;
         };
-        /** Images */
+        /**
+         * Images
+         * @description ``total``: that fit. ``counts``: by verdict, of those that fit ``q``.
+         */
         Images: {
             /** Items */
             items: components["schemas"]["Image"][];
             /** Next */
             next: string | null;
+            /** Total */
+            total: number;
             /** Counts */
             counts: {
                 [key: string]: number;
@@ -2353,6 +2398,12 @@ export interface components {
             /** Output */
             output: string;
         };
+        /**
+         * VmProtection
+         * @description By what somebody decided, not by whether it works: that is ``protectable``.
+         * @enum {string}
+         */
+        VmProtection: "in_group" | "no_group" | "copy";
         /** CopyOf */
         CopyOf: {
             /** Site */
@@ -2442,10 +2493,21 @@ export interface components {
             /** Gone At */
             gone_at: string | null;
         };
-        /** Vms */
+        /**
+         * Vms
+         * @description ``total``: that fit. ``counts``: by protection, of those that fit ``q``.
+         */
         Vms: {
             /** Items */
             items: components["schemas"]["Vm"][];
+            /** Next */
+            next: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
         };
         /** ImageFile */
         ImageFile: {
@@ -3985,11 +4047,17 @@ export interface components {
         };
         /**
          * Gaps
-         * @description ``counts`` and ``codes``: over all gaps of the pair, whatever is chosen. ``watched`` false: this is old news.
+         * @description ``total``: that fit. ``counts`` and ``codes``: over all gaps of the pair, whatever is chosen.
+         *
+         *     ``watched`` false: this is old news.
          */
         Gaps: {
             /** Items */
             items: components["schemas"]["GapOut"][];
+            /** Next */
+            next: string | null;
+            /** Total */
+            total: number;
             /** Counts */
             counts: {
                 [key: string]: number;
@@ -4002,8 +4070,6 @@ export interface components {
             watched: boolean;
             /** Polled At */
             polled_at: string | null;
-            /** Left Out */
-            left_out: number;
         };
         /**
          * PlanStandingOut
@@ -5440,7 +5506,7 @@ export interface operations {
             query?: {
                 verdict?: components["schemas"]["VerdictCode"] | null;
                 q?: string;
-                cursor?: string | null;
+                cursor?: string;
                 limit?: number;
             };
             header?: never;
@@ -5565,7 +5631,12 @@ export interface operations {
     };
     vm_list: {
         parameters: {
-            query?: never;
+            query?: {
+                protection?: components["schemas"]["VmProtection"] | null;
+                q?: string;
+                cursor?: string;
+                limit?: number;
+            };
             header?: never;
             path: {
                 slug: string;
@@ -5581,6 +5652,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Vms"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_table: {
+        parameters: {
+            query?: {
+                protection?: components["schemas"]["VmProtection"] | null;
+                q?: string;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description It was not done; the problem says why */
@@ -7864,6 +7978,7 @@ export interface operations {
                 level?: components["schemas"]["GapLevel"] | null;
                 code?: components["schemas"]["GapCode"] | null;
                 q?: string;
+                cursor?: string;
                 limit?: number;
             };
             header?: never;
@@ -7881,6 +7996,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Gaps"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    gap_table: {
+        parameters: {
+            query?: {
+                level?: components["schemas"]["GapLevel"] | null;
+                code?: components["schemas"]["GapCode"] | null;
+                q?: string;
+            };
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description It was not done; the problem says why */
