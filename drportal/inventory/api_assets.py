@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from typing import Annotated, Any
 
+from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from ninja import Field, Router, Schema

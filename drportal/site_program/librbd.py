@@ -173,9 +173,11 @@ class Librbd(Clients):
         return OpenImage(self, pool, image, output)
 
     def own_addresses(self) -> List[str]:
-        both = (self.reading, self.acting)
-        told = [connection.ask(lambda c=connection: str(c.cluster().get_addrs())) for connection in both]
-        return [address for addresses in told for address in addresses.split(",")]
+        return [address for one in (self.reading, self.acting) for address in self._addresses(one)]
+
+    @staticmethod
+    def _addresses(connection: Connection) -> List[str]:
+        return connection.ask(lambda: str(connection.cluster().get_addrs())).split(",")
 
     def acting_client(self) -> Optional[str]:
         fsid = self.acting.ask(lambda: str(self.acting.cluster().get_fsid()))
