@@ -290,6 +290,7 @@ class PortalStack:
             "reason": reason,
             "request_key": key,
             "accept_warnings": True,
+            "discard_reason": "a test",
         }
         return int(client.post(f"/plans/{plan_id}/runs", body)["id"])
 

@@ -14,6 +14,7 @@ def g_peer(
     there: RoleFacts | None,
     now: dt.datetime,
     *,
+    salvage_chosen: bool,
     forced_here: bool = False,
     fresh_s: float = ROLE_FRESH_S,
 ) -> GateResult:
@@ -22,10 +23,16 @@ def g_peer(
 
     ``forced_here``: by the portal's own record it is this copy that an approved forced promotion made primary, and
     nothing has given that back since. Both being primary now says nothing against it: what was written since the
-    disaster is here.
+    disaster is here. ``salvage_chosen``: it is recorded whether what is only here is saved first, or why it is not.
     """
     say = Reading(GateId.PEER, now)
-    say.facts.update(forced_here=forced_here)
+    say.facts.update(forced_here=forced_here, salvage_chosen=salvage_chosen)
+    if not salvage_chosen:
+        return say.not_met(
+            "It is not recorded whether what is only here is saved first, or why it may be discarded.",
+            "Take nothing away here. Ask for the run again, and say it.",
+            hopeless=True,
+        )
     if forced_here:
         return say.not_met(
             "The copy here is the one that an approved forced promotion made primary: what was written since is here.",

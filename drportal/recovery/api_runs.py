@@ -39,6 +39,7 @@ def run_create(request: HttpRequest, plan_id: int, body: RunIn) -> Any:
         reason=body.reason,
         request_key=body.request_key,
         accept_warnings=body.accept_warnings,
+        discard_reason=body.discard_reason,
         actor=user.username,
         user=user,
     )

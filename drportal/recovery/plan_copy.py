@@ -86,7 +86,13 @@ class PlanCopy:
     salvage_dir: str = ""
     """At the source site, for what a reprotect would discard; empty: nothing is saved."""
 
+    discard_reason: str = ""
+    """Where nothing is saved: why it may be discarded."""
     left_alone: tuple[LeftAlone, ...] = ()
+
+    @property
+    def salvage_chosen(self) -> bool:
+        return bool(self.salvage_dir or self.discard_reason)
 
     def vm(self, key: str) -> VmCopy:
         return next(vm for vm in self.vms if vm.key == key)
@@ -114,6 +120,7 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "demoted_by_parent": sorted(copy.demoted_by_parent),
         "promote_sent_by_parent": sorted(copy.promote_sent_by_parent),
         "salvage_dir": copy.salvage_dir,
+        "discard_reason": copy.discard_reason,
         "left_alone": [list(one) for one in copy.left_alone],
     }
 
@@ -135,6 +142,7 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             demoted_by_parent=frozenset(data["demoted_by_parent"]),
             promote_sent_by_parent=frozenset(data["promote_sent_by_parent"]),
             salvage_dir=str(data.get("salvage_dir", "")),
+            discard_reason=str(data.get("discard_reason", "")),
             left_alone=tuple(LeftAlone(*one) for one in data.get("left_alone", [])),
         )
     except (KeyError, TypeError, ValueError) as error:

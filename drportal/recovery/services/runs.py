@@ -48,11 +48,13 @@ def run_request(
     accept_warnings: bool,
     actor: str,
     user: User | None = None,
+    discard_reason: str = "",
 ) -> tuple[Run, bool]:
     """A new run, and True; or the run that was made with this key before, and False.
 
-    Raises StaleVersion, Invalid (wrong_phrase), Conflict (run_active, image_held, not_ready, warnings),
-    WorkerUnavailable.
+    ``discard_reason``: of a reprotect, why what the returned site wrote by itself may be lost; needed where that site
+    has no place to save it. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason), Conflict (run_active,
+    image_held, not_ready, warnings), WorkerUnavailable.
     """
     if known := known_run(request_key):
         return known, False
@@ -64,9 +66,29 @@ def run_request(
     somebody_works()
     nothing_active(plan.group)
     copy = building.copy_of_plan(plan, source, target, wanted)
+    if wanted is RunKind.REPROTECT:
+        copy = _with_salvage_chosen(copy, source, discard_reason.strip())
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
+
+
+def _with_salvage_chosen(copy: PlanCopy, source: Site, discard_reason: str) -> PlanCopy:
+    if copy.salvage_dir:
+        return copy
+    if not discard_reason:
+        raise Invalid(
+            f"{source.name} has no place to save what it wrote after contact was lost. Name one on its page, or say "
+            "why it may be discarded. Nothing was started.",
+            code="no_discard_reason",
+        )
+    return replace(copy, discard_reason=discard_reason)
+
+
+def _salvage(copy: PlanCopy) -> dict[str, str]:
+    if copy.salvage_dir:
+        return {"choice": "save", "to": copy.salvage_dir}
+    return {"choice": "discard", "reason": copy.discard_reason}
 
 
 def way_back_request(
@@ -316,6 +338,7 @@ def _make(
                     "steps": [step.key for step in planned],
                     "readiness": assessment.result.counts,
                     "parent": parent.pk if parent else None,
+                    **({"salvage": _salvage(copy)} if kind is RunKind.REPROTECT else {}),
                 },
                 actor=actor,
                 run_id=run.pk,

@@ -1100,6 +1100,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run_id}/approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * New Approval Request
+         * @description In a paused disaster failover: ask for a yes to what is still to be forced. Given, the run goes on.
+         */
+        post: operations["new_approval_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/approvals": {
         parameters: {
             query?: never;
@@ -2948,6 +2968,11 @@ export interface components {
             button: string;
             /** Consequences */
             consequences: string[];
+            /**
+             * Discard Question
+             * @default
+             */
+            discard_question: string;
         };
         /** PreviewStep */
         PreviewStep: {
@@ -2975,7 +3000,10 @@ export interface components {
             /** Destructive */
             destructive: boolean;
         };
-        /** RunIn */
+        /**
+         * RunIn
+         * @description ``discard_reason``: of a reprotect, needed where its preview asks for it (``discard_question``).
+         */
         RunIn: {
             /** Kind */
             kind: string;
@@ -2995,6 +3023,11 @@ export interface components {
              * @default false
              */
             accept_warnings: boolean;
+            /**
+             * Discard Reason
+             * @default
+             */
+            discard_reason: string;
         };
         /**
          * RunState
@@ -3814,6 +3847,16 @@ export interface components {
             attestation: string;
             /** Request Key */
             request_key: string;
+        };
+        /**
+         * NewApprovalIn
+         * @description As ``DisasterIn``, in the middle of a run.
+         */
+        NewApprovalIn: {
+            /** Reason */
+            reason: string;
+            /** Attestation */
+            attestation: string;
         };
         /**
          * ApprovalState
@@ -7391,6 +7434,50 @@ export interface operations {
             };
             /** @description Created */
             201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    new_approval_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApprovalIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
