@@ -22,14 +22,14 @@ from django.utils import timezone
 
 from drportal.audit.record import record
 from drportal.drivers.errors import DriverError, OutcomeUnknown
-from drportal.drivers.names import checked_name
+from drportal.drivers.names import RULE, checked_name, is_good_name
 from drportal.drivers.observation import Part
 from drportal.drivers.site_caps import RIGHTS, USERS, caps_command, user_names
 from drportal.drivers.site_install import InstalledThere, installer_run
 from drportal.drivers.site_link import Hello, Installed, SiteLink
 from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell
-from drportal.errors import Conflict, PortalError
+from drportal.errors import Conflict, Invalid, PortalError
 from drportal.events import publish
 from drportal.inventory.connect import Reach, credential, key_kind, login_of
 from drportal.inventory.installed import KEYS, hello_facts, own_hash, pools_of
@@ -59,7 +59,11 @@ class Wishes:
     def settled(self, site: Site) -> dict[str, str]:
         usual = user_names(site.ceph_user)
         defaults = {"read_user": usual["read"], "act_user": usual["act"], "force_promote": FORCE_PROMOTE[0]}
-        return {**defaults, **self.kept(site)}
+        found = {**defaults, **self.kept(site)}
+        for name in ("read_user", "act_user"):
+            if found[name] and not is_good_name(found[name]):
+                raise Invalid(f"{found[name]!r} is no name for a Ceph user: {RULE}. Nothing was changed.")
+        return found
 
 
 def least_caps(site: Site, options: dict[str, str]) -> str:
@@ -211,6 +215,7 @@ def program_install(*, slug: str, actor: str, wishes: Wishes | None = None) -> S
     keys = {rights: asyncssh.generate_private_key("ssh-ed25519") for rights in RIGHTS}
     public = {rights: key.export_public_key().decode().strip() for rights, key in keys.items()}
     private = {rights: key.export_private_key().decode() for rights, key in keys.items()}
+    sealed = {rights: seal(key.encode()) for rights, key in private.items()}  # before anything is changed there
 
     def tried() -> Hello:
         hello = {rights: _checked(site, rights, key, options) for rights, key in private.items()}["act"]
@@ -223,7 +228,7 @@ def program_install(*, slug: str, actor: str, wishes: Wishes | None = None) -> S
     lines = {rights: line for line in there.keys for rights in RIGHTS if public[rights].split()[1] in line.split()}
     with transaction.atomic():
         for rights, kind in KEYS.items():
-            kept = {"ciphertext": seal(private[rights].encode()), "changed_by": actor}
+            kept = {"ciphertext": sealed[rights], "changed_by": actor}
             Credential.objects.update_or_create(site=site, kind=kind, defaults=kept)
         site.program = {**site.program, "wishes": wishes.kept(site), "options": options, "lines": lines}
         _keep(site, hello, there, through=CephThrough.INSTALLED)
@@ -296,7 +301,7 @@ def arguments_of(site: Site, options: dict[str, str]) -> dict[str, list[str]]:
     for rights in RIGHTS:
         user = options[f"{rights}_user"]
         words[rights] = [word for pool in pools_of(site) for word in ("--pool", checked_name(pool, "pool"))]
-        words[rights] += ["--ceph-user", checked_name(user, "Ceph user")] if user else []
+        words[rights] += ["--ceph-user", user] if user else []
     words["act"] += ["--salvage", site.salvage_dir] if site.salvage_dir else []
     words["act"] += ["--force-promote", options["force_promote"]]
     return words

@@ -153,6 +153,8 @@ def test_what_fails_leaves_everything_as_it_was(real_site: Site, real_sshd: Sshd
     assert AuditEntry.objects.filter(action="site.program.install.begin").count() == 1
     with pytest.raises(CommandError, match="no site"):
         said("install", "nowhere")
+    with pytest.raises(CommandError, match="no name for a Ceph user"):
+        said("install", real_site.slug, "--act-user", "a b")
 
 
 def test_nobody_can_store_the_portals_own_keys(administrator: Person, real_site: Site) -> None:
