@@ -1028,7 +1028,7 @@ export interface paths {
         };
         /**
          * Audit Verify
-         * @description Walk the whole chain now, and hold it against every head that was noted.
+         * @description Walk the whole chain now, and hold it against every head that was noted. 429 ``too_often``: you are at it.
          */
         get: operations["audit_verify"];
         put?: never;
@@ -1085,7 +1085,8 @@ export interface paths {
         };
         /**
          * Disaster Door
-         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover.
+         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
+         *     ``too_often``: they are being read for you.
          */
         get: operations["disaster_door"];
         put?: never;
@@ -1149,7 +1150,8 @@ export interface paths {
         };
         /**
          * Approval Read
-         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence.
+         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
+         *     being read for you.
          */
         get: operations["approval_read"];
         put?: never;
@@ -4063,7 +4065,7 @@ export interface components {
          * GapCode
          * @enum {string}
          */
-        GapCode: "not_mirrored" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
+        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
         /**
          * GapLevel
          * @description *unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it.
