@@ -83,6 +83,7 @@ export type ImageEvidence = S["ImageEvidence"];
 export type SecondViewOut = S["SecondView"];
 export type EvidenceChange = S["Difference"];
 export type DisasterIn = S["DisasterIn"];
+export type NewApprovalIn = S["NewApprovalIn"];
 export type Approval = S["Approval"];
 export type ApprovalSummary = S["ApprovalSummary"];
 
