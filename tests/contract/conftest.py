@@ -52,13 +52,14 @@ KINDS = [
 
 
 # What a file need not be held against. OpenNebula is not reached over SSH; and what Ceph makes of an interrupted move
-# does not depend on who starts its client. How the program got there shows in what it reads, in each kind of act, and
-# in what its keys may not do; the rest is the same program, which the way "sent" has been through already.
+# does not depend on who starts its client. How the program got there shows in each kind of act, and in what its keys
+# may read and may not do; the rest is the same program, which the way "sent" has been through already.
 INSTALLED = {"embedded-program-installed", "ceph-program-installed"}
 NEEDLESS = {
     "test_clouds": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"} | INSTALLED,
     "test_traps": {"ceph-program-rbd"} | INSTALLED,
     "test_lost_sites": {"ceph-program-installed"},
+    "test_observing": {"ceph-program-installed"},
     "test_mirroring": INSTALLED,
     "test_acts": {"embedded", "ceph"},
     "test_installed": {kind.id for kind in KINDS} - INSTALLED,

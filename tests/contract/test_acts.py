@@ -32,10 +32,15 @@ def mode(reach: str) -> MirrorMode:
     return MirrorMode.SNAPSHOT if reach == "program-librbd" else MirrorMode.JOURNAL
 
 
-async def made(lab: LabClient, a: Site, b: Site, mode: MirrorMode) -> Handover:
-    """A new image, primary at a with data of its own, replaying and caught up at b."""
+async def made(lab: LabClient, mode: MirrorMode) -> ImageRef:
+    """A new image, primary at a, replaying at b."""
     ref = ImageRef(lab.description.pool, f"one-{next(numbers)}")
     await asyncio.to_thread(lab.create_image, "a", ref.name, mode=mode.value, size_bytes=SIZE)
+    return ref
+
+
+async def caught_up(lab: LabClient, a: Site, b: Site, ref: ImageRef) -> Handover:
+    """With data of its own that b has, too."""
     await asyncio.to_thread(lab.write, "a", ref.name, f"first of {ref}")
     image = await Handover.of(ref, a, b)
     await image.becomes_met(GateId.PATH, CATCHES_UP_S)
@@ -58,8 +63,8 @@ async def deposit(site: Site, ref: ImageRef) -> None:
 async def test_a_lost_site_comes_home_and_what_only_it_had_is_saved(
     lab: LabClient, a: Site, b: Site, mode: MirrorMode
 ) -> None:
-    image = await made(lab, a, b, mode)
-    ref = image.ref
+    ref = await made(lab, mode)
+    image = await caught_up(lab, a, b, ref)
     await deposit(b, ref)
     forced = await b.order(ref, primary=False)
     answer = await b.ceph.force_promote(forced, WARRANT)
@@ -116,11 +121,8 @@ async def is_saved(lab: LabClient, site: Site, order: Order, content: str) -> No
     assert await asyncio.to_thread(lab.checksum, "a", restored.name) == content
 
 
-async def test_one_operation_is_one_act_and_a_barred_one_none(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
-) -> None:
-    image = await made(lab, a, b, mode)
-    ref = image.ref
+async def test_one_operation_is_one_act_and_a_barred_one_none(lab: LabClient, a: Site, mode: MirrorMode) -> None:
+    ref = await made(lab, mode)
     order = await a.order(ref, primary=True)
     first = await a.ceph.demote(order)
     assert (await a.ceph.promote(await a.order(ref, primary=False))).exit_status == 0
@@ -140,15 +142,15 @@ async def test_one_operation_is_one_act_and_a_barred_one_none(
     assert (await a.ceph.info(ref)).primary is True
 
 
-async def test_who_has_lost_the_run_can_not_act_any_more(lab: LabClient, a: Site, b: Site, mode: MirrorMode) -> None:
-    image = await made(lab, a, b, mode)
+async def test_who_has_lost_the_run_can_not_act_any_more(lab: LabClient, a: Site, mode: MirrorMode) -> None:
+    ref = await made(lab, mode)
     group = f"group-{uuid.uuid4()}"
-    new = replace(await a.order(image.ref, primary=True), group=group, fence=7)
+    new = replace(await a.order(ref, primary=True), group=group, fence=7)
     assert (await a.ceph.demote(new)).exit_status == 0
-    old = replace(await a.order(image.ref, primary=False), group=group, fence=6)
+    old = replace(await a.order(ref, primary=False), group=group, fence=6)
     with pytest.raises(Refused) as caught:
         await a.ceph.promote(old)
     assert caught.value.reason is Reason.STALE_FENCE
-    assert (await a.ceph.info(image.ref)).primary is False
-    mine = replace(await a.order(image.ref, primary=False), group=group, fence=7)
+    assert (await a.ceph.info(ref)).primary is False
+    mine = replace(await a.order(ref, primary=False), group=group, fence=7)
     assert (await a.ceph.promote(mine)).exit_status == 0
