@@ -173,9 +173,10 @@ class Librbd(Clients):
         return OpenImage(self, pool, image, output)
 
     def own_addresses(self) -> List[str]:
-        both = (self.reading, self.acting)
-        told = [connection.ask(lambda c=connection: str(c.cluster().get_addrs())) for connection in both]
-        return [address for addresses in told for address in addresses.split(",")]
+        def addresses(connection: Connection) -> List[str]:
+            return connection.ask(lambda: str(connection.cluster().get_addrs())).split(",")
+
+        return addresses(self.reading) + addresses(self.acting)
 
     def acting_client(self) -> Optional[str]:
         fsid = self.acting.ask(lambda: str(self.acting.cluster().get_fsid()))
