@@ -173,11 +173,10 @@ class Librbd(Clients):
         return OpenImage(self, pool, image, output)
 
     def own_addresses(self) -> List[str]:
-        return [address for one in (self.reading, self.acting) for address in self._addresses(one)]
+        def addresses(connection: Connection) -> List[str]:
+            return connection.ask(lambda: str(connection.cluster().get_addrs())).split(",")
 
-    @staticmethod
-    def _addresses(connection: Connection) -> List[str]:
-        return connection.ask(lambda: str(connection.cluster().get_addrs())).split(",")
+        return addresses(self.reading) + addresses(self.acting)
 
     def acting_client(self) -> Optional[str]:
         fsid = self.acting.ask(lambda: str(self.acting.cluster().get_fsid()))
