@@ -151,8 +151,16 @@ def _stored_keys(site: Site) -> dict[str, str]:
     }
 
 
-def _put(site: Site, request: dict[str, Any], tried: Callable[[], Hello], actor: str) -> tuple[InstalledThere, Hello]:
-    """Have it put there, and try it. Raises InstallFailed after what was put there has been taken back."""
+def _put(
+    site: Site,
+    request: dict[str, Any],
+    tried: Callable[[], Hello],
+    keep: Callable[[InstalledThere, Hello], None],
+    actor: str,
+) -> None:
+    """Have it put there, try it, and ``keep`` it in one transaction. Raises InstallFailed after what was put there has
+    been taken back.
+    """
     attempt = uuid.uuid4().hex
     try:
         there = _installer(site, {**request, "attempt": attempt})
@@ -160,9 +168,21 @@ def _put(site: Site, request: dict[str, Any], tried: Callable[[], Hello], actor:
         sure = not isinstance(error.__cause__, OutcomeUnknown)
         raise _failed(site, request["do"], error, "" if sure else _taken_back(site, attempt), actor) from error
     try:
-        return there, tried()
+        hello = tried()
+        with transaction.atomic():
+            _unchanged(site)
+            keep(there, hello)
     except InstallFailed as error:
         raise _failed(site, request["do"], error, _taken_back(site, attempt), actor) from error
+    _settle(site, actor)
+
+
+def _unchanged(site: Site) -> None:
+    """Another installation that ran meanwhile is taking the keys of this one out at the site."""
+    if Site.objects.select_for_update().get(pk=site.pk).version != site.version:
+        raise InstallFailed(
+            f"Somebody else changed or installed {site.name} meanwhile, so this was not taken into use."
+        )
 
 
 def _failed(site: Site, do: str, error: InstallFailed, after: str, actor: str) -> InstallFailed:
@@ -224,9 +244,9 @@ def program_install(*, slug: str, actor: str, wishes: Wishes | None = None) -> S
         return hello
 
     request = {"do": "install", "program": program_text(), "keys": public, "arguments": arguments}
-    there, hello = _put(site, request, tried, actor)
-    lines = {rights: line for line in there.keys for rights in RIGHTS if public[rights].split()[1] in line.split()}
-    with transaction.atomic():
+
+    def keep(there: InstalledThere, hello: Hello) -> None:
+        lines = {rights: line for line in there.keys for rights in RIGHTS if public[rights].split()[1] in line.split()}
         for rights, kind in KEYS.items():
             kept = {"ciphertext": sealed[rights], "changed_by": actor}
             Credential.objects.update_or_create(site=site, kind=kind, defaults=kept)
@@ -235,7 +255,8 @@ def program_install(*, slug: str, actor: str, wishes: Wishes | None = None) -> S
         fingerprints = {rights: key.get_fingerprint() for rights, key in keys.items()}
         record("site.program.install", slug, {"program": site.program, "keys": fingerprints}, actor=actor)
         publish("sites", site.version)
-    _settle(site, actor)
+
+    _put(site, request, tried, keep, actor)
     return site
 
 
@@ -255,12 +276,12 @@ def program_upgrade(*, slug: str, actor: str) -> Site:
     def tried() -> Hello:
         return [_checked(site, rights, keys[rights], options) for rights in RIGHTS][-1]
 
-    there, hello = _put(site, {"do": "upgrade", "program": program_text()}, tried, actor)
-    with transaction.atomic():
+    def keep(there: InstalledThere, hello: Hello) -> None:
         _keep(site, hello, there, through=CephThrough.INSTALLED)
         record("site.program.upgrade", slug, {"before": before, "after": site.program}, actor=actor)
         publish("sites", site.version)
-    _settle(site, actor)
+
+    _put(site, {"do": "upgrade", "program": program_text()}, tried, keep, actor)
     return site
 
 

@@ -179,3 +179,36 @@ def test_an_uninstall_whose_answer_is_lost_can_be_repeated(lab_site: Site, lab: 
     assert "Taken out" in said("uninstall", lab_site.slug)
     assert Site.objects.get(pk=lab_site.pk).ceph_through == CephThrough.PROGRAM
     said("install", lab_site.slug)
+
+
+def test_of_two_installations_at_once_one_is_taken_into_use(
+    lab_site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins and ends while the first is trying its keys."""
+    there, first = service._ceph_answers, list[str]()
+
+    def and_another(site: Site, rights: str, key: str, user: str) -> None:
+        there(site, rights, key, user)
+        if not first:
+            first.append(rights)
+            said("install", site.slug)
+
+    monkeypatch.setattr(service, "_ceph_answers", and_another)
+    with pytest.raises(CommandError, match="goes on as before"):
+        said("install", lab_site.slug)
+    assert rights(lab_site) == ("read", "act"), "with the keys of the second"
+    assert files(home)[".ssh/authorized_keys"].count("drportal-site:") == 2
+    assert AuditEntry.objects.filter(action="site.program.install").count() == 2, "the fixture's, and the second"
+
+
+def test_a_change_of_the_site_meanwhile_stops_it(lab_site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, there = files(home), service._ceph_answers
+
+    def and_a_change(site: Site, rights: str, key: str, user: str) -> None:
+        there(site, rights, key, user)
+        Site.objects.filter(pk=site.pk).update(version=site.version + 1)
+
+    monkeypatch.setattr(service, "_ceph_answers", and_a_change)
+    with pytest.raises(CommandError, match=r"Somebody else changed or installed .* goes on as before"):
+        said("install", lab_site.slug)
+    assert files(home) == before

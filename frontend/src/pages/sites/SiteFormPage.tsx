@@ -46,7 +46,7 @@ const FIELDS: { key: TextField; label: string; help: string; optional?: boolean;
   {
     key: "ceph_user",
     label: "Ceph user",
-    help: "As in client.NAME; empty: the host's own configuration.",
+    help: "As in client.NAME, allowed to act: drportal-act. An installed site program observes as drportal-read then. Empty: the host's own configuration.",
     optional: true,
   },
   {
