@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import schemathesis
@@ -28,26 +30,74 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", get_wsgi_application())
 
 
-@pytest.fixture(params=[role.value for role in PEOPLE])  # what a service account may, an operator may too
-def token(request: pytest.FixtureRequest, db: None) -> Iterator[str]:
-    """Of a person with one role. The requests share the test's transaction, as those of Django's test client do."""
-    person = make_person(f"schema-{request.param}", Role(request.param))
-    assert person.user is not None
+@contextmanager
+def one_transaction() -> Iterator[None]:
+    """The requests share the test's transaction, as those of Django's test client do (which connects these signals
+    again: make people before)."""
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
-    yield token_create(person.user, "schema", 1)[1]
+    yield
     for signal in signals:
         signal.connect(close_old_connections)
 
 
+@pytest.fixture(params=[role.value for role in PEOPLE])
+def token(request: pytest.FixtureRequest, things: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Of a person with one role."""
+    headers = headers_of_token(Role(request.param))
+    with one_transaction():
+        yield headers
+
+
+@pytest.fixture
+def other_ways(things: dict[str, Any]) -> Iterator[list[dict[str, str]]]:
+    """In without a person's token: nobody; a service account; somebody with every role and a cookie."""
+    ways = [{}, headers_of_token(Role.SERVICE), headers_of_session()]
+    with one_transaction():
+        yield ways
+
+
+def headers_of_session() -> dict[str, str]:
+    cookies = make_person("everybody", *PEOPLE).cookies
+    sent = "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
+    return {"Cookie": sent, "X-CSRFToken": cookies["csrftoken"].value}
+
+
+def headers_of_token(role: Role) -> dict[str, str]:
+    person = make_person(f"schema-{role.value}", role)
+    assert person.user is not None
+    return {"Authorization": f"Bearer {token_create(person.user, 'schema', 1)[1]}"}
+
+
+def ask_about(things: dict[str, Any], case: schemathesis.Case, headers: dict[str, str]) -> None:
+    """About what exists, and about whatever schemathesis made up, in turn."""
+    things["asked"] = things.get("asked", 0) + 1
+    if things["asked"] % 2:
+        case.path_parameters = {name: things.get(name, given) for name, given in case.path_parameters.items()}
+    case.call_and_validate(headers=headers, checks=CHECKS)
+
+
+def examples(number: int) -> Any:
+    return settings(
+        max_examples=number,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 @schema.parametrize()
-@settings(
-    max_examples=BUDGET,
-    deadline=None,
-    derandomize=True,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_no_answer_breaks_the_schema(case: schemathesis.Case, token: str) -> None:
-    case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS)
+@examples(BUDGET)
+def test_no_answer_breaks_the_schema(case: schemathesis.Case, token: dict[str, str], things: dict[str, Any]) -> None:
+    ask_about(things, case, token)
+
+
+@schema.parametrize()
+@examples(1 + BUDGET // 5)
+def test_no_answer_breaks_the_schema_by_another_way_in(
+    case: schemathesis.Case, other_ways: list[dict[str, str]], things: dict[str, Any]
+) -> None:
+    for headers in other_ways:
+        ask_about(things, case, headers)
