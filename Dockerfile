@@ -23,6 +23,6 @@ RUN DRPORTAL_SECRET_KEY=build-only DRPORTAL_STATIC_ROOT=/srv/drportal/var/static
 USER drportal
 EXPOSE 8000
 # web by default. Worker and poller: `python manage.py worker`, `python manage.py poller`.
-CMD ["uvicorn", "drportal.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "10", "--ws-ping-interval", "15", "--no-proxy-headers"]
+CMD ["uvicorn", "drportal.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "10", "--ws-ping-interval", "15", "--ws-max-size", "65536", "--no-proxy-headers"]
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen(u.Request('http://127.0.0.1:8000/api/v1/session', headers={'Host': 'localhost', 'X-Forwarded-Proto': 'https'}), timeout=4)"]

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -73,10 +75,8 @@ class SessionCookie(_Requirement):
         user = request.user
         session_seen(request, user)
         admitted = self.admit(request, user, permissions_of(roles_of(user)), user.username)
-        if self.again and not proved_lately(request):
-            raise Forbidden(
-                "This needs your password again: you gave it too long ago. Nothing was changed.", code="password_again"
-            )
+        if self.again:
+            require_proof(request)
         return admitted
 
 
@@ -92,6 +92,7 @@ class BearerToken(_Requirement):
             raise Unauthenticated(
                 "The token is not known, has expired, or its owner's account is closed. Nothing was changed."
             )
+        request.user = token.user  # also where it is refused now: a cookie beside it may be somebody else's
         return self.admit(request, token.user, permissions_of_token(token), f"the token “{token.name}”")
 
 
@@ -115,6 +116,15 @@ def require_csrf(request: HttpRequest) -> None:
     if check_csrf(request) is not None:
         raise Forbidden(
             "The request did not carry this page's CSRF token. Nothing was changed. Reload the page.", code="csrf"
+        )
+
+
+def require_proof(request: HttpRequest) -> None:
+    """Forbidden unless the password was given within the last minutes. For what only some bodies of a request do; else
+    ``needs(again=True)``. A token is not asked."""
+    if bearer_token(request) is None and not proved_lately(request):
+        raise Forbidden(
+            "This needs your password again: you gave it too long ago. Nothing was changed.", code="password_again"
         )
 
 
@@ -200,9 +210,10 @@ TITLES = {
     405: "Method not allowed",
     409: "Conflict",
     412: "Changed since you read it",
+    413: "Too large",
     422: "Not valid",
     428: "Version needed",
-    429: "Too many attempts",
+    429: "Too many requests",
     500: "Internal error",
     503: "Not available",
 }
@@ -242,6 +253,13 @@ def problem(status: int, code: str, detail: str, extra: dict[str, object] | None
     return response
 
 
+def too_large() -> HttpResponse:
+    limit = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 2**20
+    return problem(
+        413, "too_large", f"The request is larger than {limit} MB. It was not read, and nothing was changed."
+    )
+
+
 api = PortalAPI(
     title="DR Portal",
     version=VERSION,
@@ -253,9 +271,12 @@ api = PortalAPI(
 
 @api.exception_handler(PortalError)
 def _portal_error(request: HttpRequest, error: PortalError) -> HttpResponse:
-    if error.status in (403, 409) and error.code not in KEPT_BY_SERVICES and request.user.is_authenticated:
+    if error.status in KEPT and error.code not in NOT_KEPT and request.user.is_authenticated:
         keep_refusal(request, error)
-    return problem(error.status, error.code, error.detail, error.extra)
+    response = problem(error.status, error.code, error.detail, error.extra)
+    if "retry_after_s" in error.extra:
+        response["Retry-After"] = str(error.extra["retry_after_s"])
+    return response
 
 
 @api.exception_handler(ValidationError)
@@ -271,6 +292,11 @@ def _validation_error(request: HttpRequest, error: ValidationError) -> HttpRespo
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, "bad_request", f"{error.message}. Nothing was changed.")
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return too_large()
 
 
 @api.exception_handler(Http404)
@@ -289,13 +315,17 @@ def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
     )
 
 
-KEPT_BY_SERVICES = frozenset({"not_ready"})  # refused with findings, which the service has put into the trail itself
+KEPT = frozenset({403, 409, 429})
+# Refused with findings, which the service has put into the trail itself; asked for what is being read for them anyway.
+NOT_KEPT = frozenset({"not_ready", "too_often"})
 
 
 def keep_refusal(request: HttpRequest, error: PortalError) -> None:
     """What somebody tried and was not let do, in the trail. The refusal stands even where that cannot be written."""
-    facts = {"status": error.status, "code": error.code, "detail": error.detail}
+    facts: dict[str, object] = {"status": error.status, "code": error.code, "detail": error.detail}
     try:
+        if (token := live_token(bearer_token(request) or "")) is not None:
+            facts["token"] = token.name
         refusal_record(str(request.user), f"{request.method} {request.path}", facts)
     except DatabaseError:
         logger.exception("a refusal was not kept: %s %s %s", request.user, request.method, request.path)

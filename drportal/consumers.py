@@ -22,6 +22,7 @@ SIGNED_OUT = 4401
 TOO_MUCH = 4413
 NOT_LIVE = 4503  # hints can't reach this socket: the page must not go on calling itself live
 MAX_TOPICS = 200
+MAX_MESSAGE = 64 * 1024  # characters; uvicorn is started with the same (--ws-max-size), and keeps no more
 
 
 def permissions_of_session(session_key: str | None) -> frozenset[Permission] | None:
@@ -69,9 +70,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await asyncio.wait_for(asyncio.gather(*leaving, return_exceptions=True), self.layer_deadline_s)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if len(text_data or bytes_data or "") > MAX_MESSAGE:
+            await self.close(code=TOO_MUCH)
+            return
         try:
             message = json.loads(text_data or "")
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             await self.say({"error": 'Send a JSON object such as {"subscribe": ["overview"]}.'})

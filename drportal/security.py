@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -37,6 +38,54 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         return response
+
+
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class BodyTooLarge(Exception):
+    """Raised where the body is read, caught around the whole request."""
+
+
+class BodyLimit:
+    """ASGI: no request has a larger body than Django would take, whether or not it says its length beforehand. (Django
+    believes the length that is said, and keeps a body of any size until then.)"""
+
+    def __init__(
+        self, app: Callable[[dict[str, Any], Receive, Send], Awaitable[None]], refusal: Callable[[], HttpResponse]
+    ):
+        self.app, self.refusal = app, refusal
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit, seen = int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0), 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise BodyTooLarge
+            return message
+
+        said = dict(scope["headers"]).get(b"content-length", b"0")
+        try:
+            if said.isdigit() and int(said) > limit:
+                raise BodyTooLarge
+            await self.app(scope, limited, send)
+        except BodyTooLarge:
+            await answer(self.refusal(), send)
+
+
+async def answer(response: HttpResponse, send: Send) -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
+    headers.append((b"connection", b"close"))  # what is left of the body is not read
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
 
 
 @require_safe

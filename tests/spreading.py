@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Two real clusters take half a minute to build and then mostly wait for a beat of 30 s: beside each other, and first.
 CONTRACT = re.compile(
-    r"^(tests/contract/\w+)\.py::.*\[((?:embedded|ceph)(?:-program(?:-(?:librbd|rbd))?)?)(?:-\w+)?\]$"
+    r"^(tests/contract/\w+)\.py::.*\[((?:embedded|ceph)(?:-program(?:-(?:librbd|rbd|installed))?)?)(?:-\w+)?\]$"
 )
 SITE_FAULTS = re.compile(r"^tests/site_program/test_faults\.py::(\w+)\[((?:lib)?rbd)-")
 REAL_CEPH = re.compile(r"^tests/(lab/test_ceph_lab|site_program/test_least_caps)\.py|\[ceph[\w-]*\]$")
@@ -46,7 +46,13 @@ def company(nodeid: str) -> str:
 
 
 def _contract(file: str, kind: str) -> str:
-    """The traps by themselves: they take longest, and too many at once would slow Ceph's beats that they live by."""
+    """The traps by themselves: they take longest, and too many at once would slow Ceph's beats that they live by.
+
+    The few scenarios of the installed program follow those of the one that is sent, in the same clusters.
+    """
+    kind = {"embedded-program-installed": "embedded-program", "ceph-program-installed": "ceph-program-librbd"}.get(
+        kind, kind
+    )
     about = f"{file} {kind}" if file.endswith("test_traps") else f"tests/contract/ {kind}"
     return f"real Ceph: {about}" if kind.startswith("ceph") else about
 

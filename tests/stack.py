@@ -42,15 +42,15 @@ def wait_until(what: str, ready: Callable[[], Any], patience_s: float, every_s: 
 class Program:
     """One child process in a session of its own, its output in a file."""
 
-    def __init__(self, name: str, argv: list[str], env: dict[str, str], log: Path) -> None:
-        self.name, self.argv, self.env, self.log = name, argv, env, log
+    def __init__(self, name: str, argv: list[str], env: dict[str, str], log: Path, folder: Path = ROOT) -> None:
+        self.name, self.argv, self.env, self.log, self.folder = name, argv, env, log, folder
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 self.argv,
-                cwd=ROOT,
+                cwd=self.folder,
                 env=self.env,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -290,6 +290,7 @@ class PortalStack:
             "reason": reason,
             "request_key": key,
             "accept_warnings": True,
+            "discard_reason": "a test",
         }
         return int(client.post(f"/plans/{plan_id}/runs", body)["id"])
 

@@ -12,7 +12,9 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
+from itertools import chain
 from logging.handlers import SYSLOG_UDP_PORT, SysLogHandler
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,10 +23,10 @@ import apprise
 from django.conf import settings
 from django.utils import timezone
 
-from drportal.audit.check import head, verify_since
+from drportal.audit.check import head, verify_database, verify_since
 from drportal.audit.models import TrailAnchor
 from drportal.audit.record import time_text
-from drportal.audit.verify import GENESIS, Broken, anchors_of_file
+from drportal.audit.verify import GENESIS, Broken, Verification, anchors_of_file
 
 DEADLINE_S = 10
 logger = logging.getLogger(__name__)
@@ -75,13 +77,22 @@ def anchor_due() -> list[TrailAnchor]:
     wanted = [place for place in places() if place_is_due(place, now, newest[0])]
     if not wanted or not newest[0]:
         return []
-    known = latest(ok=True)
-    found = verify_since(known.seq, known.hash) if known else verify_since(0, GENESIS)
-    if not found.ok:
-        logger.error("the trail is not whole: %s", found.sentence)
-        said = f"Not noted, because the chain does not hold: {found.sentence}"
+    lost = losses()
+    try:
+        known = heads(without=lost)
+        found = verify_since(*max(known.items(), default=(0, GENESIS)))
+        fault = "" if found.ok else found.sentence
+    except Broken as error:
+        fault = str(error)
+    if fault:
+        logger.error("the trail is not whole: %s", fault)
+        said = f"Not noted, because the chain does not hold: {fault}"
         return [keep(place, newest, now, False, said) for place in wanted]
-    return [note(place, (found.head_seq, found.head_hash), now) for place in wanted]
+    good = (found.head_seq, found.head_hash)
+    return [
+        keep(place, newest, now, False, f"Not noted: {lost[place]}") if place in lost else note(place, good, now)
+        for place in wanted
+    ]
 
 
 def note(place: str, newest: tuple[int, str], now: dt.datetime) -> TrailAnchor:
@@ -150,20 +161,69 @@ def to_service(address: str, newest: tuple[int, str], now: dt.datetime) -> None:
 WRITERS: dict[str, Callable[[str, tuple[int, str], dt.datetime], None]] = {"file": to_file, "syslog": to_syslog}
 
 
-def noted() -> dict[int, str]:
-    """Every head that was noted, from the files (which are outside the database) and from our own rows.
+def verify_against_noted(also: Mapping[int, str] | None = None) -> tuple[Verification, int]:
+    """Walk the whole chain, and hold it against every head that was noted: in the files (which are outside the
+    database), in our own rows, and ``also``. With the number of heads.
 
-    Raises Broken where they contradict each other, or where a file that was written is gone.
+    Raises Broken where heads contradict each other.
     """
+    known = joined([heads().items(), (also or {}).items()])
+    found = verify_database(known)
+    if found.ok:  # what is wrong with the chain is the worse news
+        for sentence in losses().values():
+            return replace(found, ok=False, sentence=sentence), len(known)
+    return found, len(known)
+
+
+def heads(without: Container[str] = ()) -> dict[int, str]:
+    """Every head that was noted; ``without`` the files at those places. Raises Broken.
+
+    A file counts whether or not a row of ours vouches for it: rows are where whoever cut the trail can reach them too.
+    """
+    files = [heads_of_file(place).items() for place in file_places() if place not in without]
+    return joined([*files, TrailAnchor.objects.filter(ok=True).values_list("seq", "hash").distinct()])
+
+
+def joined(sources: Iterable[Iterable[tuple[int, str]]]) -> dict[int, str]:
     found: dict[int, str] = {}
-    for place in places():
-        kind, _, where = place.partition(":")
-        if kind != "file" or latest(place, ok=True) is None:
-            continue
-        if not Path(where).exists():
-            raise Broken(f"{where}, where heads of the trail were noted, is gone.")
-        found |= anchors_of_file(Path(where))
-    for seq, digest in TrailAnchor.objects.filter(ok=True).values_list("seq", "hash").distinct():
+    for seq, digest in chain.from_iterable(sources):
         if found.setdefault(seq, digest) != digest:
             raise Broken(f"Two hashes were noted for entry {seq}. The chain was written anew in between.")
     return found
+
+
+def losses() -> dict[str, str]:
+    """Files that do not hold any more what our own rows say was noted there, each with a sentence. They are not begun
+    anew: that would hide it."""
+    found = {}
+    for place in file_places():
+        rows = TrailAnchor.objects.filter(place=shown(place), ok=True).values_list("seq", flat=True)
+        try:
+            missing = set(rows) - set(heads_of_file(place))
+        except Broken as error:
+            found[place] = str(error)
+            continue
+        if missing:
+            what = f"lacks entry {max(missing)}" if path_of(place).exists() else "is gone"
+            found[place] = (
+                f"{path_of(place)}, where heads of the trail were noted, {what}. "
+                "Put the file back from a copy, or name another one in DRPORTAL_ANCHORS."
+            )
+    return found
+
+
+def file_places() -> list[str]:
+    return [place for place in places() if "://" not in place and place.startswith("file:")]
+
+
+def path_of(place: str) -> Path:
+    return Path(place.partition(":")[2])
+
+
+def heads_of_file(place: str) -> dict[int, str]:
+    """None where nothing was noted yet. Raises Broken."""
+    path = path_of(place)
+    try:
+        return anchors_of_file(path) if path.exists() else {}
+    except OSError as error:
+        raise Broken(f"{path}, where heads of the trail are noted, cannot be read: {error}.") from None

@@ -8,8 +8,8 @@ from django.db import models
 class AuditEntry(models.Model):
     """One fact. ``seq`` has no gaps; ``hash`` covers every other field and the previous hash (docs/audit-format.md).
 
-    The actor's name is copied as text, so that the entry outlives the account. A database trigger refuses UPDATE and
-    DELETE.
+    The actor's name is copied as text, so that the entry outlives the account. Database triggers refuse UPDATE,
+    DELETE and replacing.
     """
 
     seq = models.BigIntegerField(primary_key=True)

@@ -45,6 +45,8 @@ def record(
     return record_many([Fact(action, subject, actor, payload, run_id, site)])[0]
 
 
+# Actors that are parts of the portal. No account may bear such a name.
+NO_PERSONS = frozenset({"executor", "inventory", "lab", "nobody", "portal"})
 REFUSED = "request.refused"
 SAME_REFUSAL_S = 60
 

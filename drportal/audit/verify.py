@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import sqlite3
 import sys
@@ -61,6 +62,14 @@ def entry_hash(entry: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(hashed)).hexdigest()
 
 
+def hash_fits(entry: Mapping[str, Any]) -> bool:
+    """False also for what has no canonical form at all: bytes, NaN, text that is no UTF-8, depth without end."""
+    try:
+        return bool(entry_hash(entry) == entry["hash"])
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
 def fault_of(entry: Mapping[str, Any], expected_seq: int, previous_hash: str) -> str | None:
     """What is wrong with this entry after the one before, as a sentence; None when nothing is."""
     if fault := shape_fault(entry, expected_seq):
@@ -73,7 +82,7 @@ def fault_of(entry: Mapping[str, Any], expected_seq: int, previous_hash: str) ->
         return f"Entry {seq} stands where entry {expected_seq} should be: it was put in or moved."
     if entry["previous_hash"] != previous_hash:
         return f"Entry {expected_seq} does not follow the entry before it. An entry was replaced, put in or moved."
-    if entry_hash(entry) != entry["hash"]:
+    if not hash_fits(entry):
         return f"Entry {expected_seq} was changed after it was written."
     return None
 
@@ -124,7 +133,7 @@ def verify_single(entries: Iterable[Mapping[str, Any]], anchors: Mapping[int, st
         fault = shape_fault(entry, seq + 1)
         if fault is None and entry["seq"] <= seq:
             fault = f"Entry {entry['seq']} comes after entry {seq}: it was put in or moved."
-        if fault is None and entry_hash(entry) != entry["hash"]:
+        if fault is None and not hash_fits(entry):
             fault = f"Entry {entry['seq']} was changed after it was written."
         if fault is None and (anchors or {}).get(entry["seq"], entry["hash"]) != entry["hash"]:
             fault = f"Entry {entry['seq']} is not the one whose hash was noted. The chain was written anew."
@@ -163,6 +172,7 @@ def entries_of_lines(lines: IO[bytes]) -> Iterator[dict[str, Any]]:
 def entries_of_sqlite(path: Path) -> Iterator[dict[str, Any]]:
     """Entries of the portal's SQLite database, read only."""
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    database.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")  # what is no text fits no hash
     try:
         rows = database.execute(f"SELECT {', '.join(COLUMNS)} FROM audit_auditentry ORDER BY seq")  # noqa: S608
         for row in rows:
@@ -170,7 +180,7 @@ def entries_of_sqlite(path: Path) -> Iterator[dict[str, Any]]:
             entry["at"] = exported_time(str(entry["at"]))
             try:
                 entry["payload"] = json.loads(entry["payload"], object_pairs_hook=unique)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, RecursionError):
                 raise Broken(f"The payload of entry {entry['seq']} is no JSON object: it was changed.") from None
             if entry["site"] is None:
                 del entry["site"]
@@ -265,17 +275,17 @@ def verify_export(path: Path, anchors: Mapping[int, str], key: str | None) -> Ve
                     found = verify(entries, within(anchors, manifest), start)
                 else:
                     found = verify_single(entries, anchors)
+            if found.ok and (found.entries, found.head_seq) != (manifest["entries"], manifest["last_seq"]):
+                raise Broken(
+                    f"The export holds {found.entries} entries up to {found.head_seq}; "
+                    f"{manifest['entries']} up to {manifest['last_seq']} were signed."
+                )
     except (zipfile.BadZipFile, OSError, KeyError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         raise Broken(f"This is not a whole export: {type(error).__name__}: {error}.") from None
     except Exception as error:  # zlib.error has no name without zlib; a broken zip may raise what it likes
         if isinstance(error, Broken):
             raise
         raise Broken(f"This is not a whole export: {type(error).__name__}: {error}.") from None
-    if found.ok and (found.entries, found.head_seq) != (manifest["entries"], manifest["last_seq"]):
-        raise Broken(
-            f"The export holds {found.entries} entries up to {found.head_seq}; "
-            f"{manifest['entries']} up to {manifest['last_seq']} were signed."
-        )
     signed = f"Signed with the key {manifest['key']}"
     signed += ", which you gave. " if key else "; compare it with the one you were given elsewhere. "
     return Verification(found.ok, found.entries, found.head_seq, found.head_hash, signed + found.sentence)
@@ -328,11 +338,11 @@ def anchor(text: str) -> tuple[int, str]:
 def anchors_of_file(path: Path) -> dict[int, str]:
     """Of a file of anchors: one JSON object a line with ``seq`` and ``hash``. Two that differ are a fault."""
     found: dict[int, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             noted = json.loads(line)
             seq, digest = int(noted["seq"]), str(noted["hash"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise Broken(f"Line {number} of {path.name} is no anchor.") from None
         if found.setdefault(seq, digest) != digest:
             raise Broken(f"{path.name} notes two hashes for entry {seq}. The chain was written anew in between.")
@@ -359,6 +369,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--anchors", type=Path, action="append", default=[], metavar="FILE", help="anchors, JSON lines")
     parser.add_argument("--key", metavar="HEX", help="the portal's public key, from elsewhere")
     options = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         anchors: dict[int, str] = dict(options.head)
         for path in options.anchors:

@@ -23,6 +23,8 @@ class AlertKind(enum.StrEnum):
     GLASS_BROKEN = "glass_broken"
     SITE_SILENT = "site_silent"
     PORTAL_BLIND = "portal_blind"
+    RECORDS_DIFFER = "records_differ"
+    PROGRAM_DIFFERS = "program_differs"
 
 
 KIND_SENTENCES = {
@@ -35,6 +37,8 @@ KIND_SENTENCES = {
     AlertKind.GLASS_BROKEN: "One person began a disaster failover alone.",
     AlertKind.SITE_SILENT: "A part of a site does not answer.",
     AlertKind.PORTAL_BLIND: "The portal's poller does not watch a pair of sites.",
+    AlertKind.RECORDS_DIFFER: "A site's receipt of an act and the portal's trail say different things.",
+    AlertKind.PROGRAM_DIFFERS: "The site program installed at a site is not the portal's own.",
 }
 
 

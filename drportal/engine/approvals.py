@@ -47,6 +47,7 @@ APPROVAL_TRANSITIONS: tuple[Transition[ApprovalState, ApprovalEvent], ...] = (
     Transition(A.APPROVED, AE.MAKE_VOID, A.VOID, "What was approved has changed, or who approved it no longer may."),
     Transition(A.APPROVED, AE.USE, A.USED, "The run has begun on it. It is used up."),
 )
+OPEN_APPROVAL = frozenset({A.REQUESTED, A.APPROVED})
 FINAL_APPROVAL = frozenset({A.DECLINED, A.EXPIRED, A.VOID, A.USED})
 
 _NEXT = {(row.from_, row.event): row.to for row in APPROVAL_TRANSITIONS}

@@ -14,6 +14,12 @@ USE_PLANNED = (
 )
 
 
+NEW_APPROVAL = (
+    "Ask for a new approval on the run's page (New approval): the run goes on with what is still to be sent when it is "
+    "given."
+)
+
+
 def whole_copy(mode: Mode | None, status: StatusFacts | None, snapshots: SnapshotFacts | None) -> bool | None:
     """Whether the copy was whole once since its present primary wrote; None: it cannot be told."""
     if mode is Mode.SNAPSHOT:
@@ -56,8 +62,11 @@ def g_force(
     return say.met("The other side cannot be read, and the copy here was whole.")
 
 
-def g_approval(facts: ApprovalFacts | None, run_id: int, command: str | None, now: dt.datetime) -> GateResult:
-    """The run holds a used-up, unexpired yes that names this very command."""
+def g_approval(
+    facts: ApprovalFacts | None, run_id: int, plan_version: int, command: str | None, now: dt.datetime
+) -> GateResult:
+    """The run holds a used-up, unexpired yes that names this very command. ``plan_version``: the run's own; what the
+    evidence says was hashed anew when the yes was taken into use."""
     say = Reading(GateId.APPROVAL, now)
     if facts is None:
         return say.not_met("The run has no approval.", "Ask for one.", hopeless=True)
@@ -65,14 +74,14 @@ def g_approval(facts: ApprovalFacts | None, run_id: int, command: str | None, no
     wrong = misfit(
         facts,
         run_id=run_id,
-        plan_version=facts.plan_version,
+        plan_version=plan_version,
         evidence_sha256=facts.evidence_sha256,
         commands=[command] if command else [],
         now=now,
         used=True,
     )
     if wrong is not None:
-        return say.not_met(f"{wrong.sentence} Nothing was sent.", "Ask for a new approval.", hopeless=True)
+        return say.not_met(f"{wrong.sentence} Nothing was sent.", NEW_APPROVAL, hopeless=True)
     return say.met("The approval names this command and has not expired.")
 
 

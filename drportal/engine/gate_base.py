@@ -30,6 +30,7 @@ class GateId(enum.StrEnum):
     META = "G-META"
     ONE = "G-ONE"
     PEER_OFF = "G-PEER-OFF"
+    RUNS = "G-RUNS"
     RETURN = "G-RETURN"
     FORCE = "G-FORCE"
     APPROVAL = "G-APPROVAL"
@@ -49,6 +50,7 @@ GATE_TITLES: dict[GateId, str] = {
     GateId.META: "The VM's definition is captured, fresh and unchanged",
     GateId.ONE: "Every disk is the mirrored image itself, and persistent",
     GateId.PEER_OFF: "The VM does not run at the other side",
+    GateId.RUNS: "The VM runs at the other side",
     GateId.RETURN: "The source may be promoted again",
     GateId.FORCE: "The other side is silent and the copy was whole",
     GateId.APPROVAL: "A second person's yes names this command",

@@ -305,6 +305,23 @@ def g_peer_off(vm: VmFacts | None, now: dt.datetime, *, fresh_s: float = FRESH_S
     return say.met(f"At the other side the VM {word}.")
 
 
+def g_runs(vm: VmFacts | None, now: dt.datetime, *, fresh_s: float = FRESH_S) -> GateResult:
+    """The VM runs at the other side: until then the copy here is the only one to go back to."""
+    say = Reading(GateId.RUNS, now)
+    if vm is None:
+        return say.unread("the VM's state at the other side")
+    if stale := say.stale({"the VM's state at the other side": vm.read_at}, fresh_s):
+        return stale
+    say.facts.update(phase=vm.phase, state=vm.state_word)
+    if vm.phase != "running":
+        word = "does not exist" if vm.phase == "gone" else f"is {vm.state_word}"
+        return say.not_met(
+            f"At the other side the VM {word}: the copy here is still what could be gone back to.",
+            "Start it there, or skip this step and retire the copy by hand later.",
+        )
+    return say.met("At the other side the VM runs.")
+
+
 def g_return(
     source_role: RoleFacts | None,
     target_role: RoleFacts | None,

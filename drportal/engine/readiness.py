@@ -61,7 +61,8 @@ class SiteReadiness:
 @dataclass(frozen=True, slots=True)
 class ImageReadiness:
     """``source``/``target`` as seen from the run; ``own_demotion_recorded``, ``target_promote_ever_sent`` matter for a
-    way back only."""
+    way back only, ``forced_at_source`` for a return only: an approved forced promotion made that copy primary.
+    """
 
     key: str
     name: str
@@ -71,6 +72,7 @@ class ImageReadiness:
     target: SideFacts
     own_demotion_recorded: bool = False
     target_promote_ever_sent: bool = False
+    forced_at_source: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ class ReadinessInput:
     definition_max_age_s: float = DEFINITION_MAX_AGE_S
     salvage_dir: str = ""
     """Where the source site keeps what a reprotect would discard; empty: nowhere."""
+    left_alone: tuple[tuple[str, str, str], ...] = ()
+    """VMs of the group that the run does not touch: (name, why, what can be done)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,7 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
     back = kind is RunKind.WAY_BACK
     per_image = {image.key: _image_gates(image, now, back, fresh_s) for image in given.images}
     per_vm = {vm.key: _vm_gates(vm, now, given.definition_max_age_s, back, fresh_s) for vm in given.vms}
-    findings = list(site_findings(given.sites))
+    findings = [*site_findings(given.sites), *left_findings(given)]
     for image in given.images:
         if not back:
             findings += _verdict_findings(image, given.source_side)
@@ -226,6 +230,11 @@ def site_findings(sites: Iterable[SiteReadiness]) -> Iterator[Finding]:
                     "An orderly move needs both sites. Restore the connection, or wait.",
                     unknown=answers is None,
                 )
+
+
+def left_findings(given: ReadinessInput) -> Iterator[Finding]:
+    for name, sentence, remedy in given.left_alone:
+        yield Finding("left_alone", Severity.WARN, name, f"It is left alone. {sentence}", remedy)
 
 
 def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:

@@ -10,11 +10,35 @@ from drportal.engine.gate_base import ROLE_FRESH_S, GateId, GateResult, Reading
 
 
 def g_peer(
-    here: RoleFacts | None, there: RoleFacts | None, now: dt.datetime, *, fresh_s: float = ROLE_FRESH_S
+    here: RoleFacts | None,
+    there: RoleFacts | None,
+    now: dt.datetime,
+    *,
+    salvage_chosen: bool,
+    forced_here: bool = False,
+    fresh_s: float = ROLE_FRESH_S,
 ) -> GateResult:
     """``there``: the side where the group runs. It is the only good copy while this one is made anew, so it has to be
-    there, primary, and of the same image. ``here`` may be missing: a re-copy deletes it first."""
+    there, primary, and of the same image. ``here`` may be missing: a re-copy deletes it first.
+
+    ``forced_here``: by the portal's own record it is this copy that an approved forced promotion made primary, and
+    nothing has given that back since. Both being primary now says nothing against it: what was written since the
+    disaster is here. ``salvage_chosen``: it is recorded whether what is only here is saved first, or why it is not.
+    """
     say = Reading(GateId.PEER, now)
+    say.facts.update(forced_here=forced_here, salvage_chosen=salvage_chosen)
+    if not salvage_chosen:
+        return say.not_met(
+            "It is not recorded whether what is only here is saved first, or why it may be discarded.",
+            "Take nothing away here. Ask for the run again, and say it.",
+            hopeless=True,
+        )
+    if forced_here:
+        return say.not_met(
+            "The copy here is the one that an approved forced promotion made primary: what was written since is here.",
+            "Take nothing away here. It is the other side's copy that is made anew.",
+            hopeless=True,
+        )
     if here is None or there is None:
         return say.unread("the role " + ("here" if here is None else "at the other side"))
     ages = {"the role here": here.read_at, "the role at the other side": there.read_at}

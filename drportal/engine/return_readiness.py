@@ -17,6 +17,7 @@ from drportal.engine.readiness import (
     block,
     concluded,
     gate_findings,
+    left_findings,
     site_findings,
 )
 from drportal.engine.return_gates import g_peer
@@ -29,11 +30,12 @@ STAYS = frozenset(
 
 
 def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = FRESH_S) -> Readiness:
-    """``source`` is the site that came back, ``target`` where the group runs. Reads nothing; the facts' ages count."""
-    per_image: dict[str, tuple[GateResult, ...]] = {
-        image.key: (g_peer(image.source.role, image.target.role, now, fresh_s=fresh_s),) for image in given.images
-    }
-    findings = list(site_findings(given.sites))
+    """``source`` is the site that came back, ``target`` where the group runs. Reads nothing; the facts' ages count.
+
+    What becomes of what is only at the source is chosen when the run is asked for; here it is a finding.
+    """
+    per_image: dict[str, tuple[GateResult, ...]] = {image.key: (_peer(image, now, fresh_s),) for image in given.images}
+    findings = [*site_findings(given.sites), *left_findings(given)]
     back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)
@@ -44,6 +46,11 @@ def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = F
         findings.append(block("nothing_to_copy", "group", "There is no image to copy.", "Add VMs to the group."))
     per_vm: dict[str, tuple[GateResult, ...]] = {vm.key: () for vm in given.vms}
     return concluded(findings, per_image, per_vm)
+
+
+def _peer(image: ImageReadiness, now: dt.datetime, fresh_s: float) -> GateResult:
+    here, there = image.source.role, image.target.role
+    return g_peer(here, there, now, salvage_chosen=True, forced_here=image.forced_at_source, fresh_s=fresh_s)
 
 
 def _image_findings(image: ImageReadiness, back: str, salvage_dir: str) -> Iterator[Finding]:
@@ -64,7 +71,7 @@ def _image_findings(image: ImageReadiness, back: str, salvage_dir: str) -> Itera
             image.name,
             f"What {back} wrote after contact was lost is nowhere else. It is discarded, and the image copied again.",
             f"If anybody may want it: name a directory for it on the page of {back}, or save it first, there: "
-            f"rbd export {image.name} FILE",
+            f"rbd export {image.name} FILE. If nobody does, say why when you start the run; the trail keeps it.",
         )
     elif code in STAYS:
         yield Finding("stays", Severity.INFO, image.name, "It follows already: nothing of it is discarded.", None)

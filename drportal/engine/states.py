@@ -180,7 +180,8 @@ RUN_TRANSITIONS: tuple[Transition[RunState, RunEvent], ...] = (
         R.CANCELLING,
         RE.GIVE_UP,
         R.FAILED,
-        "It cannot be read where things stand and nobody can make it readable; a person takes over at the sites.",
+        "The site that knows what became of an act does not answer, or the executor fails again and again: it must not "
+        "hold up a disaster failover. What is not known is named.",
     ),
 )
 

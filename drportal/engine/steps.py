@@ -153,7 +153,7 @@ _SPECS = (
         "source",
         True,
         False,
-        (G.OFF, G.ONE, G.PROMOTED),
+        (G.OFF, G.ONE, G.PROMOTED, G.RUNS),
         (),
         "Retired",
     ),

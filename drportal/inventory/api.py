@@ -145,7 +145,7 @@ def site_list(request: HttpRequest) -> Any:
     return {"items": [site_out(site) for site in models.Site.objects.prefetch_related("credentials", "pools")]}
 
 
-@router.post("/sites", auth=needs(Permission.SITES), response={201: Site})
+@router.post("/sites", auth=needs(Permission.SITES, again=True), response={201: Site})
 def site_create(request: HttpRequest, body: SiteIn) -> Any:
     return Status(201, site_out(services.site_create(actor=asker(request).username, fields=body.dict())))
 
@@ -215,7 +215,7 @@ def pair_list(request: HttpRequest) -> Any:
     return {"items": [pair_out(pair) for pair in SitePair.objects.select_related("a", "b").order_by("pk")]}
 
 
-@router.post("/pairs", auth=needs(Permission.SITES), response={201: Pair})
+@router.post("/pairs", auth=needs(Permission.SITES, again=True), response={201: Pair})
 def pair_create(request: HttpRequest, body: PairIn) -> Any:
     pair = services.pair_create(actor=asker(request).username, a=body.a, b=body.b, pools=body.pools)
     return Status(201, pair_out(pair))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections import Counter
 from typing import Annotated, Any
 
 from django.db.models import Q
@@ -13,42 +12,65 @@ from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from drportal.api import needs
+from drportal.audit.spreadsheets import A_TABLE, csv_file
 from drportal.drivers.opennebula_parse import masked
 from drportal.engine.verdicts import VerdictCode
 from drportal.errors import NotFound
-from drportal.inventory.image_table import images_after, images_as_csv, images_named, images_of_verdict
+from drportal.inventory.image_table import (
+    counts_by_verdict,
+    images_after,
+    images_as_csv,
+    images_named,
+    images_of_verdict,
+)
 from drportal.inventory.models import CapturedDefinition, MirroredImage, Observation, SiteResource, VirtualMachine
 from drportal.inventory.observations import status_entries
 from drportal.inventory.schemas import (
     Image,
     ImageDetail,
     Observed,
+    Place,
+    SearchText,
     Vm,
     image_detail,
     image_out,
     image_rows,
     vm_out,
     vm_rows,
-    watched,
 )
 from drportal.inventory.services import pair_get, site_get
 from drportal.inventory.target_files import TargetFiles, target_files
+from drportal.inventory.vm_table import (
+    VmProtection,
+    counts_by_protection,
+    place_of,
+    vms_after,
+    vms_as_csv,
+    vms_named,
+    vms_of_protection,
+)
 from drportal.roles import Permission
 
 router = Router()
-A_TABLE: dict[str, Any] = {
-    "responses": {200: {"description": "The table", "content": {"text/csv": {"schema": {"type": "string"}}}}}
-}
+VmPlace = Annotated[str, Field(max_length=400, pattern=r"^(\d{1,9}/[^\x00]*)?$")]
 
 
 class Images(Schema):
+    """``total``: that fit. ``counts``: by verdict, of those that fit ``q``."""
+
     items: list[Image]
     next: str | None
+    total: int
     counts: dict[str, int]
 
 
 class Vms(Schema):
+    """``total``: that fit. ``counts``: by protection, of those that fit ``q``."""
+
     items: list[Vm]
+    next: str | None
+    total: int
+    counts: dict[str, int]
 
 
 class VmDefinition(Schema):
@@ -88,20 +110,21 @@ def image_list(
     request: HttpRequest,
     pair_id: int,
     verdict: VerdictCode | None = None,
-    q: Annotated[str, Field(max_length=200)] = "",
-    cursor: str | None = None,
+    q: SearchText = "",
+    cursor: Place = "",
     limit: Annotated[int, Field(ge=1, le=500)] = 100,
 ) -> Any:
-    """Images by pool and name, without those that are gone. ``counts`` are over all that fit ``q``."""
+    """Images by pool and name, without those that are gone. ``cursor``: ``next`` of the page before."""
     pair, now = pair_get(pair_id), timezone.now()
     rows = images_named(pair, q)
-    stale = not watched(pair, now)
-    said = Counter(word for _, word in rows.order_by().values_list("pk", "verdict").distinct())
-    counts = {VerdictCode.CANNOT_TELL.value: sum(said.values())} if stale and said else dict(said)
-    rows = images_of_verdict(rows, pair, verdict, now)
-    page = list(images_after(rows, cursor or "")[: limit + 1])
-    following = str(page[limit - 1]) if len(page) > limit else None
-    return {"items": [image_out(row, now) for row in page[:limit]], "next": following, "counts": counts}
+    counts = counts_by_verdict(rows, pair, now)
+    page = list(images_after(images_of_verdict(rows, pair, verdict, now), cursor)[: limit + 1])
+    return {
+        "items": [image_out(row, now) for row in page[:limit]],
+        "next": str(page[limit - 1]) if len(page) > limit else None,
+        "total": counts.get(verdict.value, 0) if verdict else sum(counts.values()),
+        "counts": counts,
+    }
 
 
 @router.get("/pairs/{pair_id}/images.csv", auth=needs(Permission.VIEW), openapi_extra=A_TABLE)
@@ -109,14 +132,12 @@ def image_table(
     request: HttpRequest,
     pair_id: int,
     verdict: VerdictCode | None = None,
-    q: Annotated[str, Field(max_length=200)] = "",
+    q: SearchText = "",
 ) -> Any:
     """All images that fit, as a file for a spreadsheet: role, state and time of the last word of each side too."""
     pair, now = pair_get(pair_id), timezone.now()
     rows = images_of_verdict(images_named(pair, q), pair, verdict, now)
-    name = f"images-{pair.a.slug}-{pair.b.slug}-{now:%Y%m%d-%H%M}.csv"
-    said = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(images_as_csv(rows, pair, now), content_type="text/csv; charset=utf-8", headers=said)
+    return csv_file(f"images-{pair.a.slug}-{pair.b.slug}-{now:%Y%m%d-%H%M}", images_as_csv(rows, pair, now))
 
 
 @router.get("/images/{image_id}", auth=needs(Permission.VIEW), response=ImageDetail)
@@ -156,11 +177,34 @@ def _status_part(output: str, name: str) -> str | None:
 
 
 @router.get("/sites/{slug}/vms", auth=needs(Permission.VIEW), response=Vms)
-def vm_list(request: HttpRequest, slug: str) -> Any:
-    """The site's VMs, without those that have been gone for more than a day."""
-    since = timezone.now() - dt.timedelta(days=1)
-    rows = vm_rows().filter(Q(gone_at=None) | Q(gone_at__gt=since), site=site_get(slug))
-    return {"items": [vm_out(vm) for vm in rows.order_by("name", "one_id")]}
+def vm_list(
+    request: HttpRequest,
+    slug: str,
+    protection: VmProtection | None = None,
+    q: SearchText = "",
+    cursor: VmPlace = "",
+    limit: Annotated[int, Field(ge=1, le=500)] = 100,
+) -> Any:
+    """The site's VMs by name, without those that have been gone for more than a day."""
+    rows = vms_named(site_get(slug), q, timezone.now())
+    counts = counts_by_protection(rows)
+    page = list(vms_after(vms_of_protection(rows, protection), cursor)[: limit + 1])
+    return {
+        "items": [vm_out(vm) for vm in page[:limit]],
+        "next": place_of(page[limit - 1]) if len(page) > limit else None,
+        "total": counts[protection.value] if protection else sum(counts.values()),
+        "counts": counts,
+    }
+
+
+@router.get("/sites/{slug}/vms.csv", auth=needs(Permission.VIEW), openapi_extra=A_TABLE)
+def vm_table(
+    request: HttpRequest, slug: str, protection: VmProtection | None = None, q: SearchText = ""
+) -> StreamingHttpResponse:
+    """All VMs that fit, as a file for a spreadsheet."""
+    now = timezone.now()
+    rows = vms_of_protection(vms_named(site_get(slug), q, now), protection)
+    return csv_file(f"vms-{slug}-{now:%Y%m%d-%H%M}", vms_as_csv(rows))
 
 
 @router.get("/vms/{vm_id}", auth=needs(Permission.VIEW), response=Vm)

@@ -1,19 +1,64 @@
-"""How an installed site program stands to the portal's own."""
+"""How an installed site program stands to the portal's own, and what each of its keys may do there."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ninja import Schema
 
-from drportal.inventory.models import CephThrough, Site
+from drportal.audit.record import record
+from drportal.drivers.site_caps import RIGHTS, USERS, caps_command
+from drportal.inventory.models import CephThrough, Credential, Site, SitePair
 from drportal.site_program.assemble import program_text
 from drportal.site_program.wire import PROGRAM_VERSION
+
+KEYS = {"read": Credential.Kind.OBSERVE_KEY, "act": Credential.Kind.ACT_KEY}
+_FACTS = {"version": "program", "sha256": "sha256", "protocol": "protocol", "engine": "engine"}
+READ_AGAIN = dt.timedelta(minutes=1)
 
 
 def own_hash() -> str:
     return hashlib.sha256(program_text().encode()).hexdigest()
+
+
+def pools_of(site: Site) -> list[str]:
+    """The pools that the portal watches there: what the keys may reach."""
+    pairs = SitePair.objects.filter(a=site) | SitePair.objects.filter(b=site)
+    return sorted({str(pool) for pair in pairs for pool in pair.pools})
+
+
+def hello_facts(hello: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a hello, whichever key it answered to."""
+    return {name: hello.get(said) for name, said in _FACTS.items()}
+
+
+def write_program(site: Site, hello: Mapping[str, Any] | None, at: dt.datetime) -> bool:
+    """Note what answered at this look as the installed program. True when it is another than before.
+
+    A change that the portal did not make itself is written into the trail. Inside a transaction.
+    """
+    if site.ceph_through != CephThrough.INSTALLED or hello is None:
+        return False
+    facts = hello_facts(hello)
+    changed = any(site.program.get(name) != value for name, value in facts.items())
+    read_at = site.program.get("read_at")
+    if not changed and read_at and at - dt.datetime.fromisoformat(read_at) < READ_AGAIN:
+        return False
+    row = Site.objects.select_for_update().get(pk=site.pk)
+    if row.version != site.version or row.ceph_through != CephThrough.INSTALLED:
+        return False  # it was installed anew meanwhile; the next look is by what holds then
+    known = row.program.get("sha256")
+    row.program = {**row.program, **facts, "read_at": at.isoformat()}
+    row.save(update_fields=["program"])
+    site.program = row.program
+    if changed:
+        payload = {"before": known, "sha256": facts["sha256"], "version": facts["version"], "ours": own_hash()}
+        record("site.program.changed" if known else "site.program.found", site.slug, payload, actor="portal")
+    return changed
 
 
 def skew_sentence(site: Site) -> str:
@@ -21,15 +66,39 @@ def skew_sentence(site: Site) -> str:
     there = site.program
     if site.ceph_through != CephThrough.INSTALLED or not there or there.get("sha256") == own_hash():
         return ""
+    by_hand = "replace the file there (`manage.py site program` prints the portal's)"
+    mend = f"manage.py site upgrade {site.slug}" if there.get("lines") else by_hand
+    if there.get("version") == PROGRAM_VERSION:
+        return (
+            f"The site program installed at {site.name} says that it is version {PROGRAM_VERSION}, as this portal's, "
+            f"and its SHA-256 is another. Unless the portal itself was changed, somebody changed the file there: look "
+            f"first, then put it right: {mend}"
+        )
     return (
         f"The site program installed at {site.name} is not the one that belongs to this portal (version "
         f"{there.get('version', '?')} there, {PROGRAM_VERSION} here). It is used as long as both speak the same "
-        f"protocol. Upgrade it: manage.py site upgrade {site.slug}"
+        f"protocol. Upgrade it: {mend}"
     )
 
 
+class ProgramKey(Schema):
+    """What one of the two keys may do. ``command``: the line in authorized_keys, without the key itself.
+
+    ``caps``: the least that its Ceph user needs, as an administrator of the cluster would make it.
+    """
+
+    rights: str
+    ceph_user: str
+    command: str
+    caps: str
+
+
 class InstalledProgram(Schema):
-    """The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not."""
+    """The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+
+    ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
+    itself asks for an approval (docs/site-program.md).
+    """
 
     version: str
     sha256: str
@@ -37,11 +106,47 @@ class InstalledProgram(Schema):
     path: str
     read_at: dt.datetime | None
     skew: str
+    force_promote: str
+    keys: list[ProgramKey]
+
+
+def _keys(site: Site) -> list[ProgramKey]:
+    lines, options = site.program.get("lines", {}), site.program.get("options", {})
+    pools = pools_of(site) if lines else []
+    users = {rights: options.get(f"{rights}_user", "") for rights in RIGHTS}
+    return [
+        ProgramKey(
+            rights=rights,
+            ceph_user=users[rights],
+            command=str(lines[rights]).partition(" ssh-")[0],
+            # One user for both keys needs what the one that acts needs.
+            caps=caps_command(
+                users[rights] or USERS[rights], "act" if users["act"] == users[rights] != "" else rights, pools
+            ),
+        )
+        for rights in RIGHTS
+        if rights in lines
+    ]
 
 
 def installed_program(site: Site) -> InstalledProgram | None:
     there = site.program
     if site.ceph_through != CephThrough.INSTALLED or not there:
         return None
-    known = {name: str(there.get(name, "")) for name in ("version", "sha256", "engine", "path")}
-    return InstalledProgram(**known, read_at=there.get("read_at"), skew=skew_sentence(site))
+    known = {name: str(there.get(name) or "") for name in ("version", "sha256", "engine", "path")}
+    force = str(there.get("options", {}).get("force_promote", ""))
+    return InstalledProgram(
+        **known, read_at=there.get("read_at"), skew=skew_sentence(site), force_promote=force, keys=_keys(site)
+    )
+
+
+def deposit_command(site: Site, sha256: str, commands: Sequence[str]) -> str:
+    """What the site's own people type at their host so that it lets this approval through; empty where it does not ask.
+
+    ``commands``: the forced promotions, each ending in its image.
+    """
+    there = site.program
+    if site.ceph_through != CephThrough.INSTALLED or there.get("options", {}).get("force_promote") != "deposited":
+        return ""
+    images = sorted({command.rpartition(" ")[2] for command in commands})
+    return f"printf '%s\\n' {shlex.join(images)} > {shlex.quote(there['state'])}/approvals/{sha256}"

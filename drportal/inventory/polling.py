@@ -24,7 +24,7 @@ from drportal.drivers.base import ImageRef, MirrorStatus, PoolReading
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
-from drportal.inventory import cloud, heard
+from drportal.inventory import cloud, heard, installed
 from drportal.inventory.connect import Reach, SiteDrivers, site_drivers
 from drportal.inventory.exposure import Sampler
 from drportal.inventory.image_book import ImageBook
@@ -39,6 +39,8 @@ Result = TypeVar("Result")
 POLL_SESSIONS = 4
 LOOK_DEADLINE_S = 20.0
 LEASE_S = 15.0
+# A program goes on as it was started: only a new conversation begins with the file that lies at the site then.
+CONVERSATION_S = 300.0
 SMALL_POOL = 16
 AT_ONCE = 32
 EXACT_WITHIN_S = 60.0
@@ -100,6 +102,7 @@ class SideWatch:
         self.latest: SiteReading | None = None
         self.news = asyncio.Event()
         self._drivers: SiteDrivers | None = None
+        self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
 
     async def run(self) -> None:
@@ -119,13 +122,18 @@ class SideWatch:
                 await self._drivers.close()
 
     async def look(self) -> SiteReading:
+        clock = asyncio.get_running_loop().time
+        if self._drivers is not None and clock() - self._drivers_at > CONVERSATION_S:
+            await self._drivers.close()
+            self._drivers = None
         if self._drivers is None:
+            self._drivers_at = clock()
             try:
                 self._drivers = await in_database(site_drivers, self.site, Reach(sessions=POLL_SESSIONS))
             except PortalError as error:
                 unasked = Heard(False, error.detail)
                 return SiteReading(asked_at=timezone.now(), ssh=unasked, ceph=unasked, cloud=unasked)
-        with_cloud = asyncio.get_running_loop().time() >= self._cloud_at
+        with_cloud = clock() >= self._cloud_at
         reader = SiteReader(self._drivers)
         reading = await reader.look(self.pools, self.turn.choose, deadline_s=LOOK_DEADLINE_S, with_cloud=with_cloud)
         self._pace_cloud(reading, with_cloud)
@@ -221,6 +229,7 @@ class PairWatch:
             for side, reading in readings.items():
                 site = pair.a if side is Side.A else pair.b
                 sites_changed |= heard.write_reach(site, reading, now)
+                sites_changed |= installed.write_program(site, reading.hello, reading.asked_at)
                 sites_changed |= heard.write_pools(site, reading)
                 self.keeper.keep(site, reading.answers)
                 vms_changed |= self.write_cloud(site, side, pair, reading)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from drportal.drivers.base import (
     Answer,
@@ -51,6 +53,7 @@ class SiteReading:
     journals: dict[ImageRef, JournalFacts] = field(default_factory=dict)
     snapshots: dict[ImageRef, SnapshotFacts] = field(default_factory=dict)
     ceph_version: str = ""
+    hello: dict[str, Any] | None = None  # what the site program said of itself, where it is one that answers
     everything: CloudReading | None = None
     answers: list[tuple[str, Answer]] = field(default_factory=list)  # (subject, raw answer), for Observations
 
@@ -90,12 +93,13 @@ class SiteReader:
 
     async def _storage(self, reading: SiteReading, pools: list[str], wanted: Wanted) -> None:
         try:
-            reading.ceph_version, _ = await self.drivers.ceph.version()
+            reading.ceph_version, said = await self.drivers.ceph.version()
         except DriverError as error:
             reading.ssh, reading.ceph = heard_of(error)
             return
         reading.ssh = Heard(True)
         at_once = self.drivers.shell is None  # the site program answers for all images in one exchange
+        reading.hello = json.loads(said.stdout) if at_once else None
         await asyncio.gather(*(self._pool(reading, pool, with_roles=at_once) for pool in pools))
         if not pools:
             reading.ceph = Heard(None, "No pool is named for this pair, so Ceph was not asked.")

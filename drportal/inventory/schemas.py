@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 from django.conf import settings
 from django.db.models import Prefetch, QuerySet
@@ -32,6 +32,10 @@ from drportal.inventory.side_words import bytes_behind, position
 
 # Without a word from the poller for this long, nothing it wrote is called true any more.
 SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
+
+# PostgreSQL has no NUL in a text, so nothing could be found by one.
+SearchText = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+Place = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 
 
 class Reach(Schema):

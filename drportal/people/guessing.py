@@ -64,7 +64,8 @@ def _begin(username: str, address: str) -> int:
             return PasswordAttempt.objects.create(username=username, address=address, at=now).pk
     raise TooManyAttempts(
         "A wrong password was given too often. The one you gave now was not looked at, and nothing was changed. "
-        f"Wait {GUESSING_WITHIN.seconds // 60} minutes."
+        f"Wait {GUESSING_WITHIN.seconds // 60} minutes.",
+        extra={"retry_after_s": GUESSING_WITHIN.seconds},
     )
 
 

@@ -1,4 +1,4 @@
-"""People's personal tokens and sessions, and passwords that are being tried.
+"""People's personal tokens and sessions, passwords that are being tried, and reads that are paced.
 
 Accounts are Django's own; roles are Django groups (``drportal.roles``).
 """
@@ -53,3 +53,18 @@ class BrowserSession(models.Model):
 
     def __str__(self) -> str:
         return f"a session of {self.user_id}"
+
+
+class PacedRead(models.Model):
+    """The last read of its kind that somebody asked for (``people/paced.py``)."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="paced_reads")
+    what = models.CharField(max_length=40)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "what"], name="one_paced_read_of_a_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.what} of {self.user_id}"

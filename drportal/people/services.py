@@ -12,18 +12,20 @@ from collections.abc import Sequence
 
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
-from drportal.audit.record import record
+from drportal.audit.record import NO_PERSONS, record, refusal_record
 from drportal.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from drportal.people.guessing import counted_attempt, password_matches
+from drportal.people.guessing import TooManyAttempts, counted_attempt, password_matches
 from drportal.people.models import ApiToken
 from drportal.people.sessions import session_gone, session_seen
 from drportal.roles import Permission, Role, permissions_of
 
+NOBODY = "nobody"  # who acts where nobody is signed in
 TOKEN_PREFIX = "drp_"  # noqa: S105  (so that secret scanners know one when they see one)
 PROVED_AT, PROVED_FOR = "proved_at", dt.timedelta(minutes=15)
 USED_EVERY = dt.timedelta(minutes=1)
@@ -42,12 +44,17 @@ def sign_in(request: HttpRequest, username: str, password: str) -> User:
     Raises TooManyAttempts.
     """
     address = request.META.get("REMOTE_ADDR") or "unknown"
-    with counted_attempt(username, address) as attempt:
-        user = authenticate(request, username=username, password=password)
-        attempt.right = isinstance(user, User)
+    try:
+        with counted_attempt(username, address) as attempt:
+            user = authenticate(request, username=username, password=password)
+            attempt.right = isinstance(user, User)
+    except TooManyAttempts as error:  # once a minute for an address: a stranger must not fill the trail
+        facts = {"status": error.status, "code": error.code, "username": username[:100]}
+        refusal_record(NOBODY, f"sign-in from {address}", facts)
+        raise
     if not isinstance(user, User):
         with transaction.atomic():
-            record("session.refused", username[:100], {"address": address}, actor="nobody")
+            record("session.refused", username[:100], {"address": address}, actor=NOBODY)
         raise Unauthenticated("User name or password is wrong. You are not signed in.", code="wrong_password")
     with transaction.atomic():
         login(request, user)
@@ -80,6 +87,18 @@ def sign_out(request: HttpRequest) -> None:
         record("session.end", request.user.username, {}, actor=request.user.username)
         session_gone(request.session.session_key)
         logout(request)
+
+
+def why_no_name(username: str) -> str:
+    """Why no account may bear this name; empty when it may. In the trail a name must be one person's."""
+    if username.casefold() in NO_PERSONS:
+        return f"“{username}” is what the trail calls a part of the portal."
+    try:
+        User.username_validator(username)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    same = User.objects.filter(username__iexact=username).exclude(username=username).first()
+    return f"It is too like the name of {same.username}." if same else ""
 
 
 def digest_of(token: str) -> str:

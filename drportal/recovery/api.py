@@ -72,7 +72,7 @@ def plan_readiness(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANN
     """Reads both sites now (at most about 20 s) and says what would stop such a run."""
     plan, wanted = services.plan_get(plan_id), kind_of(kind)
     source, target = building.direction(plan.group, wanted)
-    copy = building.copy_of_plan(plan, source, target)
+    copy = building.copy_of_plan(plan, source, target, wanted)
     return readiness_out(assess_now(wanted, plan.group, copy, source, target))
 
 

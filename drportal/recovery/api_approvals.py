@@ -10,10 +10,21 @@ from ninja import Router, Status
 
 from drportal.api import asker, bearer_token, needs
 from drportal.engine.approvals import ApprovalState
+from drportal.inventory.installed import deposit_command
+from drportal.people.paced import BOTH_SITES, paced_read
 from drportal.recovery import models, schemas_approval
-from drportal.recovery.schemas_approval import Approvals, ApproveIn, DisasterDoor, DisasterIn, GlassIn, SaidIn
+from drportal.recovery.schemas_approval import (
+    Approvals,
+    ApproveIn,
+    DisasterDoor,
+    DisasterIn,
+    GlassIn,
+    NewApprovalIn,
+    SaidIn,
+)
 from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
+from drportal.recovery.warrants import facts_of
 from drportal.roles import Permission
 from drportal.settings import BREAK_GLASS
 
@@ -23,8 +34,10 @@ NEWEST = 100
 
 @router.get("/plans/{int:plan_id}/disaster", auth=needs(Permission.VIEW), response=DisasterDoor)
 def disaster_door(request: HttpRequest, plan_id: int) -> Any:
-    """Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover."""
-    door = disaster.disaster_door(plan_id)
+    """Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
+    ``too_often``: they are being read for you."""
+    with paced_read(asker(request), BOTH_SITES):
+        door = disaster.disaster_door(plan_id)
     return DisasterDoor(
         plan_version=door.plan.version,
         source_site=door.source.slug,
@@ -49,6 +62,13 @@ def disaster_request(request: HttpRequest, plan_id: int, body: DisasterIn) -> An
     return Status(201 if new else 200, approval_out(found))
 
 
+@router.post("/runs/{int:run_id}/approval", auth=needs(Permission.RUN, again=True), response=schemas_approval.Approval)
+def new_approval_request(request: HttpRequest, run_id: int, body: NewApprovalIn) -> Any:
+    """In a paused disaster failover: ask for a yes to what is still to be forced. Given, the run goes on."""
+    approval = disaster.new_approval_request(run_id=run_id, user=asker(request), **body.dict())
+    return approval_out(services.approval_get(approval.pk))
+
+
 @router.get("/approvals", auth=needs(Permission.VIEW), response=Approvals)
 def approval_list(request: HttpRequest, state: ApprovalState | None = None) -> Any:
     """The newest hundred; those that were declined, expired or became void stay."""
@@ -60,9 +80,13 @@ def approval_list(request: HttpRequest, state: ApprovalState | None = None) -> A
 
 @router.get("/approvals/{int:approval_id}", auth=needs(Permission.VIEW), response=schemas_approval.Approval)
 def approval_read(request: HttpRequest, approval_id: int, look: bool = False) -> Any:
-    """``look``: also read both sites now, and mark what differs from the frozen evidence."""
+    """``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
+    being read for you."""
     approval = services.approval_get(approval_id)
-    return approval_out(approval, services.approval_look(approval) if look else None)
+    if not look:
+        return approval_out(approval, None)
+    with paced_read(asker(request), BOTH_SITES):
+        return approval_out(approval, services.approval_look(approval))
 
 
 @router.post("/approvals/{int:approval_id}/approve", auth=needs(Permission.APPROVE), response=schemas_approval.Approval)
@@ -151,6 +175,7 @@ def approval_out(
     row: models.Approval, look: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 ) -> schemas_approval.Approval:
     now, differences = look if look is not None else (None, None)
+    facts = facts_of(row)
     voices = [
         schemas_approval.Said(name=voice.name, word=voice.word, text=voice.text, at=voice.at)
         for voice in row.voices.all()
@@ -164,6 +189,8 @@ def approval_out(
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,
         commands_sha256=services.commands_hash(row),
+        sha256=facts.sha256,
+        deposit=deposit_command(row.run.target_site, facts.sha256, facts.commands),
         commands=row.commands,
         evidence=evidence_out(row.evidence.content),
         now=None if now is None else evidence_out(now),

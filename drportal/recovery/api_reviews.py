@@ -11,6 +11,7 @@ from ninja import Field, Router, Schema
 
 from drportal.api import asker, needs
 from drportal.audit.models import AuditEntry
+from drportal.audit.record import NO_PERSONS
 from drportal.engine.states import RunEvent, StepEvent
 from drportal.errors import NotFound
 from drportal.recovery import schemas
@@ -123,7 +124,7 @@ def review_answer(request: HttpRequest, run_id: int, body: ReviewText) -> Any:
     return review_of(run_id, name)
 
 
-@router.post("/runs/{int:run_id}/review/accept", auth=needs(Permission.REVIEW), response=Review)
+@router.post("/runs/{int:run_id}/review/accept", auth=needs(Permission.REVIEW, again=True), response=Review)
 def review_accept(request: HttpRequest, run_id: int, body: ReviewText) -> Any:
     """Close the review. 403 ``took_part`` for whoever acted in the run."""
     name = asker(request).username
@@ -168,7 +169,7 @@ def review_of(run_id: int, name: str) -> Review:
 
 def people_of(run: Run) -> list[PersonAct]:
     """What persons did with the run, from the trail; approvals and break-glass among them."""
-    entries = AuditEntry.objects.filter(run_id=run.pk).exclude(actor__in=reviews.NO_PERSONS).order_by("seq")
+    entries = AuditEntry.objects.filter(run_id=run.pk).exclude(actor__in=NO_PERSONS).order_by("seq")
     entries = entries.exclude(action__in=OF_THE_ENGINE)
     return [
         PersonAct(

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Field, Router, Status
 
-from drportal.api import asker, needs
+from drportal.api import asker, needs, require_proof
 from drportal.audit.models import AuditEntry
+from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import models, schemas
@@ -28,6 +29,8 @@ Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 def run_create(request: HttpRequest, plan_id: int, body: RunIn) -> Any:
     """Start a run. The same ``request_key`` again gives the same run (200), never a second one."""
     user = asker(request)
+    if body.kind == RunKind.REPROTECT:  # it discards copies
+        require_proof(request)
     run, new = services.run_request(
         plan_id=plan_id,
         kind=body.kind,
@@ -36,6 +39,7 @@ def run_create(request: HttpRequest, plan_id: int, body: RunIn) -> Any:
         reason=body.reason,
         request_key=body.request_key,
         accept_warnings=body.accept_warnings,
+        discard_reason=body.discard_reason,
         actor=user.username,
         user=user,
     )
@@ -104,7 +108,7 @@ def step_retry(request: HttpRequest, run_id: int, step_id: int, body: ReasonIn) 
     return step_detail(step_services.step_retry(run_id=run_id, step_id=step_id, actor=actor, reason=body.reason))
 
 
-@router.post("/runs/{int:run_id}/steps/{int:step_id}/skip", auth=needs(Permission.RUN), response=StepDetail)
+@router.post("/runs/{int:run_id}/steps/{int:step_id}/skip", auth=needs(Permission.RUN, again=True), response=StepDetail)
 def step_skip(request: HttpRequest, run_id: int, step_id: int, body: ReasonIn) -> Any:
     """Take a step of a paused run out, with a reason."""
     actor = asker(request).username

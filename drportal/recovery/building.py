@@ -13,6 +13,7 @@ from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualM
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+from drportal.recovery.survivors import Share, peer_of, share_of, survivor
 
 STARTABLE = (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.REPROTECT)
 # What a copy looks like at a site that came back after a forced promotion.
@@ -36,10 +37,11 @@ def why_not(group: ProtectionGroup, kind: RunKind) -> str:
         return f"The group runs at {group.active_site.name} already; a failback brings it home."
     if kind is RunKind.FAILBACK and at_home:
         return f"The group is at home ({group.home_site.name})."
-    if kind is RunKind.REPROTECT and not came_back(group):
-        return "No copy of the group has to be made anew."
-    if kind is not RunKind.REPROTECT and came_back(group):
-        return f"{_passive(group).name} came back with copies of its own; they are made anew first (Reprotect)."
+    if kind is RunKind.REPROTECT:
+        return _why_no_reprotect(group)
+    if came_back(group, share_of(group, group.active_site) if kind is RunKind.FAILBACK else None):
+        back = peer_of(group, survivor(group))
+        return f"{back.name} came back with copies of its own; they are made anew first (Reprotect)."
     if kind is RunKind.WAY_BACK:
         return "A way back is offered on the page of a cancelled run."
     return ""
@@ -49,13 +51,19 @@ def active_run(group: ProtectionGroup) -> Run | None:
     return Run.objects.filter(group=group, state__in=[state.value for state in ACTIVE_RUN]).first()
 
 
-def came_back(group: ProtectionGroup) -> bool:
-    rows = MirroredImage.objects.filter(disks__vm__membership__group=group, gone_at=None)
-    return rows.filter(verdict__in=CAME_BACK).exists()
+def came_back(group: ProtectionGroup, share: Share | None = None) -> bool:
+    """``share``: count only the images of its VMs."""
+    rows = MirroredImage.objects.filter(disks__vm__membership__group=group, gone_at=None, verdict__in=CAME_BACK)
+    return rows.exists() and (share is None or rows.filter(disks__vm__in=share.vm_ids).exists())
 
 
-def _passive(group: ProtectionGroup) -> Site:
-    return peer_site(group) if group.active_site_id == group.home_site_id else group.home_site
+def _why_no_reprotect(group: ProtectionGroup) -> str:
+    if not came_back(group):
+        return "No copy of the group has to be made anew."
+    share = share_of(group, survivor(group))
+    if came_back(group, share):
+        return ""
+    return " ".join(f"{one.name}: {one.sentence} {one.remedy}" for one in share.left_alone)
 
 
 def direction(group: ProtectionGroup, kind: RunKind) -> tuple[Site, Site]:
@@ -66,7 +74,8 @@ def direction(group: ProtectionGroup, kind: RunKind) -> tuple[Site, Site]:
             "Nothing was started."
         )
     if kind is RunKind.REPROTECT:
-        return _passive(group), group.active_site
+        target = survivor(group)
+        return peer_of(group, target), target
     peer = peer_site(group)
     source, target = (group.home_site, peer) if kind is RunKind.PLANNED_FAILOVER else (peer, group.home_site)
     if group.active_site_id != source.pk:
@@ -79,24 +88,39 @@ def phrase(kind: RunKind, group: ProtectionGroup, target: Site) -> str:
     if kind is RunKind.DISASTER_FAILOVER:
         return f"force {group.name} to {target.slug}"
     if kind is RunKind.REPROTECT:
-        return f"discard {group.name} at {_passive(group).slug}"
+        return f"discard {group.name} at {peer_of(group, target).slug}"
     verb = "take" if kind is RunKind.WAY_BACK else "move"
     back = " back" if kind is RunKind.WAY_BACK else ""
     return f"{verb} {group.name}{back} to {target.slug}"
 
 
-def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site) -> PlanCopy:
-    """Raises Conflict naming the VM that cannot be moved and why."""
+def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site, kind: RunKind | None = None) -> PlanCopy:
+    """Of a way home (``kind``) only with those that are away: a disaster may have left some behind.
+
+    Raises Conflict naming the VM that cannot be moved and why.
+    """
+    share = _share(plan.group, source, target, kind)
     members = GroupMember.objects.filter(group=plan.group).select_related("vm__site").order_by("priority", "vm__name")
     return PlanCopy(
         home_site=plan.group.home_site.slug,
         source_site=source.slug,
         target_site=target.slug,
-        vms=tuple(_vm(member) for member in members),
+        vms=tuple(_vm(member) for member in members if share is None or member.vm_id in share.vm_ids),
+        left_alone=share.left_alone if share is not None else (),
         networks={str(home): int(peer) for home, peer in plan.network_map.items()},
         image_datastore_id=plan.image_datastore_id,
         salvage_dir="" if source.ceph_through == CephThrough.RBD else source.salvage_dir,
     )
+
+
+def _share(group: ProtectionGroup, source: Site, target: Site, kind: RunKind | None) -> Share | None:
+    if kind not in (RunKind.REPROTECT, RunKind.FAILBACK):
+        return None
+    share = share_of(group, target if kind is RunKind.REPROTECT else source)
+    if not share.vm_ids:
+        one = share.left_alone[0]
+        raise Conflict(f"No VM takes part. {one.name}: {one.sentence} {one.remedy}", code="left_alone")
+    return share
 
 
 def _vm(member: GroupMember) -> VmCopy:

@@ -9,12 +9,17 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
+from drportal.audit.record import plain
+from drportal.audit.verify import canonical
 from drportal.drivers.base import Answer
 from drportal.engine.gates import GateResult
+from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.recovery.lease import LeaseLost
+from drportal.recovery.made_primary import forced_by
 from drportal.recovery.models import GateCheck, ProtectionGroup, Run, RunImage, Step, StepAttempt
 from drportal.recovery.recorder import Change
 
@@ -147,6 +152,17 @@ def group_moved(group_id: int, site_id: int) -> Change:
     return change
 
 
+def group_follows(run_id: int) -> Change:
+    """Of a disaster failover that is given up: the group is where its forced copies are, if it forced any."""
+
+    def change() -> None:
+        run = Run.objects.get(pk=run_id)
+        if run.kind == RunKind.DISASTER_FAILOVER and forced_by(run_id):
+            ProtectionGroup.objects.filter(pk=run.group_id).update(active_site_id=run.target_site_id)
+
+    return change
+
+
 def answers_json(answers: Iterable[Answer]) -> list[dict[str, Any]]:
     """Raw answers for a row; a very long one (a pool of hundreds of images) is cut, and says so."""
     return [
@@ -161,6 +177,28 @@ def answers_json(answers: Iterable[Answer]) -> list[dict[str, Any]]:
         }
         for answer in answers
     ]
+
+
+def answers_facts(answers: Iterable[Answer]) -> list[dict[str, object]]:
+    """For the trail: what was sent where and how it ended, with its whole output as hashes."""
+    return [
+        {
+            "command": cut(answer.command),
+            "host": answer.host,
+            "exit_status": answer.exit_status,
+            "duration_s": round(answer.duration_s, 3),
+            "stdout_sha256": sha256(answer.stdout.encode("utf-8", "replace")).hexdigest(),
+            "stderr_sha256": sha256(answer.stderr.encode("utf-8", "replace")).hexdigest(),
+        }
+        for answer in answers
+    ]
+
+
+def gate_facts(result: GateResult, answers: Iterable[Answer]) -> dict[str, object]:
+    """For the trail: a gate's word, and the hash of what it was given on: facts and answers as its row keeps them."""
+    evidence = plain({"facts": dict(result.facts), "answers": answers_json(answers)})
+    digest = sha256(canonical(evidence)).hexdigest()
+    return {"gate": result.gate.value, "outcome": result.outcome.value, "evidence_sha256": digest}
 
 
 def cut(text: str) -> str:

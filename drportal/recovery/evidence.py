@@ -14,6 +14,7 @@ from drportal.inventory.connect import site_drivers
 from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery import second_view
 from drportal.recovery.changes import answers_json
+from drportal.recovery.made_primary import MadePrimary, made_primary
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy
 from drportal.recovery.world import SiteEnd, World, ref_of, utc_now
@@ -47,8 +48,13 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
 
     second, seen = asyncio.run(read())
     source.refresh_from_db()
+    made = made_primary(rows)
     images = {
-        image.key: {**found, **_heard(rows.get(image.key), found["image_id"], source, source.pk == _a_of(rows, image))}
+        image.key: {
+            **found,
+            **_heard(rows.get(image.key), found["image_id"], source, source.pk == _a_of(rows, image)),
+            **_if_primary(found, made.get(image.key), target),
+        }
         for image, found in zip(copy.images(), seen, strict=True)
     }
     return {
@@ -98,6 +104,22 @@ def _heard(row: MirroredImage | None, image_id: str | None, source: Site, source
     tracked = row.track.get("copy_id") if row else None
     known["shown_whole_before"] = bool(_until(row) and image_id and tracked == image_id)
     return known
+
+
+def _if_primary(found: dict[str, Any], made: MadePrimary | None, target: Site) -> dict[str, Any]:
+    """Of a copy that is primary already the bound says nothing: it counts from when it was made so."""
+    if found["primary_here"] is not True:
+        return {}
+    if made is not None and made.site_id == target.pk:
+        return {
+            "loss_s": None,
+            "loss": f"Primary already, by run {made.run_id} at {made.at:%F %T} UTC: it loses no more.",
+        }
+    return {
+        "loss_s": None,
+        "loss": "Primary already, and no run of this portal made it so: it may be the fork of an older accident. What "
+        "it lacks cannot be told; it is left for a person to decide.",
+    }
 
 
 async def _image(world: World, image: ImageCopy) -> dict[str, Any]:

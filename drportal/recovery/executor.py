@@ -15,6 +15,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from drportal.audit.record import Fact
+from drportal.engine.approvals import Misfit
 from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunEvent, RunState, StepState, next_run_state
@@ -23,17 +24,19 @@ from drportal.recovery import changes, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
+from drportal.recovery.made_primary import forced_by, made_primary_at
 from drportal.recovery.models import Run
 from drportal.recovery.pace import Pace, pace_from_environment
 from drportal.recovery.plan_copy import UnreadablePlanCopy
 from drportal.recovery.recorder import Change, Flags, Recorder
-from drportal.recovery.rest import final_sentence, read_standing, resting_sentence
+from drportal.recovery.rest import cut_short_sentence, final_sentence, read_standing, resting_sentence
 from drportal.recovery.step_runner import Control, History, StepRunner
 from drportal.recovery.step_writer import StepRow
 from drportal.recovery.stumbles import note_stumble
 
 logger = logging.getLogger(__name__)
 FINISHED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
+IN_DOUBT = frozenset({StepState.RUNNING, StepState.UNKNOWN})
 CANCEL_AGAIN_S = 2.0
 
 
@@ -76,6 +79,7 @@ class RunDriver:
         self.error_at: StepRow | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.tasks: dict[str, asyncio.Task[StepState]] = {}
+        self.let_go: set[str] = set()  # steps whose outcome is left unknown, because nobody can tell it
         self.run: Loaded
 
     async def drive(self) -> str:
@@ -124,6 +128,12 @@ class RunDriver:
         if flags.pause_asked or flags.cancel_asked:
             self.control.halt.set()
             self.wake.set()
+        elif self.control.halt.is_set() and self.error_at is None and flags.state == RunState.RUNNING:
+            # A pause that was taken back before it had come: go on as if nobody had asked.
+            self._stop_timer()
+            self.control.halt.clear()
+            self.control.hurry.clear()
+            self.wake.set()
 
     # --- the run
 
@@ -138,24 +148,44 @@ class RunDriver:
         news = asyncio.ensure_future(world.news.run()) if world.news is not None else None
         try:
             if self.run.kind == RunKind.DISASTER_FAILOVER and (wrong := await self._take_warrant()):
-                return await self._give_up(wrong)
+                return await self._give_up(wrong.sentence.rstrip("."), self._lapses(wrong))
             await self._begin()
-            await self._conduct()
-            return await self._come_to_rest()
+            while (end := await self._to_rest()) is None:
+                pass
+            return end
         finally:
             if news is not None:
                 news.cancel()
             for close in closers:
                 await close()
 
-    async def _take_warrant(self) -> str:
-        """Before a disaster begins: why its approval cannot be used; empty when it can."""
+    async def _take_warrant(self) -> Misfit | None:
+        """Before a disaster begins: why its approval cannot be used; None when it can."""
         run_id = self.run.id
+        wrong = None
+        if self.run.state is RunState.APPROVED:
+            wrong = await self.recorder.read(lambda: warrants.why_not_usable(run_id))
+        elif await self.recorder.read(lambda: warrants.was_given(run_id)):
+            await self._take_new_warrant()
         self.world.approval = lambda: self.recorder.read(lambda: warrants.facts_of_run(run_id))
+        target, plan = self.run.target, self.run.plan
+        self.world.made_primary = lambda: self.recorder.read(lambda: made_primary_at(target, plan))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
-        if self.run.state is not RunState.APPROVED:
-            return ""
-        return await self.recorder.read(lambda: warrants.why_not_usable(run_id))
+        return wrong
+
+    async def _take_new_warrant(self) -> None:
+        """One that was given in the middle. Where it can't be used the run goes on by the old one, that is, its gates
+        refuse what needs a yes."""
+        if wrong := await self.recorder.read(lambda: warrants.why_not_usable(self.run.id)):
+            await self.recorder.write(self._lapses(wrong))
+            return
+        fact = Fact("approval.use", f"run {self.run.id}", self.run.actor, {}, self.run.id)
+        await self.recorder.write(warrants.used(self.run.id), facts=[fact])
+
+    def _lapses(self, wrong: Misfit) -> Change:
+        run_id = self.run.id
+        event = warrants.lapse_event(wrong)
+        return lambda: warrants.lapse(run_id, event, wrong.code, wrong.sentence, "executor")
 
     async def _begin(self) -> None:
         if self.run.state is RunState.APPROVED:
@@ -163,10 +193,18 @@ class RunDriver:
             await self._run_event(RunEvent.START, "Running.", *uses, started_at=self.world.clock())
         else:
             await self.recorder.write(changes.taken_up_again(self.run.id))
-        if self.run.state is RunState.RUNNING and self.flags is not None and self.flags.cancel_asked:
+        if self._cancel_asked():
             await self._run_event(RunEvent.CANCEL, "Cancelling: no new step begins; what is in flight is waited for.")
         if self.run.state is RunState.CANCELLING:
             self.control.halt.set()
+
+    async def _to_rest(self) -> str | None:
+        """The state in which the run came to rest; None when people have asked for something else meanwhile."""
+        await self._conduct()
+        await self.recorder.look()
+        await self._heed()
+        self._start_ready()
+        return None if self.tasks else await self._come_to_rest()
 
     async def _conduct(self) -> None:
         """Until nothing is in flight and nothing may begin."""
@@ -187,12 +225,12 @@ class RunDriver:
         for step in self.run.steps:
             if step.key in self.tasks or step.state in FINISHED or step.state is StepState.FAILED:
                 continue
-            in_doubt = step.state in (StepState.RUNNING, StepState.UNKNOWN)
+            in_doubt = step.state in IN_DOUBT
             if in_doubt or (not self.control.halt.is_set() and may_begin(step, self.run.steps, finished, lost)):
                 runner = StepRunner(
                     self.world, step, self.lease, self.recorder, self.control, self.history, self.run.actor
                 )
-                if in_doubt and self.control.hurry.is_set():
+                if step.key in self.let_go or (in_doubt and self.control.hurry.is_set()):
                     continue
                 self.tasks[step.key] = asyncio.ensure_future(runner.perform())
 
@@ -207,6 +245,8 @@ class RunDriver:
             if not task.done():
                 continue
             del self.tasks[key]
+            if task.result() in IN_DOUBT and not self.control.hurry.is_set():
+                self.let_go.add(key)
             if task.result() is StepState.FAILED and self.error_at is None:
                 self.error_at = next(step for step in self.run.steps if step.key == key)
                 # A planned move stops at the first error: what is in flight ends, nothing new begins. A disaster goes
@@ -216,31 +256,38 @@ class RunDriver:
 
     async def _heed(self) -> None:
         """A person's cancel is a state of its own; a pause (or an error) gives what is unknown a little time,
-        not for ever.
+        not for ever. A cancel gives it as much, and for ever where its site answers: a site that is gone must not
+        hold up the disaster failover that comes next (I11).
         """
-        if self.flags is None:
-            return
-        if self.flags.cancel_asked and self.run.state is RunState.RUNNING:
+        if self._cancel_asked():
             await self._run_event(RunEvent.CANCEL, "Cancelling: no new step begins; what is in flight is waited for.")
-        if self.control.halt.is_set() and self.run.state is RunState.RUNNING and self.timer is None:
+            self._stop_timer()
+            self.control.hurry.clear()
+        if self.control.halt.is_set() and self.timer is None:
             self.timer = asyncio.get_running_loop().call_later(self.pace.pause_patience_s, self._hurry)
 
     def _hurry(self) -> None:
-        if self.run.state is RunState.RUNNING:
-            self.control.hurry.set()
-            self.wake.set()
+        self.timer = None
+        (self.control.let_go if self.run.state is RunState.CANCELLING else self.control.hurry).set()
+        self.wake.set()
+
+    def _cancel_asked(self) -> bool:
+        return self.run.state is RunState.RUNNING and self.flags is not None and self.flags.cancel_asked
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     # --- the end
 
-    async def _come_to_rest(self) -> str:
-        await self.recorder.look()
-        await asyncio.sleep(0)
+    async def _come_to_rest(self) -> str | None:
         open_steps = [step for step in self.run.steps if step.state not in FINISHED]
         standing = await read_standing(self.world)
         if not open_steps:
             return await self._finish(standing)
-        if self.run.state is RunState.RUNNING and self.flags and self.flags.cancel_asked:
-            await self._run_event(RunEvent.CANCEL, "Cancelling.")
+        if self._cancel_asked():
+            return None
         sentence = resting_sentence(
             self.run.steps,
             self.error_at,
@@ -249,7 +296,7 @@ class RunDriver:
             forced=self.run.kind == RunKind.DISASTER_FAILOVER,
         )
         if self.run.state is RunState.CANCELLING:
-            return await self._end(RunEvent.COME_TO_REST, sentence, standing)
+            return await self._cancelled(sentence, standing)
         event = RunEvent.STOP_AT_ERROR if self._failed() else RunEvent.PAUSE
         await self._run_event(event, sentence, standing=standing, pause_asked=False, lease_owner="", lease_until=None)
         return RunState.PAUSED.value
@@ -260,8 +307,27 @@ class RunDriver:
     async def _finish(self, standing: list[dict[str, str]]) -> str:
         skipped = [step for step in self.run.steps if step.state is StepState.SKIPPED]
         event = RunEvent.FINISH_WITH_EXCEPTIONS if skipped and self.run.state is RunState.RUNNING else RunEvent.FINISH
-        moved = [changes.group_moved(self.run.group_id, self.run.moves_to_site_id)] if self.run.moves_to_site_id else []
+        to = self.run.moves_to_site_id
+        if self.run.kind == RunKind.DISASTER_FAILOVER and not await self._forced_something(standing):
+            to = None
+        moved = [changes.group_moved(self.run.group_id, to)] if to else []
         return await self._end(event, final_sentence(self.run.kind, self.run.steps, self.world), standing, *moved)
+
+    async def _cancelled(self, sentence: str, standing: list[dict[str, str]]) -> str:
+        """What a disaster has forced stays forced: from then on the group is where those copies are."""
+        unknown = any(step.state in IN_DOUBT for step in self.run.steps)
+        event = RunEvent.GIVE_UP if unknown else RunEvent.COME_TO_REST
+        if self.run.kind != RunKind.DISASTER_FAILOVER or not await self._forced_something(standing):
+            return await self._end(event, sentence, standing)
+        moved = changes.group_moved(self.run.group_id, self.run.target.pk)
+        said = f"{sentence} {cut_short_sentence(self.world)}"
+        return await self._end(event, said, standing, moved)
+
+    async def _forced_something(self, standing: list[dict[str, str]]) -> bool:
+        there = self.run.target.slug
+        if any(line["kind"] == "image" and line["where"] in (there, "both") for line in standing):
+            return True
+        return await self.recorder.read(lambda: forced_by(self.run.id))
 
     async def _end(self, event: RunEvent, sentence: str, standing: list[dict[str, str]], *more: Change) -> str:
         """The run is over: images are let go, the group's active site moves, the lease ends, in one transaction."""
@@ -271,7 +337,7 @@ class RunDriver:
         )  # fmt: skip
         return self.run.state.value
 
-    async def _give_up(self, why: str) -> str:
+    async def _give_up(self, why: str, *more: Change) -> str:
         sentence = (
             f"The run cannot go on: {why}. Nothing was sent by this executor. Look at the sites, and make a new run."
         )
@@ -281,7 +347,8 @@ class RunDriver:
         to = next_run_state(state, RunEvent.GIVE_UP)
         fact = Fact("run.give_up", f"run {self.lease.run_id}", "executor", {"sentence": sentence}, self.lease.run_id)
         change = changes.run_change(self.lease.run_id, state, to, sentence, lease_owner="", lease_until=None)
-        await self.recorder.write(change, changes.images_let_go(self.lease.run_id), facts=[fact])
+        let_go = changes.images_let_go(self.lease.run_id)
+        await self.recorder.write(change, let_go, changes.group_follows(self.lease.run_id), *more, facts=[fact])
         return to.value
 
     async def _run_event(self, event: RunEvent, sentence: str, *more: Change, **fields: object) -> None:

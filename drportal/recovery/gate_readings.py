@@ -191,6 +191,11 @@ async def _peer_off(world: World, subject: Subject) -> GateReading:
     return GateReading(gates.g_peer_off(located.facts, world.clock()), (located.answer,))
 
 
+async def _runs(world: World, subject: Subject) -> GateReading:
+    located = await world.locate(world.other(subject.here), subject.vm)
+    return GateReading(gates.g_runs(located.facts, world.clock()), (located.answer,))
+
+
 async def _return(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref = ref_of(image)
@@ -235,7 +240,7 @@ async def _approval(world: World, subject: Subject) -> GateReading:
         if facts is not None:
             warrant = Warrant(facts.approval_id, facts.sha256)
             command = subject.here.ceph.forced_command_for(ref_of(image), warrant)
-        return GateReading(g_approval(facts, facts.run_id if facts else 0, command, world.clock()))
+        return GateReading(g_approval(facts, world.run_id, world.plan_version, command, world.clock()))
 
     return await _per_image(GateId.APPROVAL, subject, one)
 
@@ -271,7 +276,9 @@ async def _peer(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref, here = ref_of(image), subject.here
         (mine, a), (theirs, b) = await asyncio.gather(here.role(ref), world.other(here).role(ref))
-        return GateReading(g_peer(mine, theirs, world.clock()), tuple(answer for answer in (a, b) if answer))
+        forced, chosen = image.key in world.forced_at_source, world.plan.salvage_chosen
+        result = g_peer(mine, theirs, world.clock(), salvage_chosen=chosen, forced_here=forced)
+        return GateReading(result, tuple(answer for answer in (a, b) if answer))
 
     return await _per_image(GateId.PEER, subject, one)
 
@@ -313,6 +320,7 @@ READERS: dict[GateId, Reader] = {
     GateId.META: _meta,
     GateId.ONE: _one,
     GateId.PEER_OFF: _peer_off,
+    GateId.RUNS: _runs,
     GateId.RETURN: _return,
     GateId.PEER: _peer,
     GateId.COPIED: _copied,

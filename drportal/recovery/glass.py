@@ -5,14 +5,15 @@ from __future__ import annotations
 from django.db.models import Q
 
 from drportal.engine.states import TERMINAL_RUN
-from drportal.recovery.models import ProtectionGroup, Run, Voice
+from drportal.recovery.models import Approval, ProtectionGroup, Run, Voice
 
 
 def glass_runs() -> list[Run]:
     """Those that no manager has accepted yet; one that never began locks nothing and is none."""
     ended = [state.value for state in TERMINAL_RUN]
-    alone = Run.objects.filter(approval__glass=True).exclude(Q(started_at__isnull=True) & Q(state__in=ended))
-    return list(alone.exclude(review_acts__verb="accepted").select_related("plan", "approval"))
+    broken = Approval.objects.filter(glass=True).values("run_id")
+    alone = Run.objects.filter(pk__in=broken).exclude(Q(started_at__isnull=True) & Q(state__in=ended))
+    return list(alone.exclude(review_acts__verb="accepted").select_related("plan"))
 
 
 def locked_by(group: ProtectionGroup) -> Run | None:
@@ -25,6 +26,6 @@ def locked_words(run: Run) -> str:
 
 def alone(run: Run) -> str:
     """Who, what and why."""
-    voice = run.approval.voices.filter(word=Voice.Word.GLASS).first()
+    voice = Voice.objects.filter(approval__run=run, word=Voice.Word.GLASS).order_by("pk").first()
     said = f"{voice.name} alone, at {voice.at:%F %T} UTC: {voice.text}" if voice else "one person alone"
     return f"Run {run.pk}, a disaster failover of {run.plan.name}, was begun by {said}."

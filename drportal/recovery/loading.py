@@ -12,6 +12,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.inventory.connect import Reach, site_drivers
 from drportal.inventory.models import CapturedDefinition, Site, VirtualMachine
 from drportal.recovery.acts.base import Task
+from drportal.recovery.made_primary import forced_at
 from drportal.recovery.models import Run, Step, StepAttempt
 from drportal.recovery.news import News
 from drportal.recovery.pace import Pace
@@ -21,7 +22,8 @@ from drportal.recovery.step_writer import StepRow
 from drportal.recovery.world import LOOKS_BY_PROGRAM, SiteEnd, World
 
 Closer = Callable[[], Awaitable[None]]
-MOVES = frozenset({"planned_failover", "failback", "disaster_failover"})
+# After a reprotect the group is where its survivors are, in case a disaster that was cut short did not say so.
+MOVES = frozenset({"planned_failover", "failback", "disaster_failover", "reprotect"})
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Loaded:
     pair_id: int
     moves_to_site_id: int | None
     actor: str
+    plan_version: int
     source: Site
     target: Site
     plan: PlanCopy
@@ -66,6 +69,7 @@ def load(run_id: int, history: History) -> Loaded:
         pair_id=run.group.pair_id,
         moves_to_site_id=run.target_site_id if run.kind in MOVES else None,
         actor=run.requested_name,
+        plan_version=run.plan_version,
         source=run.source_site,
         target=run.target_site,
         plan=plan,
@@ -113,6 +117,8 @@ def open_world(run: Loaded, pace: Pace) -> tuple[World, list[Closer]]:
     now = _definitions_now(plan)
     source, target = ends[run.source.slug], ends[run.target.slug]
     world = World(source, target, plan, pace, definitions, now, group_token=run.group_token)
+    world.run_id, world.plan_version = run.id, run.plan_version
+    world.forced_at_source = forced_at(run.source, plan)
     if source.shell is None and target.shell is None:
         world.turns = asyncio.Semaphore(LOOKS_BY_PROGRAM)
         world.news = News((source.ceph, target.ceph), pace.news_s)

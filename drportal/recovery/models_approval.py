@@ -24,10 +24,11 @@ class Evidence(models.Model):
 class Approval(models.Model):
     """A request for a second person's yes to a run's forced commands, and what became of it.
 
-    ``commands``: the exact command lines, sorted. ``token``: its name at the sites and in receipts.
+    ``commands``: the exact command lines, sorted. ``token``: its name at the sites and in receipts. A run whose yes
+    has expired in its middle may be given another, for the commands still to be sent.
     """
 
-    run = models.OneToOneField("recovery.Run", on_delete=models.PROTECT, related_name="approval")
+    run = models.ForeignKey("recovery.Run", on_delete=models.PROTECT, related_name="approvals")
     token = models.CharField(max_length=40, unique=True)
     state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in ApprovalState])
     evidence = models.ForeignKey(Evidence, on_delete=models.PROTECT, related_name="approvals")
@@ -45,6 +46,11 @@ class Approval(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run"], condition=Q(state__in=["requested", "approved"]), name="one_open_approval_of_a_run"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"approval {self.pk} of run {self.run_id}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from drportal.engine.facts import DiskFacts
 from drportal.engine.plans import PlanInput, PlannedVm
@@ -60,6 +60,14 @@ class VmCopy:
     disks: tuple[DiskFacts, ...]
 
 
+class LeftAlone(NamedTuple):
+    """A VM of the group that a run does not touch, why, and what can be done about it."""
+
+    name: str
+    sentence: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True)
 class PlanCopy:
     """``networks``: network id at home -> at the peer.
@@ -77,6 +85,14 @@ class PlanCopy:
     promote_sent_by_parent: frozenset[str] = frozenset()
     salvage_dir: str = ""
     """At the source site, for what a reprotect would discard; empty: nothing is saved."""
+
+    discard_reason: str = ""
+    """Where nothing is saved: why it may be discarded."""
+    left_alone: tuple[LeftAlone, ...] = ()
+
+    @property
+    def salvage_chosen(self) -> bool:
+        return bool(self.salvage_dir or self.discard_reason)
 
     def vm(self, key: str) -> VmCopy:
         return next(vm for vm in self.vms if vm.key == key)
@@ -104,6 +120,8 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "demoted_by_parent": sorted(copy.demoted_by_parent),
         "promote_sent_by_parent": sorted(copy.promote_sent_by_parent),
         "salvage_dir": copy.salvage_dir,
+        "discard_reason": copy.discard_reason,
+        "left_alone": [list(one) for one in copy.left_alone],
     }
 
 
@@ -124,6 +142,8 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             demoted_by_parent=frozenset(data["demoted_by_parent"]),
             promote_sent_by_parent=frozenset(data["promote_sent_by_parent"]),
             salvage_dir=str(data.get("salvage_dir", "")),
+            discard_reason=str(data.get("discard_reason", "")),
+            left_alone=tuple(LeftAlone(*one) for one in data.get("left_alone", [])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadablePlanCopy(

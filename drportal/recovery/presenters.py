@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from drportal.engine.approvals import ApprovalState
 from drportal.engine.gates import GATE_TITLES, GateId
 from drportal.engine.plans import RunKind
 from drportal.engine.states import TERMINAL_RUN, RunState, StepState
@@ -19,6 +20,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import building, models, schemas
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
+from drportal.recovery.services.disaster import why_no_new_approval
 from drportal.recovery.services.runs import why_no_way_back
 from drportal.roles import Role
 
@@ -180,6 +182,9 @@ class RunPage:
             until = f", until {self.approval.expires_at:%H:%M:%S} UTC" if self.approval else ""
             return f"An approver other than {run.requested_name} decides{until}. Nothing is sent before."
         if state is RunState.PAUSED:
+            if self.approval is not None and self.approval.state == ApprovalState.REQUESTED:
+                asked = self.approval.requested_by
+                return f"An approver other than {asked} decides about the new approval; then the run goes on."
             if any(step.state == StepState.FAILED for step in self.steps):
                 return f"An {WHO} decides: resume, retry or skip the failed step, or cancel."
             return f"An {WHO} decides: resume, or cancel."
@@ -249,6 +254,7 @@ def actions(run: models.Run) -> list[schemas.RunAction]:
         if stoppable
         else over,
         "way_back": why_no_way_back(run),
+        "new_approval": why_no_new_approval(run),
     }
     phrases = {"way_back": building.phrase(RunKind.WAY_BACK, run.group, run.source_site)}
     return [

@@ -32,7 +32,7 @@ NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the 
 def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
     """Reads rows only. Raises Conflict where such a run makes no sense now."""
     source, target = building.direction(plan.group, kind)
-    copy = building.copy_of_plan(plan, source, target)
+    copy = building.copy_of_plan(plan, source, target, kind)
     try:
         steps = build(kind, copy.plan_input())
     except PlanImpossible as error:
@@ -47,7 +47,8 @@ def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
         steps=[show.step(step) for step in steps],
         phrase=building.phrase(kind, plan.group, target),
         button=_button(kind, vms, images, source, target),
-        consequences=consequences(copy, source, target, kind),
+        discard_question=_discard_question(copy, source, kind),
+        consequences=[*consequences(copy, source, target, kind), *_left_alone(copy)],
     )
 
 
@@ -57,6 +58,17 @@ def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) ->
     return f"Move {_count(vms, 'VM')} and {_count(images, 'image')} to {target.name}"
 
 
+def _discard_question(copy: PlanCopy, source: Site, kind: RunKind) -> str:
+    """Empty where nothing is discarded, or all of it is saved first."""
+    if kind is not RunKind.REPROTECT or copy.salvage_dir:
+        return ""
+    return f"Why may what {source.name} wrote after contact was lost be discarded without a copy?"
+
+
+def _left_alone(copy: PlanCopy) -> list[str]:
+    return [f"{one.name} is left alone. {one.sentence} {one.remedy}" for one in copy.left_alone]
+
+
 def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     gib = sum(image.size_bytes for image in copy.images()) / 2**30
     return [
@@ -64,7 +76,9 @@ def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
         "group runs, nothing is touched.",
         f"Each image that left the line of {target.name} is demoted at {source.name}, discarded and copied again: "
         f"at most {_count(len(copy.images()), 'image')}, {gib:.1f} GiB over the line. One that follows already stays.",
-        f"What {source.name} wrote after contact was lost is gone then. There is no way back from this.",
+        f"What {source.name} wrote after contact was lost is "
+        + (f"saved to {copy.salvage_dir} there first, then discarded. " if copy.salvage_dir else "gone then. ")
+        + "There is no way back from this.",
         f"Until an image is copied {target.name} has the only good copy of it, and it cannot be failed over.",
         "The run stops at the first error and waits for a person. Afterwards a failback brings the group home.",
     ]

@@ -28,6 +28,7 @@ from drportal.engine.verdicts import VerdictPolicy, verdict
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.definitions import definition_hash
 from drportal.inventory.models import CapturedDefinition, Site
+from drportal.recovery.made_primary import forced_at
 from drportal.recovery.models import ProtectionGroup
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -66,7 +67,7 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
         SiteEnd(site.slug, site.name, site.ssh_host, made.ceph, made.cloud, pace)
         for site, made in zip((source, target), drivers, strict=True)
     ]
-    world = World(ends[0], ends[1], plan, pace, {}, {})
+    world = World(ends[0], ends[1], plan, pace, {}, {}, forced_at_source=forced_at(source, plan))
     seen = {
         str(row.vm_id): row.seen_at
         for row in CapturedDefinition.objects.filter(pk__in=[vm.definition_id for vm in plan.vms])
@@ -111,6 +112,7 @@ class _Look:
             ),
             capacity=self._capacity(clouds),
             salvage_dir=world.plan.salvage_dir,
+            left_alone=world.plan.left_alone,
         )
 
     async def _cloud(self, end: SiteEnd) -> CloudReading | None:
@@ -143,6 +145,7 @@ class _Look:
             image.key, image.source, "", found, source, target,
             own_demotion_recorded=image.key in plan.demoted_by_parent,
             target_promote_ever_sent=image.key in plan.promote_sent_by_parent,
+            forced_at_source=image.key in self.world.forced_at_source,
         )  # fmt: skip
 
     async def _vm(self, vm: VmCopy, clouds: Sequence[CloudReading | None]) -> VmReadiness:

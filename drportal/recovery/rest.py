@@ -79,16 +79,30 @@ def resting_sentence(
         more = f" ({len(failed) - 1} more failed)" if len(failed) > 1 else ""
         said.append(f"Stopped at “{_name(first)}”{more}: {first.sentence}")
     elif cancelled:
-        said.append("Cancelled: nothing is in flight.")
+        said.append("Cancelled" + ("." if unknown else ": nothing is in flight."))
     else:
         said.append("Paused: nothing is in flight.")
-    if unknown:
+    if unknown and cancelled:
+        said.append(
+            f"It is not known what became of {len(unknown)} acts, because a site does not answer: "
+            f"{', '.join(_name(step) for step in unknown[:3])}. No run acts on these before they are read."
+        )
+    elif unknown:
         said.append(f"Unknown: {', '.join(_name(step) for step in unknown[:3])}; it will be read before anything acts.")
     said.append(_counted(standing))
     if not cancelled:
         choices = "Resume tries again from here" if not failed else "Resume tries it again, or skip it with a reason"
         said.append(f"{choices}; cancel ends the run{' as it stands' if forced else ' and offers the way back'}.")
     return " ".join(said)
+
+
+def cut_short_sentence(world: World) -> str:
+    """Of a disaster failover that was cancelled after it had forced something."""
+    there, back = world.target.name, world.source.name
+    return (
+        f"The group now counts as running at {there}, where its forced copies are. To go on, ask for the disaster "
+        f"failover again; when {back} is back, its copies are the ones to make anew (Reprotect)."
+    )
 
 
 def final_sentence(kind: str, steps: Sequence[StepRow], world: World) -> str:

@@ -185,15 +185,19 @@ class Preview(Schema):
     phrase: str
     button: str
     consequences: list[str]
+    discard_question: str = ""
 
 
 class RunIn(Schema):
+    """``discard_reason``: of a reprotect, needed where its preview asks for it (``discard_question``)."""
+
     kind: Annotated[str, Field(max_length=30)]
     plan_version: Annotated[int, Field(ge=1, le=2**31 - 1)]
     phrase: Typed
     reason: Reason = ""
     request_key: RequestKey
     accept_warnings: bool = False
+    discard_reason: Reason = ""
 
 
 class ReasonIn(Schema):

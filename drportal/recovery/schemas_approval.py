@@ -99,6 +99,13 @@ class DisasterIn(Schema):
     request_key: str = Field(min_length=8, max_length=64)
 
 
+class NewApprovalIn(Schema):
+    """As ``DisasterIn``, in the middle of a run."""
+
+    reason: str = Field(max_length=2000)
+    attestation: str = Field(max_length=2000)
+
+
 class ApproveIn(Schema):
     """The hashes are of what the approver was shown."""
 
@@ -152,6 +159,9 @@ class ApprovalSummary(Schema):
 class Approval(ApprovalSummary):
     """``glass_phrase``: what is typed to go on alone; empty where nobody may.
 
+    ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
+    site's own people type there before the last yes, where that site asks for it; else empty.
+
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
     """
 
@@ -162,6 +172,8 @@ class Approval(ApprovalSummary):
     plan_version: int
     evidence_sha256: str
     commands_sha256: str
+    sha256: str
+    deposit: str
     commands: list[str]
     evidence: EvidenceOut
     now: EvidenceOut | None

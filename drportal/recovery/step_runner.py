@@ -47,11 +47,13 @@ NEEDS_A_PERSON = frozenset(
 class Control:
     """What the run's driver tells its steps.
 
-    ``halt``: begin nothing more; ``hurry``: do not even wait for what is unknown.
+    ``halt``: begin nothing more; ``hurry``: do not even wait for what is unknown; ``let_go``: wait for that no longer
+    where the site that could tell does not answer.
     """
 
     halt: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
@@ -332,6 +334,8 @@ class StepRunner(StepWriter):
                     # It would end so again, and again: a person decides.
                     await self._move(StepEvent.REFUSE, f"{probe.sentence} {self.step.bad_end}")
                 return True
+            if self.control.let_go.is_set() and _dark(before) and _dark(probe):
+                return False
             before = probe
             await self._say(probe.sentence)
             await self._sleep(wait_s, self.control.hurry)
@@ -424,6 +428,10 @@ class StepRunner(StepWriter):
                 await until.wait()
         except TimeoutError:
             return
+
+
+def _dark(probe: Probe | None) -> bool:
+    return probe is not None and probe.outcome is ProbeOutcome.CANNOT_TELL
 
 
 def _answers(outcome: Answer | DriverError) -> tuple[Answer, ...]:

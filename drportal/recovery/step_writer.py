@@ -105,6 +105,7 @@ class StepWriter:
             "attempt": number,
             "sentence": sentence,
             "exit_status": kept[0].exit_status if kept else None,
+            "commands": changes.answers_facts(kept),
         }
         await self._move(event, sentence, gates=gates, more=more, payload=payload)
         if not keep_open:
@@ -144,6 +145,7 @@ class StepWriter:
                 "to": state.value,
                 "fence": self.lease.fence,
                 "sentence": sentence,
+                **({"gates": [changes.gate_facts(one.result, one.answers) for one in gates]} if gates else {}),
                 **(payload or {}),
             },
             self.lease.run_id,

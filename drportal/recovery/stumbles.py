@@ -20,8 +20,12 @@ from drportal.recovery.models import Run
 logger = logging.getLogger(__name__)
 IN_A_ROW = 4
 KEPT_CHARACTERS = 300
-# What waits for a person after that. A cancelled run is tried for ever: it must come to rest, and sends nothing new.
-LAST_WORD = {RunState.APPROVED: RunEvent.GIVE_UP, RunState.RUNNING: RunEvent.STOP_AT_ERROR}
+# What waits for a person after that. A cancelled run ends: it must not hold up what has to be done instead.
+LAST_WORD = {
+    RunState.APPROVED: RunEvent.GIVE_UP,
+    RunState.RUNNING: RunEvent.STOP_AT_ERROR,
+    RunState.CANCELLING: RunEvent.GIVE_UP,
+}
 
 
 def note_stumble(lease: Lease, lease_s: float, error: Exception) -> None:
@@ -51,11 +55,13 @@ def _write(run: Run, error: str) -> None:
     elif event is RunEvent.GIVE_UP:
         after, name = next_run_state(before, event), event.value
         said += (
-            f" That happened {run.stumbles} times in a row, so the run was ended. Nothing was sent to any site."
+            f" That happened {run.stumbles} times in a row, so the run was ended."
+            f" {'Nothing was sent to any site.' if before is RunState.APPROVED else 'What it began is in its steps.'}"
             " Show the worker's log to whoever runs the portal; then make a new run."
         )
         fields.update(lease_owner="", lease_until=None)
         changes.images_let_go(run.pk)()
+        changes.group_follows(run.pk)()
     else:
         after, name = next_run_state(before, event), event.value
         said += (

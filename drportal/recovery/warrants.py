@@ -5,12 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from drportal.engine.approvals import ApprovalEvent, ApprovalFacts, ApprovalState, misfit, next_approval_state
+from drportal.audit.record import record
+from drportal.drivers.orders import Warrant
+from drportal.drivers.rbd_commands import RbdCommands, command_line
+from drportal.engine.approvals import (
+    OPEN_APPROVAL,
+    ApprovalEvent,
+    ApprovalFacts,
+    ApprovalState,
+    Misfit,
+    Unfit,
+    content_hash,
+    misfit,
+    next_approval_state,
+)
+from drportal.engine.states import StepState
+from drportal.engine.steps import StepKind
+from drportal.inventory.models import Site
 from drportal.recovery.lease import LeaseLost
-from drportal.recovery.models import Approval, Voice
+from drportal.recovery.models import Approval, Run, Step, Voice
+from drportal.recovery.plan_copy import ImageCopy, from_json
 from drportal.recovery.recorder import Change
+from drportal.recovery.world import ref_of
 from drportal.roles import Permission, permissions_of
 
 
@@ -53,38 +72,85 @@ def _still(people: Iterable[User]) -> frozenset[int]:
     return frozenset(person.pk for person in people if may_approve(person))
 
 
-def _of_run(run_id: int) -> Approval | None:
-    return Approval.objects.select_related("evidence", "run").filter(run_id=run_id).first()
+def _of_run(run_id: int, state: ApprovalState | None = None) -> Approval | None:
+    """The newest, in that state."""
+    rows = Approval.objects.select_related("evidence", "run__target_site", "run__plan").filter(run_id=run_id)
+    return (rows if state is None else rows.filter(state=state.value)).first()
+
+
+def _in_use(run_id: int) -> Approval | None:
+    """The one that the run goes by: the last that it took into use, whatever has been asked for since."""
+    return _of_run(run_id, ApprovalState.USED) or _of_run(run_id)
 
 
 def facts_of_run(run_id: int) -> ApprovalFacts | None:
-    approval = _of_run(run_id)
+    approval = _in_use(run_id)
     return facts_of(approval) if approval is not None else None
 
 
 def shown_whole(run_id: int) -> dict[str, str]:
     """Image key -> id of the copy that the evidence shows to have been whole."""
-    approval = _of_run(run_id)
+    approval = _in_use(run_id)
     images = approval.evidence.content["images"] if approval is not None else {}
     return {
         key: image["image_id"] for key, image in images.items() if image["whole_copy"] is True and image["image_id"]
     }
 
 
-def why_not_usable(run_id: int) -> str:
-    """Why the run's approval cannot be taken into use now; empty when it can."""
+def was_given(run_id: int) -> bool:
+    """Whether there is a yes that is not in use yet."""
+    return _of_run(run_id, ApprovalState.APPROVED) is not None
+
+
+def why_not_usable(run_id: int) -> Misfit | None:
+    """Why the run's newest approval cannot be taken into use now; None when it can.
+
+    It is held against what is there now, not against what its own row says: the commands as they would be built, the
+    evidence hashed anew, the plan's version of this moment.
+    """
     approval = _of_run(run_id)
     if approval is None:
-        return "it has no approval"
-    wrong = misfit(
-        facts_of(approval),
+        return Misfit(Unfit.NOT_APPROVED, "The run has no approval.")
+    run, facts = approval.run, facts_of(approval)
+    warrant = Warrant(facts.approval_id, facts.sha256)
+    return misfit(
+        facts,
         run_id=run_id,
-        plan_version=approval.run.plan_version,
-        evidence_sha256=approval.evidence.sha256,
-        commands=approval.commands,
+        plan_version=run.plan.version,
+        evidence_sha256=content_hash(approval.evidence.content),
+        commands=forced_commands(run.target_site, still_to_force(run), warrant),
         now=timezone.now(),
     )
-    return wrong.sentence.rstrip(".") if wrong is not None else ""
+
+
+def forced_commands(site: Site, images: Iterable[ImageCopy], warrant: Warrant) -> list[str]:
+    """Byte for byte what the executor sends to force-promote them at the site."""
+    builder = RbdCommands(site.ceph_user or None)
+    return sorted(command_line(builder.force_promote(ref_of(image), warrant)) for image in images)
+
+
+def steps_to_force(run: Run) -> QuerySet[Step]:
+    """Those that are neither done nor taken out."""
+    over = (StepState.SUCCEEDED.value, StepState.SKIPPED.value)
+    return run.steps.filter(kind=StepKind.IMAGE_FORCE_PROMOTE.value).exclude(state__in=over)
+
+
+def still_to_force(run: Run) -> list[ImageCopy]:
+    copy = from_json(run.plan_copy)
+    return [copy.image(step.params["image"]) for step in steps_to_force(run)]
+
+
+def lapse(run_id: int, event: ApprovalEvent, code: str, sentence: str, actor: str) -> None:
+    """Within a transaction: what is asked or given and not in use yet comes to nothing, and the trail says why."""
+    for approval in Approval.objects.select_for_update().filter(run_id=run_id, state__in=OPEN_APPROVAL):
+        to = next_approval_state(ApprovalState(approval.state), event).value
+        Approval.objects.filter(pk=approval.pk).update(state=to, sentence=sentence)
+        payload = {"from": approval.state, "to": to, "code": code, "sentence": sentence}
+        record(f"approval.{event}", f"run {run_id}", payload, actor=actor, run_id=run_id)
+
+
+def lapse_event(wrong: Misfit) -> ApprovalEvent:
+    return ApprovalEvent.EXPIRE if wrong.code is Unfit.EXPIRED else ApprovalEvent.MAKE_VOID
 
 
 def used(run_id: int) -> Change:

@@ -212,10 +212,15 @@ class World:
     definitions_now: dict[str, tuple[str, dt.datetime]]
     clock: Clock = utc_now
     group_token: str = ""
+    run_id: int = 0
+    plan_version: int = 0
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOOKS_BY_PROCESS))
     news: News | None = None
     approval: Callable[[], Awaitable[ApprovalFacts | None]] | None = None  # the run's, read from the database each time
+    # keys of images that a run of the portal made primary at the target, this one included; read each time
+    made_primary: Callable[[], Awaitable[frozenset[str]]] | None = None
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
+    forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 
     def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:
         return self.definitions_now.get(vm.key, (None, None))

@@ -6,14 +6,16 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from drportal.site_program.clients import Clients, Held
+from drportal.site_program.clients import SHUT_OUT, Clients, Held
 from drportal.site_program.exports import export, written
 from drportal.site_program.freeing import check_daemons, free
+from drportal.site_program.judging import OWN_WORDS, reached, reason_of, role_of
 from drportal.site_program.store import Lock, Store, at_point
-from drportal.site_program.wire import PROGRAM_VERSION, STARTS_FROM, Fault, Json, content_hash
+from drportal.site_program.wire import PROGRAM_VERSION, Fault, Json, content_hash
 
 AGREE_AFTER_S = 1.0
 _LOOK_AGAIN_S = (0.2, 0.5, 1.0)
+_READ_AGAIN_S = (0.5, 2.0, 5.0)
 _AS_ASKED = ("op", "pool", "image", "group", "fence", "shown", "approval", "addresses")
 _RECEIPT_FIELDS = _AS_ASKED + (
     ("verb", "image_id", "global_id", "content", "state", "how", "exit", "reason", "text", "before", "after")
@@ -35,52 +37,8 @@ class Settings(NamedTuple):
     idle_s: int
 
 
-def newest_mirror_snapshot(snapshots: List[Json]) -> Optional[Json]:
-    """Of ``rbd snap ls --all``: the mirror snapshot with the highest id, as ``expect`` and receipts speak of it."""
-    mirror = [one for one in snapshots if (one.get("namespace") or {}).get("type") == "mirror"]
-    if not mirror:
-        return None
-    newest = max(mirror, key=lambda one: int(one["id"]))
-    said = newest["namespace"]
-    return {
-        "snap_id": int(newest["id"]),
-        "state": said.get("state"),
-        "complete": said.get("complete"),
-        "primary_snap_id": said.get("primary_snap_id"),
-    }
-
-
-def role_of(info: Json, snapshots: Callable[[], List[Json]]) -> Json:
-    """What a receipt keeps of an image before and after."""
-    mirroring = info.get("mirroring") or {}
-    enabled = mirroring.get("state") == "enabled"
-    mode = mirroring.get("mode") if enabled else None
-    return {
-        "image_id": info["id"],
-        "global_id": mirroring.get("global_id"),
-        "mode": mode,
-        "primary": mirroring.get("primary") if enabled else None,
-        "newest_snapshot": newest_mirror_snapshot(snapshots()) if mode == "snapshot" else None,
-    }
-
-
 def _differs(failed: str, expected: Any, seen: Any, sentence: str) -> Fault:
     return Fault("precondition", sentence + " Nothing was done.", failed=failed, expected=expected, seen=seen)
-
-
-def reached(verb: str, before: Optional[Json], now: Json) -> Optional[bool]:
-    """Whether the state is what the act brings about; None where the state doesn't tell."""
-    if verb == "demote":
-        return now["primary"] is False
-    if verb in ("promote", "force-promote"):
-        return now["primary"] is True
-    if verb == "mirror-snapshot":
-        was, newest = (before or {}).get("newest_snapshot"), now["newest_snapshot"]
-        return newest is not None and newest["snap_id"] > (was["snap_id"] if was else -1)
-    if verb == "resync":
-        # Carried out already, or ordered and waiting for a peer that is primary.
-        return True if before and now["image_id"] != before["image_id"] else now.get("resync_requested")
-    return None
 
 
 Outcome = Tuple[int, str, Optional[Json], Optional[bool]]  # exit, text, state after, whether that is the goal
@@ -135,34 +93,38 @@ class Acts:
             now = self._state_twice(receipt)
         except Fault as fault:
             return dict(receipt, alive=False, text=fault.text)
-        goal = self._found(receipt, now)
+        goal = reached(receipt, now, self._said(op))
         receipt["state"] = "unknown" if goal is None else "done" if goal else "not-done"
         receipt.update(how="found", after=now, ended_at=time.time())
-        receipt["text"] = "The process that acted died; this was read afterwards."
+        if receipt["exit"] is None:
+            receipt["text"] = "The process that acted died; this was read afterwards."
+        elif receipt["state"] != "done":
+            receipt["reason"] = reason_of(receipt["verb"], receipt["exit"], now)
         try:
             self._store.replace(receipt)
         except OSError as error:
             return dict(receipt, text="%s It could not be written down (%s)." % (receipt["text"], error))
+        self._forget_words(op)
         self._log("settled", receipt)
         return receipt
 
-    def _found(self, receipt: Json, now: Json) -> Optional[bool]:
-        verb, before = receipt["verb"], receipt["before"] or {}
-        if verb in ("fence", "unfence", "free"):
-            listed = [address in " ".join(now["blocklisted"]).split() for address in receipt["addresses"]]
-            return not any(listed) if verb == "unfence" else all(listed)
-        if verb == "salvage-export":
-            return "path" in now
-        if now.get("absent"):
-            return True if verb == "resync" else None
-        if verb == "resync":
-            return reached(verb, before, now)
-        if now["image_id"] != before.get("image_id"):
-            return None
-        goal = reached(verb, before, now)
-        if goal is False and now["primary"] != before.get("primary"):
-            return None
-        return goal
+    # ---- the words of the client that acts: in a file, which outlives us
+
+    def _words(self, op: str) -> str:
+        return os.path.join(self._settings.state, "tmp", op + ".out")
+
+    def _said(self, op: str) -> str:
+        try:
+            with open(self._words(op), "rb") as file:
+                return file.read(4000).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def _forget_words(self, op: str) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self._words(op))
+
+    # ---- the state, read
 
     def _state_twice(self, receipt: Json) -> Json:
         """A killed client's last words may still be under way: only two equal readings count. Raises Fault."""
@@ -265,37 +227,38 @@ class Acts:
             way = self._settings.force_promote
             if way == "refused":
                 raise Fault("not-allowed", "This site lets nobody force a promotion from afar. Nothing was done.")
-            if way == "deposited" and not self._store.deposited(request["approval"]):
-                raise Fault("not-allowed", "The site's people have not deposited this approval. Nothing was done.")
+            image = "%s/%s" % (request["pool"], request["image"])
+            if way == "deposited" and not self._store.deposited(request["approval"], image):
+                text = "The site's people have not deposited this approval for %s today. Nothing was done."
+                raise Fault("not-allowed", text % image)
         if verb == "salvage-export" and self._settings.salvage is None:
             raise Fault("not-allowed", "This site names no directory for exports. Nothing was done.")
 
     def _on_image(self, verb: str, request: Json, lock: Lock) -> Json:
-        output = os.path.join(self._settings.state, "tmp", "%d-%s.out" % (os.getpid(), request["op"].replace(":", "-")))
+        output = self._words(request["op"])
         with self._holding(request, output) as held:
             before = self._checked(verb, request, held)
             if verb == "free":
-                check_daemons(held, request["addresses"], set(self._engine.mirror_clients(request["pool"])))
+                addresses, expire_s = request["addresses"], request["expire_s"]
+                check_daemons(held, addresses, set(self._engine.mirror_clients(request["pool"])))
+                before = {"blocklisted": self._listed(addresses)}
+                before["watching"] = sorted({one["address"] for one in held.watchers()} & set(addresses))
             receipt = self._begin(verb, request, lock, before)
 
             def deed() -> Outcome:
                 exit_status, text = held.act(verb, lock.fd)
-                after = self._after(verb, request, held)
-                shows = after is not None and not after.get("absent")
-                return exit_status, text, after, reached(verb, before, after or {}) if shows else None
+                after = self._after(receipt, exit_status, held)
+                return exit_status, text, after, None if after is None else reached(receipt, after, text)
 
-            if verb == "salvage-export":
-                folder, tmp = str(self._settings.salvage), os.path.join(self._settings.state, "tmp")
+            def salvage() -> Outcome:
+                folder = str(self._settings.salvage)
+                exit_status, text, found = export(self._engine, folder, output, receipt, lock.fd)
+                return exit_status, text, found, exit_status == 0
 
-                def salvage() -> Outcome:
-                    exit_status, text, found = export(self._engine, folder, tmp, receipt, lock.fd)
-                    return exit_status, text, found, exit_status == 0
+            def freed() -> Outcome:
+                return free(self._engine, held, addresses, expire_s, output, lock.fd)
 
-                return self._carry_out(verb, receipt, salvage)
-            if verb == "free":
-                addresses, expire_s = request["addresses"], request["expire_s"]
-                return self._carry_out(verb, receipt, lambda: free(self._engine, held, addresses, expire_s))
-            return self._carry_out(verb, receipt, deed)
+            return self._carry_out(verb, receipt, {"salvage-export": salvage, "free": freed}.get(verb, deed))
 
     def _carry_out(self, verb: str, receipt: Json, deed: Callable[[], Outcome]) -> Json:
         """Begun, so the receipt is the answer whatever goes wrong now; it stays `begun` until it can be settled."""
@@ -311,14 +274,23 @@ class Acts:
 
     @contextlib.contextmanager
     def _holding(self, request: Json, output: str) -> Iterator[Held]:
-        ours = self._engine.acting_client()
-        if ours is not None:
-            self._store.remember_client(ours)
-        held = self._engine.hold(request["pool"], request["image"], output)
+        held = self._held(request, output)
         try:
             yield held
         finally:
             held.close()
+
+    def _held(self, request: Json, output: str) -> Held:
+        for again in (True, False):
+            ours = self._engine.acting_client()
+            if ours is not None:
+                self._store.remember_client(ours)
+            try:
+                return self._engine.hold(request["pool"], request["image"], output)
+            except Fault as fault:
+                if fault.facts.get("exit") not in SHUT_OUT or not again:  # a new client is not shut out
+                    raise
+        raise AssertionError
 
     def _checked(self, verb: str, request: Json, held: Held) -> Json:
         """The state before, if it is what the request expects. Raises Fault."""
@@ -403,33 +375,50 @@ class Acts:
         self._log("begun", receipt)
         return receipt
 
-    def _after(self, verb: str, request: Json, held: Held) -> Optional[Json]:
-        try:
-            return self._with_resync(verb, request["pool"], request["image"], role_of(held.info(), held.snapshots))
-        except Fault as fault:
-            return {"absent": True} if fault.code == "not-found" else None
+    def _after(self, receipt: Json, exit_status: int, held: Optional[Held] = None) -> Optional[Json]:
+        """None: it can't be read now. ``held``: the image as it was open for the act, which is the quickest to ask."""
+        pool, image = receipt["pool"], receipt["image"]
+        if held is not None and exit_status in OWN_WORDS:
+            with contextlib.suppress(Fault):
+                return self._with_resync(receipt["verb"], pool, image, role_of(held.info(), held.snapshots))
+        for pause in _READ_AGAIN_S + (None,):
+            with contextlib.suppress(Fault):
+                return self._state_now(receipt) if exit_status in OWN_WORDS else self._state_twice(receipt)
+            if pause is not None:
+                time.sleep(pause)
+        return None
 
     def _end(
         self, verb: str, receipt: Json, exit_status: int, text: str, after: Optional[Json], goal: Optional[bool]
     ) -> Json:
         """Judge, and write the outcome. ``goal``: whether the state is now what the act brings about, if that shows."""
+        receipt.update(exit=exit_status, text=text[-2000:])
         if exit_status == 0:
             state = "unknown" if goal is False else "done"
-        elif goal is not None:
-            state = "done" if goal else "not-done"
+        elif goal is None and after is None:
+            return self._undecided(receipt)
         else:
-            state = "not-done" if exit_status in (1, 2, 13, 16, 22, 30) else "unknown"
+            state = "unknown" if goal is None else "done" if goal else "not-done"
         if state == "unknown" and not text:
-            text = "Ceph answered that it is done, and the state has not changed."
-        receipt.update(
-            state=state, how="answered", exit=exit_status, text=text[-2000:], after=after, ended_at=time.time()
-        )
-        receipt["reason"] = None if state == "done" else _reason(verb, exit_status, after)
+            receipt["text"] = "Ceph answered that it is done, and the state has not changed."
+        receipt.update(state=state, how="answered", after=after, ended_at=time.time())
+        receipt["reason"] = None if state == "done" else reason_of(verb, exit_status, after)
         at_point("before-receipt", verb)
         self._write_down(receipt)
+        self._forget_words(receipt["op"])
         self._log("ended", receipt)
         at_point("before-answer", verb)
         return receipt
+
+    def _undecided(self, receipt: Json) -> Json:
+        """Ceph refused, or lost it, and does not tell the state: it stays `begun` until somebody asks and that is read.
+
+        The exit status alone decides nothing: 22 and 16 may be the answer to what was done before.
+        """
+        receipt["text"] = ("%s (exit %d; the state can't be read.)" % (receipt["text"], receipt["exit"])).strip()
+        self._write_down(receipt)
+        self._log("undecided", receipt)
+        return dict(receipt, alive=False)
 
     def _write_down(self, receipt: Json) -> None:
         """The act has happened: a full disk must not hide that, so it is tried for a while."""
@@ -467,28 +456,10 @@ class Acts:
 
         def deed() -> Outcome:
             word, expire_s = ("add", request["expire_s"]) if verb == "fence" else ("rm", 0)
-            answers = [self._engine.blocklist(word, address, expire_s) for address in addresses]
+            output = self._words(receipt["op"])
+            answers = [self._engine.blocklist(word, address, expire_s, output, lock.fd) for address in addresses]
             exit_status, text = max(answers, key=lambda answer: answer[0] != 0)
-            try:
-                now = {"blocklisted": self._listed(addresses)}
-            except Fault:
-                return exit_status, text, None, None
-            return exit_status, text, now, self._found(receipt, now)
+            now = self._after(receipt, exit_status)
+            return exit_status, text, now, None if now is None else reached(receipt, now, text)
 
         return self._carry_out(verb, receipt, deed)
-
-
-def _reason(verb: str, exit_status: int, after: Optional[Json]) -> str:
-    if after is not None and after.get("absent"):
-        return "not-found"
-    if exit_status == 16 and verb == "promote":
-        return "demotion-not-arrived"
-    if exit_status in (16, 30):
-        return "lock-held"
-    if exit_status == 22 and after is not None and after.get("primary") is None and "blocklisted" not in after:
-        return "not-mirrored"
-    if exit_status == 22 and after is not None and after.get("primary") is not STARTS_FROM.get(verb):
-        return "is-primary" if after.get("primary") else "is-not-primary"
-    return {1: "no-rights", 2: "not-found", 13: "no-rights", 108: "unreachable", 110: "unreachable"}.get(
-        exit_status, "other"
-    )

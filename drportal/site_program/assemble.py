@@ -16,7 +16,9 @@ MODULES = (
     "exports",
     "reach",
     "freeing",
+    "judging",
     "acts",
+    "turns",
     "serve",
 )
 _OWN_IMPORT = re.compile(r"^from drportal\.site_program\.\w+ import (\([^)]*\)|[^\n(]*)\n", re.MULTILINE)

@@ -7,7 +7,6 @@ lock by itself.
 
 import functools
 import json
-import os
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from drportal.site_program.wire import Fault, Json
 READ_LIMITS = ["--client-mount-timeout", "5", "--rados-mon-op-timeout", "5", "--rados-osd-op-timeout", "5"]
 READ_DEADLINE_S = 15.0
 READERS = 8
+SHUT_OUT = (107, 108)  # ENOTCONN, ESHUTDOWN: on Ceph's client blocklist. A new client is not on it
 ACT_WORDS = {
     "demote": ["mirror", "image", "demote"],
     "promote": ["mirror", "image", "promote"],
@@ -28,14 +28,14 @@ ACT_WORDS = {
 }
 
 
-def unreachable(text: str) -> Fault:
-    return Fault("unreachable", "Ceph did not answer (%s). Nothing was changed." % text[-300:])
+def unreachable(text: str, exit_status: int = 110) -> Fault:
+    return Fault("unreachable", "Ceph did not answer (%s). Nothing was changed." % text[-300:], exit=exit_status)
 
 
 def read_fault(exit_status: int, text: str) -> Fault:
     """What a failed read means: not-found, unreachable, or refused. ``text`` is Ceph's own."""
     if "couldn't connect" in text or exit_status in (108, 110, -110, 107):
-        return unreachable(text)
+        return unreachable(text, abs(exit_status))
     if exit_status == 2:
         return Fault("not-found", "There is no such pool or image here: %s. Nothing was changed." % text[-300:])
     reason = "no-rights" if exit_status in (1, 13) and "ermi" in text else "other"
@@ -137,7 +137,10 @@ class Clients:
             raise Fault("refused", "rbd answered something else than JSON: %.200r" % text, exit=0, reason="other")
 
     def run_act(self, program: str, words: Sequence[str], output: str, lock: int) -> Tuple[int, str]:
-        """A client that changes something: never signalled, and going on when we are gone."""
+        """A client that changes something: never signalled, and going on when we are gone.
+
+        What it says is left in the file ``output``, for whoever has to find out when we are gone.
+        """
         with open(output, "w+b") as file:
             process = subprocess.Popen(
                 self._argv(program, words, False),
@@ -150,7 +153,6 @@ class Clients:
             exit_status = process.wait()
             file.seek(0)
             text = file.read(4000).decode("utf-8", "replace").strip()
-        os.unlink(output)
         return exit_status, text
 
     def ceph_version(self) -> Optional[str]:
@@ -304,16 +306,13 @@ class Clients:
 
     # ---- Ceph's client blocklist
 
-    def blocklist(self, op: str, address: str, expire_s: int) -> Tuple[int, str]:
-        """``add`` or ``rm`` one address: (exit status, text)."""
+    def blocklist(self, op: str, address: str, expire_s: int, output: str, lock: int) -> Tuple[int, str]:
+        """An act: ``add`` or ``rm`` one address. (exit status, what Ceph said); 22 may come of a word that it lacks."""
         last = [str(expire_s)] if op == "add" else []
         for word in BLOCKLIST_WORDS:
-            try:
-                return 0, self.read("ceph", "osd", word, op, address, *last).strip()
-            except Fault as fault:
-                exit_status, text = int(fault.facts.get("exit", 110)), fault.text
-                if exit_status != 22:
-                    break
+            exit_status, text = self.run_act("ceph", ["osd", word, op, address] + last, output, lock)
+            if exit_status != 22:
+                break
         return exit_status, text
 
     def blocklisted(self) -> List[str]:

@@ -20,8 +20,11 @@ def _final(folder: str, receipt: Json) -> str:
     return os.path.join(folder, "%s.%s.rbd-diff" % (receipt["image"], receipt["op"].replace(":", "-")))
 
 
-def export(engine: Clients, folder: str, tmp: str, receipt: Json, lock: int) -> Tuple[int, str, Optional[Json]]:
-    """(exit status, what was said, what was written). ``tmp``: where the client's words go meanwhile."""
+def export(engine: Clients, folder: str, output: str, receipt: Json, lock: int) -> Tuple[int, str, Optional[Json]]:
+    """(exit status, what was said, what was written). All of it is on the disk: the copy may be discarded next.
+
+    ``output``: where the client's words go meanwhile.
+    """
     image = "%s/%s" % (receipt["pool"], receipt["image"])
     final = _final(folder, receipt)
     part = final + ".part"
@@ -29,7 +32,6 @@ def export(engine: Clients, folder: str, tmp: str, receipt: Json, lock: int) -> 
     space = os.statvfs(folder)
     if space.f_bavail * space.f_frsize < used + _SPARE_BYTES:
         return _NO_ROOM, "%s has no room for %d bytes." % (folder, used), None
-    output = os.path.join(tmp, os.path.basename(final) + ".out")
     exit_status, text = engine.run_act("rbd", ["export-diff", "--no-progress", image, part], output, lock)
     if exit_status:
         with contextlib.suppress(FileNotFoundError):
@@ -44,16 +46,28 @@ def export(engine: Clients, folder: str, tmp: str, receipt: Json, lock: int) -> 
         file_of_sum.write("%s  %s\n" % (digest.hexdigest(), os.path.basename(final)))
         file_of_sum.flush()
         os.fsync(file_of_sum.fileno())
+    _sync(folder)  # before the name that says that it is whole
     os.rename(part, final)
     return 0, text, written(folder, receipt)
+
+
+def _sync(folder: str) -> None:
+    """The names in it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def written(folder: str, receipt: Json) -> Optional[Json]:
     """The export of an operation, if it is there and whole. What a dead one left half-way is removed."""
     final = _final(folder, receipt)
     if not os.path.exists(final):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(final + ".part")
+        for left in (final + ".part", final + ".sha256"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(left)
         return None
+    _sync(folder)  # whoever renamed it may have died before this
     with open(final + ".sha256") as file:
         return {"path": final, "bytes": os.path.getsize(final), "sha256": file.read().split()[0]}

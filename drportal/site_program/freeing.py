@@ -22,11 +22,13 @@ def check_daemons(held: Held, addresses: List[str], mirroring: Set[str]) -> None
             )
 
 
-def free(engine: Clients, held: Held, addresses: List[str], expire_s: int) -> Tuple[int, str, Optional[Json], bool]:
+def free(
+    engine: Clients, held: Held, addresses: List[str], expire_s: int, output: str, lock: int
+) -> Tuple[int, str, Optional[Json], bool]:
     """(exit status, text, state after, whether none of them has it open): those that have let go are left alone."""
     text, exit_status = "None of them has it open any more.", 0
     for address in sorted({watcher["address"] for watcher in held.watchers()} & set(addresses)):
-        exit_status, text = engine.blocklist("add", address, expire_s)
+        exit_status, text = engine.blocklist("add", address, expire_s, output, lock)
         if exit_status != 0:
             break
     watching, ends = addresses, time.monotonic() + _GONE_WITHIN_S

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from drportal.site_program.clients import (
     BLOCKLIST_WORDS,
+    SHUT_OUT,
     Clients,
     Held,
     asks_for_resync,
@@ -20,7 +21,7 @@ from drportal.site_program.clients import (
     listed_clients,
     read_fault,
 )
-from drportal.site_program.connection import Connection, asked, rados, rbd
+from drportal.site_program.connection import Connection, asked, rados, rbd, shut_out
 from drportal.site_program.encoding import Decoder, decoded_journal, decoded_snap_ids, decoded_snapshot
 from drportal.site_program.wire import Fault, Json
 
@@ -48,36 +49,58 @@ _READING = {"client_mount_timeout": "5", "rados_mon_op_timeout": "5", "rados_osd
 class OpenImage(Held):
     """An image that is open for an act. Opened by name; what is open is bound to the image's id from then on."""
 
-    def __init__(self, engine: "Librbd", pool: str, image: str) -> None:
-        self._engine, self._pool, self._image = engine, pool, image
-        self._open = asked(lambda: rbd.Image(engine.acting.pool(pool), image))
+    def __init__(self, engine: "Librbd", pool: str, image: str, output: str) -> None:
+        Held.__init__(self, engine, pool, image, output)
+        self._acting, self._engine = engine.acting, engine
+        self._session = engine.acting.enter()
+        try:
+            self._ioctx = engine.acting.pool_of(self._session, pool)
+            self._open = self._asked(lambda: rbd.Image(self._ioctx, image))
+        except Fault:
+            engine.acting.leave(self._session)
+            raise
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        try:
+            return asked(question)
+        except Fault as fault:
+            if shut_out(fault):
+                self._acting.drop(self._session)
+            raise
 
     def info(self) -> Json:
-        return asked(lambda: info_of(self._open, self._image))
+        return dict(self._asked(lambda: info_of(self._open, self._image)))
 
     def snapshots(self) -> List[Json]:
-        return self._engine.snapshots_of(self._engine.acting.pool(self._pool), asked(self._open.id))
+        return list(self._asked(lambda: self._engine.snapshots_of(self._ioctx, self._open.id())))
 
     def watchers(self) -> List[Json]:
-        return self._engine.watching(self._open)
+        return list(self._asked(lambda: self._engine.watching(self._open)))
 
     def act(self, verb: str, lock: int) -> Tuple[int, str]:
+        if verb == "mirror-snapshot":
+            # By the client: the number that it prints is left in a file, whatever becomes of this process. Nothing
+            # else tells our snapshot from one of the manager's schedule.
+            return Held.act(self, verb, lock)
         acts: Dict[str, Callable[[], Any]] = {
             "demote": self._open.mirror_image_demote,
             "promote": lambda: self._open.mirror_image_promote(False),
             "force-promote": lambda: self._open.mirror_image_promote(True),
             "resync": self._open.mirror_image_resync,
-            "mirror-snapshot": self._open.mirror_image_create_snapshot,
         }
         try:
-            said = acts[verb]()
+            acts[verb]()
         except (rbd.Error, rados.Error) as error:
-            return abs(int(getattr(error, "errno", 0) or 0)) or 255, str(error)
-        return 0, "snapshot %d" % said if verb == "mirror-snapshot" else ""
+            exit_status = abs(int(getattr(error, "errno", 0) or 0)) or 255
+            if exit_status in SHUT_OUT:
+                self._acting.drop(self._session)
+            return exit_status, str(error)
+        return 0, ""
 
     def close(self) -> None:
         with contextlib.suppress(rbd.Error, rados.Error):  # a dead cluster; nothing of ours depends on it
             self._open.close()
+        self._acting.leave(self._session)
 
 
 def info_of(image: Any, name: str) -> Json:
@@ -147,19 +170,23 @@ class Librbd(Clients):
     def hold(self, pool: str, image: str, output: str) -> Held:
         # The acting connection waits for ever: ask with limits first whether anybody answers.
         self._image_id(pool, image)
-        return OpenImage(self, pool, image)
+        return OpenImage(self, pool, image, output)
 
     def own_addresses(self) -> List[str]:
-        clusters = [connection.cluster() for connection in (self.reading, self.acting)]
-        return [address for cluster in clusters for address in str(cluster.get_addrs()).split(",")]
+        return [address for one in (self.reading, self.acting) for address in self._addresses(one)]
+
+    @staticmethod
+    def _addresses(connection: Connection) -> List[str]:
+        return connection.ask(lambda: str(connection.cluster().get_addrs())).split(",")
 
     def acting_client(self) -> Optional[str]:
-        return "%s %s" % (asked(self.acting.cluster().get_fsid), self.acting.client())
+        fsid = self.acting.ask(lambda: str(self.acting.cluster().get_fsid()))
+        return "%s %s" % (fsid, self.acting.client())
 
     # ---- one image
 
     def _image_id(self, pool: str, image: str) -> str:
-        return str(asked(lambda: Decoder(self.reading.pool(pool).read("rbd_id." + image)).text()))
+        return str(self.reading.ask(lambda: Decoder(self.reading.pool(pool).read("rbd_id." + image)).text()))
 
     def _ask(self, ioctx: Any, thing: str, image_id: str, method: str, question: bytes, room: int = 4096) -> bytes:
         """One class method. A longer answer than there is room for makes it ask again with more."""
@@ -172,21 +199,21 @@ class Librbd(Clients):
             room = length
 
     def snapshots_of(self, ioctx: Any, image_id: str) -> List[Json]:
-        def read() -> List[Json]:
-            ids = decoded_snap_ids(self._ask(ioctx, "rbd_header.", image_id, "get_snapcontext", b""))
-            found = []
-            for number in ids:
-                try:
-                    answer = self._ask(ioctx, "rbd_header.", image_id, "snapshot_get", struct.pack("<Q", number))
-                    found.append(decoded_snapshot(answer))
-                except rados.ObjectNotFound:
-                    continue  # removed since we asked which there are
-            return found
-
-        return asked(read)
+        """Within a question. Raises rados.Error, ValueError, struct.error."""
+        found = []
+        for number in decoded_snap_ids(self._ask(ioctx, "rbd_header.", image_id, "get_snapcontext", b"")):
+            try:
+                answer = self._ask(ioctx, "rbd_header.", image_id, "snapshot_get", struct.pack("<Q", number))
+                found.append(decoded_snapshot(answer))
+            except rados.ObjectNotFound:
+                continue  # removed since we asked which there are
+        return found
 
     def snapshots(self, pool: str, image: str) -> List[Json]:
-        return self.snapshots_of(self.reading.pool(pool), self._image_id(pool, image))
+        return self._snapshots(pool, self._image_id(pool, image))
+
+    def _snapshots(self, pool: str, image_id: str) -> List[Json]:
+        return self.reading.ask(lambda: self.snapshots_of(self.reading.pool(pool), image_id))
 
     def journal_of(self, pool: str, image_id: str) -> Optional[Json]:
         def read() -> Optional[Json]:
@@ -198,7 +225,7 @@ class Librbd(Clients):
             except rados.ObjectNotFound:
                 return None
 
-        return asked(read)
+        return self.reading.ask(read)
 
     def resync_requested(self, pool: str, image: str, mode: str) -> bool:
         if mode == "snapshot":
@@ -212,16 +239,17 @@ class Librbd(Clients):
             with rbd.Image(self.reading.pool(pool), image, read_only=True) as opened:
                 return read(opened)
 
-        return asked(look)
+        return self.reading.ask(look)
 
     def info(self, pool: str, image: str) -> Json:
         return self._opened(pool, image, lambda opened: info_of(opened, image))
 
     def watching(self, opened: Any) -> List[Json]:
+        """Raises rbd.Error."""
         ours = (self.reading.client(), self.acting.client())
         return [
             {"address": one["addr"], "client": one["id"], "cookie": one["cookie"]}
-            for one in asked(lambda: list(opened.watchers_list()))
+            for one in opened.watchers_list()
             if str(one["id"]) not in ours
         ]
 
@@ -243,7 +271,7 @@ class Librbd(Clients):
 
         readers: List[Tuple[str, Callable[[], Any]]] = [
             ("journal", lambda: self.journal_of(pool, number())),
-            ("snapshots", lambda: self.snapshots_of(self.reading.pool(pool), number())),
+            ("snapshots", lambda: self._snapshots(pool, number())),
         ]
         return self.gathered([(part, read) for part, read in readers if part in parts])
 
@@ -252,8 +280,8 @@ class Librbd(Clients):
         readers: List[Tuple[str, Callable[[], Any]]] = [
             ("info", lambda: asked(lambda: info_of(opened, image))),
             ("journal", lambda: self.journal_of(pool, image_id)),
-            ("snapshots", lambda: self.snapshots_of(self.reading.pool(pool), image_id)),
-            ("watchers", lambda: {"watchers": self.watching(opened)}),
+            ("snapshots", lambda: self._snapshots(pool, image_id)),
+            ("watchers", lambda: {"watchers": asked(lambda: self.watching(opened))}),
             ("status", lambda: self._status_of(pool, asked(lambda: status_of(opened)))),
         ]
         return self.gathered([(part, read) for part, read in readers if part in parts])
@@ -264,7 +292,7 @@ class Librbd(Clients):
         return [status["name"] for status in self._statuses(pool)]
 
     def _statuses(self, pool: str) -> List[Json]:
-        return asked(lambda: list(rbd.RBD().mirror_image_status_list(self.reading.pool(pool))))
+        return self.reading.ask(lambda: list(rbd.RBD().mirror_image_status_list(self.reading.pool(pool))))
 
     def _status_of(self, pool: str, status: Json, sites: Optional[Dict[str, str]] = None) -> Json:
         names = self._peer_names(pool) if sites is None else sites
@@ -282,7 +310,7 @@ class Librbd(Clients):
         return {peer["mirror_uuid"]: peer["site_name"] for peer in self._peers(pool)}
 
     def _peers(self, pool: str) -> List[Json]:
-        return asked(lambda: list(rbd.RBD().mirror_peer_list(self.reading.pool(pool))))
+        return self.reading.ask(lambda: list(rbd.RBD().mirror_peer_list(self.reading.pool(pool))))
 
     def images(self, pool: str, names: Optional[Sequence[str]], parts: Sequence[str]) -> Dict[str, Json]:
         """The parts of many images: roles and states by a few questions for all, the rest by cheap ones for each."""
@@ -321,20 +349,20 @@ class Librbd(Clients):
         return dict(zip(wanted, in_parallel(one, wanted)))
 
     def _all(self, pool: str) -> List[Json]:
-        return asked(lambda: list(rbd.RBD().list2(self.reading.pool(pool))))
+        return self.reading.ask(lambda: list(rbd.RBD().list2(self.reading.pool(pool))))
 
     def _roles(self, pool: str) -> Dict[str, Tuple[int, Json]]:
         """Image id -> (mode, role) of all mirrored images: exact, and without opening one."""
-        return {number: (info["mode"], info) for number, info in asked(
+        return {number: (info["mode"], info) for number, info in self.reading.ask(
             lambda: list(rbd.RBD().mirror_image_info_list(self.reading.pool(pool)))
         )}  # fmt: skip
 
     def _cheap_info(self, pool: str, name: str, image_id: str, role: Optional[Tuple[int, Json]]) -> Optional[Json]:
         """``rbd info`` without opening the image; None for a clone, whose parent's name only an opening tells."""
-        ioctx = self.reading.pool(pool)
         head = struct.pack("<Q", _NO_SNAP)
 
         def read() -> Optional[Json]:
+            ioctx = self.reading.pool(pool)
             if Decoder(self._ask(ioctx, "rbd_header.", image_id, "parent_get", b"")).versioned(1).number("q") >= 0:
                 return None
             size = Decoder(self._ask(ioctx, "rbd_header.", image_id, "get_size", head))
@@ -348,7 +376,7 @@ class Librbd(Clients):
             }
             return dict(found, mirroring=_mirroring(role[1], role[0])) if role else found
 
-        return asked(read)
+        return self.reading.ask(read)
 
     def pool_part(self, pool: str, part: str) -> Any:
         if part != "listing":
@@ -372,10 +400,10 @@ class Librbd(Clients):
 
     def _pool(self, pool: str) -> Json:
         """The summary's words are those of ``rbd`` itself; the daemons are asked for as it asks for them."""
-        ioctx, cluster = self.reading.pool(pool), self.reading.cluster()
-        mode = asked(lambda: rbd.RBD().mirror_mode_get(ioctx))
+        ask = self.reading.ask
+        mode = ask(lambda: rbd.RBD().mirror_mode_get(self.reading.pool(pool)))
         info: Json = {"mode": _MODES[mode] if mode < len(_MODES) else "mode %d" % mode}
-        info["site_name"] = asked(lambda: rbd.RBD().mirror_site_name_get(cluster))
+        info["site_name"] = ask(lambda: rbd.RBD().mirror_site_name_get(self.reading.cluster()))
         info["peers"] = [
             {
                 "uuid": peer["uuid"],
@@ -387,7 +415,8 @@ class Librbd(Clients):
             for peer in self._peers(pool)
         ]
         summary = self.read_json("mirror", "pool", "status", pool)["summary"]
-        return {"info": info, "summary": summary, "daemons": self._daemons(ioctx.get_pool_id())}
+        number = ask(lambda: int(self.reading.pool(pool).get_pool_id()))
+        return {"info": info, "summary": summary, "daemons": self._daemons(number)}
 
     def _daemons(self, pool_id: int) -> List[Json]:
         try:
@@ -420,19 +449,8 @@ class Librbd(Clients):
 
     def _monitor(self, command: Json) -> Tuple[int, bytes, str]:
         """(exit status, output, text) of a command to the monitors."""
-        ask = self.reading.cluster().mon_command
-        code, out, text = asked(lambda: ask(json.dumps(command), b""))
+        code, out, text = self.reading.ask(lambda: self.reading.cluster().mon_command(json.dumps(command), b""))
         return abs(code), out, text
-
-    def blocklist(self, op: str, address: str, expire_s: int) -> Tuple[int, str]:
-        for word in BLOCKLIST_WORDS:
-            command: Json = {"prefix": "osd " + word, word + "op": op, "addr": address}
-            if op == "add":
-                command["expire"] = float(expire_s)
-            code, _, text = self._monitor(command)
-            if code != 22:
-                break
-        return code, text
 
     def blocklisted(self) -> List[str]:
         for word in BLOCKLIST_WORDS:

@@ -21,10 +21,12 @@ from drportal.site_program.connection import BINDINGS
 from drportal.site_program.librbd import Librbd
 from drportal.site_program.reach import reach
 from drportal.site_program.store import MOST_OPEN, Store
+from drportal.site_program.turns import Turns
 from drportal.site_program.wire import (
     ACTS,
     IMAGE_PARTS,
     LINE_BYTES,
+    MOST_AT_ONCE,
     POOL_PARTS,
     PROGRAM_VERSION,
     PROTOCOL,
@@ -41,6 +43,7 @@ from drportal.site_program.wire import (
 BEAT_S = 10.0
 IMAGES_PER_LINE = 500
 RECEIPTS_PER_LINE = 200
+LOGGED_BYTES = 400  # of a refused line
 _CHUNK = 1 << 16
 
 
@@ -68,12 +71,16 @@ class Output:
 
 
 class Input:
-    """Lines in. ``read`` waits for the next; b"" is the end; None a line that was too long and was skipped."""
+    """Lines in. ``read`` waits for the next; b"" is the end; None a line that was too long and was skipped.
+
+    ``skipped``: how the last of those began.
+    """
 
     def __init__(self, fd: int, wake: int) -> None:
         self._fd, self._wake = fd, wake
         self._kept = b""
         self._skipping = False
+        self.skipped = b""
 
     def read(self, idle_s: float) -> Optional[bytes]:
         """Raises TimeoutError when nothing came for so long."""
@@ -81,9 +88,15 @@ class Input:
             line, found, rest = self._kept.partition(b"\n")
             if found:
                 self._kept = rest
-                skipped, self._skipping = self._skipping, False
-                return None if skipped or len(line) > LINE_BYTES else line or b" "
+                skipping, self._skipping = self._skipping, False
+                if not skipping and len(line) <= LINE_BYTES:
+                    return line or b" "
+                if not skipping:
+                    self.skipped = line[:LOGGED_BYTES]
+                return None
             if len(self._kept) > LINE_BYTES:
+                if not self._skipping:
+                    self.skipped = self._kept[:LOGGED_BYTES]
                 self._skipping, self._kept = True, b""
             ready = select.select([self._fd, self._wake], [], [], idle_s)[0]
             if not ready:
@@ -115,8 +128,8 @@ class Server:
         self._waiting = 0
         self._running: Dict[int, Any] = {}
         self._lock = threading.Lock()
+        self._turns = Turns(settings.acts_at_once)
         self._pools = {
-            "act": ThreadPoolExecutor(settings.acts_at_once),
             "read": ThreadPoolExecutor(READERS),
             "ask": ThreadPoolExecutor(64),
         }
@@ -138,11 +151,11 @@ class Server:
                 break
             if line is None:
                 too_long = Fault("line-too-long", "A line may have %d bytes. It was skipped." % LINE_BYTES)
-                self._refuse(None, too_long, b"")
+                self._refuse(None, too_long, lines.skipped)
             elif line.strip():
                 self._take(line)
         self._closing = True
-        self._pools["act"].shutdown(wait=True)
+        self._turns.end()
         self._ended.set()
         for name in ("read", "ask"):
             self._pools[name].shutdown(wait=False)
@@ -160,7 +173,10 @@ class Server:
         except Fault as fault:
             self._refuse(request_id(request), fault, line)
             return
-        kind = "act" if verb in ACTS else "ask" if verb in ("receipt", "receipts", "acknowledge", "hello") else "read"
+        if verb in ACTS:
+            self._turns.submit(request.get("at_once", MOST_AT_ONCE), lambda: self._answer(verb, request))
+            return
+        kind = "ask" if verb in ("receipt", "receipts", "acknowledge", "hello") else "read"
         self._pools[kind].submit(self._answer, verb, request)
 
     def _permit(self, verb: str, request: Json) -> None:
@@ -174,7 +190,7 @@ class Server:
 
     def _refuse(self, number: Optional[str], fault: Fault, line: bytes) -> None:
         entry = {"code": fault.code, "text": fault.text, "client": os.environ.get("SSH_CLIENT", "")}
-        self._store.log("refused.log", dict(entry, line=line[:400].decode("utf-8", "backslashreplace")))
+        self._store.log("refused.log", dict(entry, line=line[:LOGGED_BYTES].decode("utf-8", "backslashreplace")))
         self._output.line({"id": number, "ok": False, "error": fault.as_json()})
 
     def _answer(self, verb: str, request: Json) -> None:
@@ -323,7 +339,7 @@ def settings_of(argv: List[str]) -> Settings:
     parser.add_argument("--ceph-user")
     parser.add_argument("--state", default=os.path.join(os.path.expanduser("~"), ".drportal-site"))
     parser.add_argument("--engine", choices=("librbd", "rbd"))
-    parser.add_argument("--acts-at-once", type=int, choices=range(1, 65), default=16, metavar="N")
+    parser.add_argument("--acts-at-once", type=int, choices=range(1, MOST_AT_ONCE + 1), default=16, metavar="N")
     parser.add_argument("--force-promote", choices=("approved", "deposited", "refused"), default="approved")
     parser.add_argument("--salvage")
     parser.add_argument("--idle-s", type=int, default=900)

@@ -23,7 +23,9 @@ KEPT_S = 90 * 86400.0
 SETTLE_US = 60 * 1000000
 LOG_BYTES = 8 << 20
 LOGS_KEPT = 5
+DEPOSIT_HOLDS_S = 86400.0
 _RETIRED_KEPT = 200000
+_OLD_EVERY_S = 3600.0
 
 
 def at_point(point: str, verb: str) -> None:
@@ -75,7 +77,8 @@ class Store:
         self.directory = directory
         self._retired: Dict[str, None] = {}
         self._retired_read = 0
-        self._counted = (0.0, 0)
+        self._counted: Optional[Tuple[float, int]] = None
+        self._tidied_at = 0.0
         self._serial = 0
         self._past_receipts = False
         self._own_clients: Set[str] = set()
@@ -266,20 +269,27 @@ class Store:
         return [receipt for receipt in self._all() if receipt["state"] == "begun"]
 
     def _room(self) -> None:
-        """Raises Fault when too many receipts are kept. Counted once a minute: the limit is a rough one."""
-        at, count = self._counted
-        if time.monotonic() - at > 60 or not at:
-            count = len(os.listdir(self._path("ops")))
-            if count > MOST_KEPT:
-                self._retire()
-                count = len(os.listdir(self._path("ops")))
-            self._counted = (time.monotonic(), count)
-        if count >= MOST_OPEN:
+        """Raises Fault when too many receipts wait to be acknowledged. Counted once a minute: it is a rough limit."""
+        if self._counted is None or time.monotonic() - self._counted[0] > 60:
+            self._counted = (time.monotonic(), self._tidied())
+        waiting = self._counted[1]
+        if waiting >= MOST_OPEN:
             raise Fault(
                 "receipts-full",
-                "%d receipts wait for the portal to acknowledge them. Nothing was begun." % count,
-                receipts=count,
+                "%d receipts wait for the portal to acknowledge them. Nothing was begun." % waiting,
+                receipts=waiting,
             )
+
+    def _tidied(self) -> int:
+        """Remove what may go, and count those that wait to be acknowledged; 0 where there are too few files for either.
+
+        Reading thousands of them takes a while, and what becomes old does so by the day.
+        """
+        lately = self._tidied_at and time.monotonic() - self._tidied_at < _OLD_EVERY_S
+        if lately and len(os.listdir(self._path("ops"))) < min(MOST_KEPT, MOST_OPEN):
+            return 0
+        self._tidied_at = time.monotonic()
+        return self._retire()
 
     def acknowledge(self, pairs: List[List[Any]]) -> Tuple[int, List[str]]:
         """How many were; and the ops that were not, because they are not there, go on, or have changed since."""
@@ -296,18 +306,20 @@ class Store:
                     os.rename(self._temporary(receipt), self._path("ops", op))
         with self._written():
             self._sync("ops")
-        self._counted = (0.0, 0)
+        self._counted = None
         return done, other
 
-    def _retire(self) -> None:
-        """Remove acknowledged receipts: the oldest past MOST_KEPT, and those past KEPT_S."""
+    def _retire(self) -> int:
+        """Remove acknowledged receipts: the oldest past MOST_KEPT, and those past KEPT_S. How many are not."""
         with self._written(), self._held("retire"):
-            done = sorted((r for r in self._all() if r["acknowledged"]), key=lambda r: int(r["change"]))
+            receipts = self._all()
+            done = sorted((r for r in receipts if r["acknowledged"]), key=lambda r: int(r["change"]))
+            waiting = len(receipts) - len(done)
             too_many = len(done) - MOST_KEPT
             too_old = time.time() - KEPT_S
             going = [r["op"] for n, r in enumerate(done) if n < too_many or (r["ended_at"] or 0) < too_old]
             if not going:
-                return
+                return waiting
             with open(self._path("retired"), "ab") as file:
                 file.write("".join(op + "\n" for op in going).encode())
                 file.flush()
@@ -316,6 +328,7 @@ class Store:
             for op in going:
                 os.unlink(self._path("ops", op))
             self._shorten_retired()
+        return waiting
 
     def _shorten_retired(self) -> None:
         path = self._path("retired")
@@ -345,8 +358,14 @@ class Store:
             self._retired.update(dict.fromkeys(more[:whole].decode().split()))
             return op in self._retired
 
-    def deposited(self, approval: str) -> bool:
-        return os.path.isfile(self._path("approvals", approval))
+    def deposited(self, approval: str, image: str) -> bool:
+        """Whether the site's own people have deposited it, for this image, and not too long ago."""
+        try:
+            with open(self._path("approvals", approval)) as file:
+                fresh = os.fstat(file.fileno()).st_mtime > time.time() - DEPOSIT_HOLDS_S
+                return fresh and image in file.read().split()
+        except (OSError, UnicodeDecodeError):
+            return False
 
     # ---- who we were
 

@@ -9,9 +9,10 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 Json = Dict[str, Any]
 
 PROTOCOL = 1
-PROGRAM_VERSION = "1.2"
+PROGRAM_VERSION = "1.3"
 LINE_BYTES = 1 << 20
 QUEUE = 4096
+MOST_AT_ONCE = 64
 
 _NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.][A-Za-z0-9_.-]{0,95}")  # it may become a file's name
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -165,6 +166,7 @@ _ACT: Fields = {
     "fence": (True, _whole(0, 1 << 53)),
     "shown": (True, _shown),
     "wait_s": (False, _whole(0, 120)),
+    "at_once": (False, _whole(1, MOST_AT_ONCE)),
     "pool": (True, _name),
 }
 
@@ -265,7 +267,7 @@ def check_request(request: Json) -> str:
     return verb
 
 
-_NOT_CONTENT = ("v", "id", "fence", "shown", "wait_s")
+_NOT_CONTENT = ("v", "id", "fence", "shown", "wait_s", "at_once")
 
 
 def content_hash(request: Json) -> str:

@@ -166,12 +166,12 @@ def rule_out(rule: AlertRule) -> RuleOut:
     )
 
 
-@router.post("/alert-channels", auth=needs(Permission.ALERTS), response={201: ChannelOut})
+@router.post("/alert-channels", auth=needs(Permission.ALERTS, again=True), response={201: ChannelOut})
 def alert_channel_create(request: HttpRequest, body: ChannelIn) -> Any:
     return Status(201, channel_create(actor=asker(request).username, name=body.name, address=body.address))
 
 
-@router.delete("/alert-channels/{channel_id}", auth=needs(Permission.ALERTS), response={204: None})
+@router.delete("/alert-channels/{channel_id}", auth=needs(Permission.ALERTS, again=True), response={204: None})
 def alert_channel_delete(request: HttpRequest, channel_id: int) -> Any:
     channel_delete(actor=asker(request).username, channel_id=channel_id)
     return Status(204, None)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from drportal.api import needs
-from drportal.engine.gaps import GapCode, GapLevel
-from drportal.inventory.schemas import watched
+from drportal.audit.spreadsheets import A_TABLE, csv_file, csv_line
+from drportal.engine.gaps import Gap, GapCode, GapLevel
+from drportal.inventory.schemas import Place, SearchText, watched
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
-from drportal.watch.gaps import counts_of, gaps_of
+from drportal.watch.gaps import counts_of, gaps_chosen, gaps_of, place_of
 
 router = Router()
 
@@ -34,14 +36,18 @@ class GapOut(Schema):
 
 
 class Gaps(Schema):
-    """``counts`` and ``codes``: over all gaps of the pair, whatever is chosen. ``watched`` false: this is old news."""
+    """``total``: that fit. ``counts`` and ``codes``: over all gaps of the pair, whatever is chosen.
+
+    ``watched`` false: this is old news.
+    """
 
     items: list[GapOut]
+    next: str | None
+    total: int
     counts: dict[str, int]
     codes: dict[str, int]
     watched: bool
     polled_at: dt.datetime | None
-    left_out: int
 
 
 @router.get("/pairs/{pair_id}/gaps", auth=needs(Permission.VIEW), response=Gaps)
@@ -50,24 +56,41 @@ def gap_list(
     pair_id: int,
     level: GapLevel | None = None,
     code: GapCode | None = None,
-    q: Annotated[str, Field(max_length=200)] = "",
-    limit: Annotated[int, Field(ge=1, le=1000)] = 500,
+    q: SearchText = "",
+    cursor: Place = "",
+    limit: Annotated[int, Field(ge=1, le=500)] = 100,
 ) -> Any:
     """What keeps things from being protected, worst first, each with a remedy."""
     pair = pair_get(pair_id)
     found = gaps_of(pair)
-    chosen = [
-        gap
-        for gap in found
-        if (level is None or gap.level is level)
-        and (code is None or gap.code is code)
-        and q.lower() in f"{gap.subject} {gap.sentence}".lower()
-    ]
+    chosen = gaps_chosen(found, level, code, q)
+    page = [gap for gap in chosen if place_of(gap) > cursor][: limit + 1]
     return {
-        "items": [asdict(gap) for gap in chosen[:limit]],
+        "items": [asdict(gap) for gap in page[:limit]],
+        "next": place_of(page[limit - 1]) if len(page) > limit else None,
+        "total": len(chosen),
         "counts": counts_of(found),
         "codes": dict(Counter(gap.code.value for gap in found)),
         "watched": watched(pair, timezone.now()),
         "polled_at": pair.polled_at,
-        "left_out": max(0, len(chosen) - limit),
     }
+
+
+@router.get("/pairs/{pair_id}/gaps.csv", auth=needs(Permission.VIEW), openapi_extra=A_TABLE)
+def gap_table(
+    request: HttpRequest,
+    pair_id: int,
+    level: GapLevel | None = None,
+    code: GapCode | None = None,
+    q: SearchText = "",
+) -> StreamingHttpResponse:
+    """All gaps that fit, as a file for a spreadsheet."""
+    pair = pair_get(pair_id)
+    lines = gaps_as_csv(gaps_chosen(gaps_of(pair), level, code, q))
+    return csv_file(f"gaps-{pair.a.slug}-{pair.b.slug}-{timezone.now():%Y%m%d-%H%M}", lines)
+
+
+def gaps_as_csv(gaps: Iterable[Gap]) -> Iterator[str]:
+    yield csv_line(GapOut.model_fields)
+    for gap in gaps:
+        yield csv_line(getattr(gap, column) for column in GapOut.model_fields)

@@ -98,8 +98,8 @@ def quarter_report(
 def run_line(run: Run) -> RunLine:
     assert run.started_at is not None
     assert run.finished_at is not None
-    approval = getattr(run, "approval", None)
-    voices = approval.voices.all() if approval else []
+    approvals = list(run.approvals.all())
+    voices = [voice for approval in reversed(approvals) for voice in approval.voices.all()]
     return RunLine(
         id=run.pk,
         kind=run.kind,
@@ -108,8 +108,8 @@ def run_line(run: Run) -> RunLine:
         sentence=run.sentence,
         reason=run.reason,
         requested_by=run.requested_name,
-        approved_by=[voice.name for voice in voices if voice.word == "yes"],
-        approval_id=approval.pk if approval else None,
+        approved_by=list(dict.fromkeys(voice.name for voice in voices if voice.word == "yes")),
+        approval_id=approvals[0].pk if approvals else None,
         started_at=run.started_at,
         finished_at=run.finished_at,
         duration_s=(run.finished_at - run.started_at).total_seconds(),

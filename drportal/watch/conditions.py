@@ -15,12 +15,13 @@ from drportal.engine.readiness import ReadinessState
 from drportal.engine.standing import OLD_AFTER_S
 from drportal.engine.states import ACTIVE_RUN, RunState
 from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.installed import skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.watch.gaps import pool_facts
-from drportal.watch.models import CheckRequest, ReadinessCheck
+from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
 from drportal.watch.targets import target_of_group
 
 READY = ReadinessState.READY.value
@@ -37,6 +38,8 @@ def conditions(now: dt.datetime) -> list[Condition]:
         *broken_glass(),
         *silent_sites(),
         *blind_pairs(now),
+        *different_records(),
+        *different_programs(),
     ]
 
 
@@ -132,3 +135,17 @@ def blind_pairs(now: dt.datetime) -> Iterator[Condition]:
         if pair.polled_at is not None and not watched(pair, now):
             sentence = f"Nobody has watched {pair.a.name} and {pair.b.name} since {pair.polled_at:%F %T} UTC."
             yield Condition(AlertKind.PORTAL_BLIND, f"pair:{pair.pk}", f"{sentence} Is the poller running?", "/")
+
+
+def different_records() -> Iterator[Condition]:
+    """Until a person has settled it: who has read the message may still not have looked at both records."""
+    for row in ReceiptDifference.objects.filter(settled_at=None).select_related("site"):
+        sentence = f"{row.site.name}, operation {row.operation_id}: {row.sentence} A manager has to settle it."
+        path = f"/runs/{row.run_id}" if row.run_id else "/"
+        yield Condition(AlertKind.RECORDS_DIFFER, f"difference:{row.pk}", sentence, path)
+
+
+def different_programs() -> Iterator[Condition]:
+    for site in Site.objects.all():
+        if sentence := skew_sentence(site):
+            yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}", sentence, f"/sites/{site.slug}")

@@ -48,9 +48,26 @@ ORDER = list(GapLevel)
 
 
 def gaps_of(pair: SitePair) -> list[Gap]:
-    """All gaps of the pair, the worst first."""
+    """All gaps of the pair, the worst first; none twice, so that each has a place of its own."""
     found = [*image_gaps_of(pair), *cloud_gaps(pair), *ground_gaps(pair), *group_gaps(pair)]
-    return sorted(found, key=lambda gap: (ORDER.index(gap.level), gap.code, gap.subject, gap.detail))
+    return [gap for _, gap in sorted({place_of(gap): gap for gap in found}.items())]
+
+
+def place_of(gap: Gap) -> str:
+    """In the order of the page, and good for going on behind it."""
+    return f"{ORDER.index(gap.level)}/{gap.code}/{gap.subject}/{gap.detail}/{gap.sentence}"
+
+
+def gaps_chosen(gaps: Iterable[Gap], level: GapLevel | None, code: GapCode | None, q: str) -> list[Gap]:
+    """``q``: in the subject or the sentence, whatever the case."""
+    words = q.lower()
+    return [
+        gap
+        for gap in gaps
+        if (level is None or gap.level is level)
+        and (code is None or gap.code is code)
+        and words in f"{gap.subject} {gap.sentence}".lower()
+    ]
 
 
 def counts_of(gaps: Iterable[Gap]) -> dict[str, int]:

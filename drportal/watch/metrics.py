@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,6 +17,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from drportal.api import bearer_token, problem
 from drportal.engine.exposure import ExposureKind
+from drportal.inventory.installed import installed_program, skew_sentence
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import current_verdict, exposure_now
 from drportal.jobs import RECOVERY, worker_alive
@@ -44,6 +45,7 @@ class _Collector:
     def collect(self) -> Iterator[Metric]:
         yield from image_metrics()
         yield from site_metrics()
+        yield from record_metrics()
         yield from plan_metrics()
         yield from portal_metrics()
 
@@ -116,6 +118,21 @@ def site_metrics() -> Iterator[Metric]:
     yield gauge("poll_age_seconds", "Since the pair was last looked at.", ["pair"], ages)
     gaps = [([pair_name(pair), level], float(n)) for pair in pairs for level, n in round_of(pair, now).gaps.items()]
     yield gauge("protection_gaps", "Protection gaps by level.", ["pair", "level"], gaps)
+
+
+def record_metrics() -> Iterator[Metric]:
+    """The sites' own records against the trail, and their programs against the portal's own."""
+    now, sites = timezone.now(), list(Site.objects.select_related("record"))
+    not_settled = Count("differences", filter=Q(differences__settled_at=None))
+    differ = Site.objects.annotate(n=not_settled).values_list("slug", "n")
+    help_text = "Acts of which the site's receipt and the trail say different things, not settled."
+    yield gauge("record_differences", help_text, ["site"], (([slug], n) for slug, n in differ))
+    records = [(site.slug, getattr(site, "record", None)) for site in sites]
+    ages = [([slug], (now - row.compared_at).total_seconds()) for slug, row in records if row and row.compared_at]
+    yield gauge("records_compared_age_seconds", "Since a comparison of its receipts came to an end.", ["site"], ages)
+    programs = [site for site in sites if installed_program(site)]
+    rows = (([site.slug], float(bool(skew_sentence(site)))) for site in programs)
+    yield gauge("site_program_differs", "1: the installed program is not the portal's own.", ["site"], rows)
 
 
 def plan_metrics() -> Iterator[Metric]:

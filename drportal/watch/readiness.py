@@ -195,7 +195,7 @@ def check(plan_id: int) -> ReadinessCheck | None:
     kind, before = kind_for(plan), prints_of([plan])[plan.pk]
     try:
         source, target = building.direction(plan.group, kind)
-        assessment = assess_now(kind, plan.group, building.copy_of_plan(plan, source, target), source, target)
+        assessment = assess_now(kind, plan.group, building.copy_of_plan(plan, source, target, kind), source, target)
     except PortalError as error:
         return keep(plan, kind, before, [_refusal(error)], {}, ReadinessState.NOT_READY, timezone.now(), because)
     except Exception as error:

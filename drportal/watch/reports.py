@@ -76,7 +76,7 @@ def period_report(period: Period, plan_id: int | None = None) -> PeriodReport:
     rows = reviewable().filter(finished_at__gte=period.since, finished_at__lt=period.until)
     if plan_id is not None:
         rows = rows.filter(plan_id=plan_id)
-    runs = list(islice(rows.prefetch_related("approval__voices"), MOST_RUNS + 1))
+    runs = list(islice(rows.prefetch_related("approvals__voices"), MOST_RUNS + 1))
     counted = Counter(rows.order_by().values_list("kind", "state"))
     results: dict[str, dict[str, int]] = {}
     for (kind, state), number in sorted(counted.items()):

@@ -38,6 +38,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /pairs/{pair_id}/images.csv
         GET /images/{image_id}
         GET /sites/{slug}/vms
+        GET /sites/{slug}/vms.csv
         GET /vms/{vm_id}
         GET /vms/{vm_id}/definition
         GET /sites/{slug}/networks
@@ -68,6 +69,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /pairs/{pair_id}/pools/{name}/exposure
         GET /groups/{group_id}/exposure
         GET /pairs/{pair_id}/gaps
+        GET /pairs/{pair_id}/gaps.csv
         GET /readiness
         GET /reports/quarter
         GET /plans/{plan_id}/standing
@@ -106,6 +108,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         POST /runs/{run_id}/steps/{step_id}/skip
         POST /runs/{run_id}/review/answer
         POST /plans/{plan_id}/disaster
+        POST /runs/{run_id}/approval
         POST /approvals/{approval_id}/withdraw
     """,
     Permission.REVIEW: """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from django.http import HttpResponse
 
+from drportal.asgi import application
 from drportal.inventory.models import Site, SitePair
 from tests.conftest import Person
 
@@ -120,3 +123,36 @@ def test_the_page_is_served_everywhere_but_below_the_api_and_static_files(viewer
     assert "csrftoken" in page.cookies
     assert viewer.get("/static/no-such-file.js").status_code == 404
     assert viewer.get("/api/v2/anything")["Content-Type"] == "application/problem+json"
+
+
+def test_a_body_over_the_limit_is_told_so(stranger: Person, administrator: Person) -> None:
+    for person, path in ((stranger, "/session"), (administrator, "/sites")):
+        answer = person.api("POST", path, {"username": "x" * 1024 * 1024, "password": "y"})
+        body = problem(answer, 413, "too_large")
+        assert "1 MB" in str(body["detail"])
+
+
+async def over_asgi(*chunks: bytes, **headers: str) -> tuple[int, dict[str, object]]:
+    """Status and body of a POST that arrives in pieces."""
+    names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/v1/session", "query_string": b"", "headers": names,
+        "client": ("127.0.0.1", 1), "server": ("testserver", 80), "scheme": "http", "http_version": "1.1",
+    }  # fmt: skip
+    talk = ApplicationCommunicator(application, scope)
+    for number, chunk in enumerate(chunks, 1):
+        await talk.send_input({"type": "http.request", "body": chunk, "more_body": number < len(chunks)})
+    start = await talk.receive_output(timeout=10)
+    body = (await talk.receive_output(timeout=10))["body"]
+    return start["status"], json.loads(body)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_body_over_the_limit_is_not_even_kept() -> None:
+    kinds = {"host": "testserver", "content_type": "application/json"}
+    for chunks, said in [([b""], {"content_length": str(2**20 + 1)}), ([b"x" * 2**18] * 5, {})]:
+        status, body = await over_asgi(*chunks, **kinds, **said)
+        assert (status, body["code"]) == (413, "too_large")
+    status, body = await over_asgi(*[b"x" * 2**18] * 4, **kinds)
+    assert (status, body["code"]) != (413, "too_large")
+    assert status < 500

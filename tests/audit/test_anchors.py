@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,16 @@ from drportal.audit.anchors import anchor_due, due
 from drportal.audit.check import head
 from drportal.audit.models import AuditEntry, TrailAnchor
 from drportal.audit.record import Fact, record_many
+from drportal.people.paced import WHOLE_TRAIL
 from tests.audit.test_chain import tamper
 from tests.conftest import Person
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def verified_as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drportal.audit.api.WHOLE_TRAIL", replace(WHOLE_TRAIL, every_s=0))
 
 
 def add(number: int = 3) -> None:
@@ -94,6 +101,65 @@ def test_a_file_of_anchors_that_is_gone_is_said(noted: Path, manager: Person) ->
     found = manager.read("/audit/verify")
     assert not found["ok"]
     assert "is gone" in found["sentence"]
+
+
+def test_a_file_counts_though_no_row_vouches_for_it(noted: Path, manager: Person) -> None:
+    add(5)
+    anchor_due()
+    kept = noted.read_text()
+    TrailAnchor.objects.all().delete()
+    tamper("DELETE FROM audit_auditentry WHERE seq > 3")
+    found = manager.read("/audit/verify")
+    assert (found["ok"], found["anchors"]) == (False, 1)
+    assert "cut off" in found["sentence"]
+    made = anchor_due()[0]
+    assert not made.ok
+    assert "Entry 5, whose hash was noted, is not there any more" in made.sentence
+    assert noted.read_text() == kept
+
+
+@pytest.mark.parametrize("left", [None, 0, 1], ids=["gone", "emptied", "shortened"])
+def test_a_file_that_lost_what_was_noted_is_said_for_good_and_other_places_go_on(
+    noted: Path, manager: Person, settings: Any, left: int | None
+) -> None:
+    for _ in range(2):
+        add()
+        anchor_due()
+    noted.write_text("".join(noted.read_text().splitlines(keepends=True)[:left]))
+    if left is None:
+        noted.unlink()
+    other = noted.with_name("other.jsonl")
+    settings.ANCHORS = [*settings.ANCHORS, f"file:{other}"]
+    add()
+    made = {one.place: one for one in anchor_due()}
+    assert not made[f"file:{noted}"].ok
+    assert made[f"file:{other}"].ok
+    assert head() in lines(other)
+    assert not manager.read("/audit/verify")["ok"], "not hidden by what is noted later"
+
+
+def test_two_files_that_contradict_each_other_are_said(noted: Path, manager: Person, settings: Any) -> None:
+    add()
+    anchor_due()
+    other = noted.with_name("other.jsonl")
+    other.write_text(json.dumps({"seq": 3, "hash": "0" * 64}) + "\n")
+    settings.ANCHORS = [f"file:{other}", *settings.ANCHORS]
+    assert "Two hashes were noted for entry 3" in manager.read("/audit/verify")["sentence"]
+    add()
+    assert [one.ok for one in anchor_due()] == [False, False]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'{"seq": 1e999, "hash": ""}', b"[]", b"[" * 100_000, None])
+def test_a_file_that_cannot_be_read_is_said(noted: Path, manager: Person, content: bytes | None) -> None:
+    add()
+    anchor_due()
+    if content is None:
+        noted.unlink()
+        noted.mkdir()
+    else:
+        noted.write_bytes(content)
+    said = manager.read("/audit/verify")["sentence"]
+    assert "cannot be read" in said if content is None else "Line 1 of" in said
 
 
 class Hook(BaseHTTPRequestHandler):

@@ -89,6 +89,35 @@ def test_the_database_refuses_to_change_or_remove_an_entry(statement: str) -> No
     assert verify_database().ok
 
 
+COPIED = "run_id, payload, previous_hash, site"
+REPLACED = {
+    "sqlite": {
+        "by number": "INSERT OR REPLACE INTO audit_auditentry (seq, at, actor, action, subject, hash, {copied}) "
+        "SELECT seq, at, 'mallory', action, subject, 'new', {copied} FROM audit_auditentry WHERE seq = 2",
+        "by hash": "REPLACE INTO audit_auditentry (seq, at, actor, action, subject, hash, {copied}) "
+        "SELECT 9, at, 'mallory', action, subject, hash, {copied} FROM audit_auditentry WHERE seq = 2",
+        "by row": "REPLACE INTO audit_auditentry (rowid, seq, at, actor, action, subject, hash, {copied}) "
+        "SELECT rowid, 9, at, 'mallory', action, subject, 'new', {copied} FROM audit_auditentry WHERE seq = 2",
+        "update": "UPDATE OR REPLACE audit_auditentry SET seq = 2 WHERE seq = 3",
+    },
+    "both": {
+        "upsert": "INSERT INTO audit_auditentry (seq, at, actor, action, subject, hash, {copied}) "
+        "SELECT seq, at, actor, action, subject, 'new', {copied} FROM audit_auditentry WHERE seq = 2 "
+        "ON CONFLICT (seq) DO UPDATE SET actor = 'mallory'",
+    },
+}
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_to_put_an_entry_in_another_ones_place() -> None:
+    fill()
+    kept = list(AuditEntry.objects.values())
+    for statement in {**REPLACED.get(connection.vendor, {}), **REPLACED["both"]}.values():
+        with pytest.raises(DatabaseError, match="only grows"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement.format(copied=COPIED))
+    assert list(AuditEntry.objects.values()) == kept
+
+
 @pytest.mark.django_db
 def test_postgresql_refuses_truncate_too() -> None:
     fill()

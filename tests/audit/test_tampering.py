@@ -16,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from itertools import count as numbers
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from drportal.audit import verify
 from drportal.audit.export import trail_export
 from drportal.audit.record import Fact, as_exported, entry_after, exported, record_many
 from drportal.audit.search import Filter
-from drportal.audit.signing import public_key
+from drportal.audit.signing import public_key, sign
 from drportal.audit.verify import GENESIS, Broken, anchors_of_file, canonical, entry_hash, verify_file
 
 MANIPULATIONS = 1000
@@ -223,6 +224,54 @@ def test_it_says_where(way: Callable[[list[Entry]], list[Entry]], says: str, tmp
     assert says in (found_in(path, {6: whole[-1]["hash"]}) or "")
 
 
+HUGE = "9" * 5000  # more digits than Python reads as a number
+SPOILED = [
+    "UPDATE audit_auditentry SET payload = '{\"a\": NaN}' WHERE seq = 3",
+    "UPDATE audit_auditentry SET payload = '{\"a\": 1e999}' WHERE seq = 3",
+    "UPDATE audit_auditentry SET payload = '[1]' WHERE seq = 3",
+    'UPDATE audit_auditentry SET payload = \'{"a": "\\ud800"}\' WHERE seq = 3',
+    f"UPDATE audit_auditentry SET payload = '{{\"a\": {HUGE}}}' WHERE seq = 3",
+    f"UPDATE audit_auditentry SET payload = '{'[' * 100_000}' WHERE seq = 3",
+    "UPDATE audit_auditentry SET payload = X'ff00' WHERE seq = 3",
+    *(f"UPDATE audit_auditentry SET {name} = X'ff00' WHERE seq = 3" for name in verify.COLUMNS if name != "payload"),
+    *(f"UPDATE audit_auditentry SET {name} = NULL WHERE seq = 3" for name in verify.COLUMNS if name != "seq"),
+    *(f"UPDATE audit_auditentry SET {name} = 9e999 WHERE seq = 3" for name in verify.COLUMNS),
+    *(f"UPDATE audit_auditentry SET {name} = CAST(X'c3' AS TEXT) WHERE seq = 3" for name in verify.COLUMNS),
+    "ALTER TABLE audit_auditentry DROP COLUMN actor",
+    "DROP TABLE audit_auditentry",
+]
+
+
+@pytest.mark.parametrize("statement", SPOILED, ids=lambda text: text[:60])
+def test_whatever_a_column_holds_the_verifier_says_where_and_never_breaks_down(
+    tmp_path: Path, empty_file: Path, statement: str
+) -> None:
+    path = tmp_path / "drportal.sqlite3"
+    shutil.copy(empty_file, path)
+    whole = next(
+        made
+        for made in (chain(random.Random(seed), 5) for seed in numbers())
+        if made[2]["run_id"] and made[2].get("site")
+    )
+    write_rows(path, whole)
+    with sqlite3.connect(path) as database:
+        changed = database.execute(statement).rowcount
+    database.close()
+    said = found_in(path, {5: whole[-1]["hash"]}) or ""
+    assert ("try 3" if changed == 1 else "cannot be read") in said
+    assert verify.main([str(path)]) == 1
+
+
+@pytest.mark.parametrize("what", ["NaN", "1e999", "Infinity", HUGE, '"\\ud800"', "[" * 100_000])
+def test_whatever_a_line_holds_the_verifier_says_where_and_never_breaks_down(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "trail.jsonl"
+    write_lines(path, chain(random.Random(2), 5))
+    lines = path.read_text("utf-8").split("\n")
+    lines[2] = lines[2].replace('"payload":{', f'"payload":{{"a":{what},')
+    path.write_text("\n".join(lines), "utf-8")
+    assert "Line 3" in (found_in(path, {}) or "")
+
+
 # --- the signed export
 
 
@@ -261,6 +310,23 @@ def test_an_export_verifies_with_nothing_but_what_it_holds(tmp_path: Path) -> No
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All 30 entries are whole" in done.stdout
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize("name", ["files", "entries", "last_seq", "first_seq", "previous_hash", "format"])
+@pytest.mark.parametrize("instead", [None, "x", [], {}, 1e300], ids=str)
+def test_a_manifest_signed_by_somebody_else_does_not_break_the_verifier_down(
+    name: str, instead: object, tmp_path: Path
+) -> None:
+    def lie(each: str, content: bytes) -> bytes:
+        if each == "manifest.sig":
+            return sign(lie("manifest.json", opened.read("manifest.json"))).encode()
+        return canonical({**json.loads(content), name: instead}) if each == "manifest.json" else content
+
+    export = keep_export(tmp_path / "trail.zip")
+    with zipfile.ZipFile(export) as opened:
+        changed = repacked(export, lie)
+    assert found_in(changed, {})
 
 
 @pytest.mark.usefixtures("filled")

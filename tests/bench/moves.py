@@ -70,7 +70,7 @@ class Mover:
             )
             for side in ("a", "b")
         )
-        vms = self.operator.get("/sites/site-a/vms")["items"]
+        vms = self.operator.get("/sites/site-a/vms?limit=500")["items"]
         body = {
             "name": "bench",
             "group_name": "bench",

@@ -1,5 +1,6 @@
 """A running lab of each kind, and the drivers for both of its sites. The scenarios can't tell the kinds apart, nor the
-ways in which a site is reached: plain ``rbd`` over SSH, or the site program with either of its engines.
+ways in which a site is reached: plain ``rbd`` over SSH, or the site program with either of its engines,
+sent or installed.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from drportal.drivers.base import (
 from drportal.drivers.ceph import RbdOverSsh
 from drportal.drivers.errors import Refused
 from drportal.drivers.opennebula import OpenNebulaOverXmlRpc, OpenNebulaTarget
-from drportal.drivers.site_link import SiteLink, sent
+from drportal.drivers.site_link import Installed, SiteLink, sent
 from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell, SshTarget
 from drportal.lab.control import LabClient, LabError, SiteDescription
 from drportal.site_program.assemble import program_text
+from tests.contract.installing import Keys, install, salvage_dir, target_of
 
 UP_WITHIN_S = {"embedded": 60.0, "ceph": 300.0}
 # Ceph's own beat of 30 s costs the scenarios most of their time.
@@ -41,17 +43,26 @@ REAL = [pytest.mark.ceph, pytest.mark.slow]
 KINDS = [
     pytest.param("embedded", "rbd", id="embedded"),
     pytest.param("embedded", "program-librbd", id="embedded-program"),
+    pytest.param("embedded", "installed", id="embedded-program-installed"),
     pytest.param("ceph", "rbd", id="ceph", marks=REAL),
     pytest.param("ceph", "program-librbd", id="ceph-program-librbd", marks=REAL),
+    pytest.param("ceph", "installed", id="ceph-program-installed", marks=REAL),
     pytest.param("ceph", "program-rbd", id="ceph-program-rbd", marks=REAL),
 ]
 
 
 # What a file need not be held against. OpenNebula is not reached over SSH; and what Ceph makes of an interrupted move
-# does not depend on who starts its client.
+# does not depend on who starts its client. How the program got there shows in each kind of act, and in what its keys
+# may read and may not do; the rest is the same program, which the way "sent" has been through already.
+INSTALLED = {"embedded-program-installed", "ceph-program-installed"}
 NEEDLESS = {
-    "test_clouds": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"},
-    "test_traps": {"ceph-program-rbd"},
+    "test_clouds": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"} | INSTALLED,
+    "test_traps": {"ceph-program-rbd"} | INSTALLED,
+    "test_lost_sites": {"ceph-program-installed"},
+    "test_observing": {"ceph-program-installed"},
+    "test_mirroring": INSTALLED,
+    "test_acts": {"embedded", "ceph"},
+    "test_installed": {kind.id for kind in KINDS} - INSTALLED,
 }
 
 
@@ -65,6 +76,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="package")
 def reach(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="package")
+def keys(running_lab: LabClient, reach: str) -> dict[str, Keys]:
+    """By side, where the program is installed."""
+    if reach != "installed":
+        return {}
+    found = running_lab.description
+    return {side: install(running_lab.directory, found, side) for side in found.sites}
 
 
 @pytest.fixture(scope="package")
@@ -149,20 +169,26 @@ class Site:
         return await self.ceph.promote(await self.order(ref, primary=False))
 
 
-def connect(description: SiteDescription, reach: str = "rbd") -> Site:
-    ssh, one = description.ssh, description.opennebula
-    shell = SshShell(SshTarget(ssh.host, ssh.port, ssh.user, ssh.private_key, (ssh.host_key,)))
+def connect(description: SiteDescription, reach: str = "rbd", keys: Keys | None = None, salvage: str = "") -> Site:
+    one, shell = description.opennebula, SshShell(target_of(description))
     cloud = OpenNebulaOverXmlRpc(OpenNebulaTarget(one.url, one.username, one.password), deadline_s=8.0)
     ceph: CephSite = RbdOverSsh(shell)
-    if reach != "rbd":
+    if keys is not None:
+        link = SiteLink(target_of(description, keys.private["act"]), Installed())
+        ceph = SiteProgram(link, ceph_user=keys.users.get("act"), deadline_s=10.0)
+    elif reach != "rbd":
         arguments = ("--rights", "act", "--engine", reach.removeprefix("program-"))
+        arguments += ("--salvage", salvage) if salvage else ()
         ceph = SiteProgram(SiteLink(shell.target, sent(program_text(), arguments)), deadline_s=10.0)
     return Site(description, shell, ceph, cloud)
 
 
 @pytest.fixture
-async def sites(lab: LabClient, reach: str) -> AsyncIterator[dict[str, Site]]:
-    connected = {key: connect(description, reach) for key, description in lab.description.sites.items()}
+async def sites(lab: LabClient, reach: str, keys: dict[str, Keys]) -> AsyncIterator[dict[str, Site]]:
+    connected = {
+        key: connect(description, reach, keys.get(key), str(salvage_dir(lab.directory, key)))
+        for key, description in lab.description.sites.items()
+    }
     yield connected
     for site in connected.values():
         await site.close()

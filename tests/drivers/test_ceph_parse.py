@@ -75,6 +75,38 @@ def test_every_recorded_image_list_parses(row: Recorded) -> None:
     assert set(parents) <= set(names)
 
 
+@pytest.mark.parametrize("row", of_command("mirror pool info"), ids=str)
+def test_every_recorded_pool_info_parses(row: Recorded) -> None:
+    mode, site_name, peers = parse.pool_info(json.loads(row.answer().stdout))
+    assert mode in ("image", "pool")
+    assert site_name in ("site-a", "site-b")
+    assert {peer.site_name for peer in peers} == {"site-a", "site-b"} - {site_name}
+    assert {peer.direction for peer in peers} == {"rx-tx"}
+
+
+@pytest.mark.parametrize("row", of_command("rbd status"), ids=str)
+def test_every_recorded_list_of_watchers_parses(row: Recorded) -> None:
+    read = parse.watchers(ImageRef("one", "x"), row.answer())
+    assert len(read.watchers) == len(json.loads(row.answer().stdout).get("watchers", []))
+
+
+def test_no_recorded_answer_is_left_unread() -> None:
+    """What the portal never asks is named here; anything else has a test above."""
+    read = (
+        "info",
+        "mirror image status",
+        "mirror pool status",
+        "journal status",
+        "snap ls --all",
+        "ls -l",
+        "rbd status",
+    )
+    never_asked = ("lock ls", "rbd ls one", "journal info", "children")
+    claimed = {str(row) for words in (*read, *never_asked) for row in of_command(*words.split())}
+    assert {str(row) for row in READS} == claimed
+    assert all(of_command(*words.split()) for words in never_asked), "one is there no longer"
+
+
 def test_a_clone_names_its_parent() -> None:
     rows = [row for row in of_command("ls -l") if row.state == "30-clone"]
     parents = [parse.image_list(json.loads(row.answer().stdout))[1] for row in rows]

@@ -1,4 +1,7 @@
-"""The main job through every layer but the browser: web, Redis, worker, poller, SSH, rbd, XML-RPC, on both labs."""
+"""The main job through every layer but the browser: web, Redis, worker, poller, SSH, rbd, XML-RPC.
+
+On real Ceph it is done with the browser as well: ``test_in_the_browser``.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ import pytest
 from tests.stack import LabProcess, PortalStack
 from tests.witness import PrimaryWitness
 
-KINDS = [pytest.param("embedded"), pytest.param("ceph", marks=pytest.mark.ceph)]
-
 
 def image_names(plan: dict[str, Any]) -> list[str]:
     """The images (without pool) behind a plan's VMs."""
@@ -21,9 +22,8 @@ def image_names(plan: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_moves_three_vms_there_and_home_with_their_data(kind: str, tmp_path: Path, require_ceph: None) -> None:
-    with LabProcess(kind, tmp_path / "lab", vms=3, mode="mixed") as lab, PortalStack(tmp_path, lab) as portal:
+def test_it_moves_three_vms_there_and_home_with_their_data(tmp_path: Path) -> None:
+    with LabProcess("embedded", tmp_path / "lab", vms=3, mode="mixed") as lab, PortalStack(tmp_path, lab) as portal:
         operator = portal.client("operator")
         plan_id = operator.get("/plans")["items"][0]["id"]
         images = image_names(operator.get(f"/plans/{plan_id}"))

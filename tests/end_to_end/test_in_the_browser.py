@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from drportal.lab.control import LabClient
 from tests.end_to_end.browser import browser_page, shot, shots, sign_in
 from tests.stack import LabProcess, PortalStack
 from tests.witness import PrimaryWitness
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+IMAGES = ("one-10", "one-11", "one-12", "one-13", "one-14")
 
 
 def wait_ready(page: Page, patience_s: float) -> None:
@@ -81,22 +83,49 @@ def watch_run(page: Page, pictures: Path, name: str) -> None:
     page.get_by_role("button", name="Close the details").click()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_an_operator_moves_a_group_there_and_home_by_clicks(theme: str, tmp_path: Path, require_browser: None) -> None:
-    pictures = shots(tmp_path) / theme
+WAYS = [
+    pytest.param("embedded", "light"),
+    pytest.param("embedded", "dark"),
+    pytest.param("ceph", "light", marks=pytest.mark.ceph, id="ceph"),
+]
+
+
+@pytest.mark.parametrize(("kind", "theme"), WAYS)
+def test_an_operator_moves_a_group_there_and_home_by_clicks(
+    kind: str, theme: str, tmp_path: Path, require_browser: None, require_ceph: None
+) -> None:
+    """With its data: what was written at A is read at B, and what was changed there at A again."""
+    pictures = shots(tmp_path) / f"{kind}-{theme}"
+    options = ("--speed", "5") if kind == "embedded" else ()
     with (
-        LabProcess("embedded", tmp_path / "lab", "--speed", "5") as lab,
+        LabProcess(kind, tmp_path / "lab", *options) as lab,
         PortalStack(tmp_path, lab) as portal,
         browser_page(portal.base_url, dark=theme == "dark") as page,
         PrimaryWitness(lab.client) as witness,
     ):
+        at_home = written(lab.client, "a", "home")
         sign_in(page, "operator")
         shot(page, pictures, "overview")
         walk_wizard(page, "Planned failover", "move web-shop to site-b", pictures)
         watch_run(page, pictures, "there")
+        assert read(lab.client, "b") == at_home
+        away = written(lab.client, "b", "away")
+        assert not set(away.values()) & set(at_home.values())
         walk_wizard(page, "Failback", "move web-shop to site-a", pictures)
         watch_run(page, pictures, "home")
+        assert read(lab.client, "a") == away
         sites = lab.client.status()["sites"]
         assert {vm["state"] for vm in sites["a"]["vms"].values()} == {"RUNNING"}
         assert not [vm for vm in sites["b"]["vms"].values() if vm["state"] == "RUNNING"]
     witness.assert_clean()
+
+
+def written(lab: LabClient, site: str, word: str) -> dict[str, str]:
+    """Something new in each image of the three VMs, and its checksum."""
+    for name in IMAGES:
+        lab.write(site, name, seed=f"{word} {name}")
+    return read(lab, site)
+
+
+def read(lab: LabClient, site: str) -> dict[str, str]:
+    return {name: lab.checksum(site, name) for name in IMAGES}

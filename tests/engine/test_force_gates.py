@@ -65,17 +65,18 @@ def test_a_first_copy_that_never_ended_is_not_whole(
 
 
 def test_a_command_needs_a_used_up_yes_that_names_it() -> None:
-    used = replace(GOOD, state=ApprovalState.USED)
-    assert g_approval(used, 7, COMMANDS[0], NOW).met
-    for facts, run_id, command, now in (
-        (None, 7, COMMANDS[0], NOW),
-        (GOOD, 7, COMMANDS[0], NOW),
-        (used, 8, COMMANDS[0], NOW),
-        (used, 7, "another command", NOW),
-        (used, 7, COMMANDS[0], GOOD.expires_at),
-        (replace(used, may_approve=frozenset()), 7, COMMANDS[0], NOW),
+    used, version = replace(GOOD, state=ApprovalState.USED), GOOD.plan_version
+    assert g_approval(used, 7, version, COMMANDS[0], NOW).met
+    for facts, run_id, plan_version, command, now in (
+        (None, 7, version, COMMANDS[0], NOW),
+        (GOOD, 7, version, COMMANDS[0], NOW),
+        (used, 8, version, COMMANDS[0], NOW),
+        (used, 7, version + 1, COMMANDS[0], NOW),
+        (used, 7, version, "another command", NOW),
+        (used, 7, version, COMMANDS[0], GOOD.expires_at),
+        (replace(used, may_approve=frozenset()), 7, version, COMMANDS[0], NOW),
     ):
-        result = g_approval(facts, run_id, command, now)
+        result = g_approval(facts, run_id, plan_version, command, now)
         assert (result.outcome, result.hopeless) == (NOT_MET, True)
 
 

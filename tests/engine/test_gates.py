@@ -38,6 +38,7 @@ from drportal.engine.gates import (
     g_peer_off,
     g_promoted,
     g_return,
+    g_runs,
     g_sync,
 )
 from tests.engine.strategies import NOW, journals, roles, sides, snapshot_lists
@@ -410,6 +411,19 @@ def test_one_unfit_disk_shuts_the_gate(change: dict[str, object], word: str) -> 
 
 def test_a_vm_without_known_disks_cannot_be_told() -> None:
     assert g_one([]).outcome is CANNOT_TELL
+
+
+# --- G-RUNS ---
+
+
+@pytest.mark.parametrize("phase", ["off", "gone", "starting", "stopping", "unknown"])
+def test_a_copy_is_kept_until_its_vm_runs_where_it_went(phase: str) -> None:
+    assert g_runs(vm("running"), NOW).outcome is MET
+    result = g_runs(vm(phase), NOW)
+    assert result.outcome is NOT_MET
+    assert "could be gone back to" in result.sentence
+    assert g_runs(None, NOW).outcome is CANNOT_TELL
+    assert g_runs(vm("running", age_s=60), NOW).outcome is CANNOT_TELL
 
 
 # --- two readings, many subjects ---

@@ -36,9 +36,21 @@ GOOD = replace(BACK, image_id="2")
 def test_nothing_is_taken_away_unless_the_other_side_has_it(
     here: RoleFacts | None, there: RoleFacts | None, outcome: GateOutcome
 ) -> None:
-    result = g_peer(here, there, NOW)
+    result = g_peer(here, there, NOW, salvage_chosen=True)
     assert (result.gate, result.outcome) == (GateId.PEER, outcome), result.sentence
     assert result.hopeless is (outcome is GateOutcome.NOT_MET), "waiting does not bring a copy back"
+
+
+def test_a_copy_that_was_forced_is_never_discarded_whatever_both_sides_say_now() -> None:
+    for here in (BACK, replace(BACK, primary=False), None):
+        result = g_peer(here, GOOD, NOW, salvage_chosen=True, forced_here=True)
+        assert (result.outcome, result.hopeless) == (GateOutcome.NOT_MET, True), result.sentence
+
+
+def test_nothing_is_discarded_before_somebody_has_said_what_becomes_of_what_is_nowhere_else() -> None:
+    result = g_peer(BACK, GOOD, NOW, salvage_chosen=False)
+    assert (result.outcome, result.hopeless) == (GateOutcome.NOT_MET, True)
+    assert "saved" in result.sentence
 
 
 def test_all_vms_are_off_before_an_image_is_touched_and_nothing_acts_where_the_group_runs() -> None:

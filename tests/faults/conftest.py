@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drportal.inventory.models import CephThrough
 from drportal.lab.control import LabClient
 from tests.faults.stack import Portal, WatchedLab
 from tests.witness import PrimaryWitness
@@ -18,8 +19,16 @@ def lab(tmp_path: Path) -> Iterator[LabClient]:
 
 
 @pytest.fixture
-def portal(tmp_path: Path, lab: LabClient, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
-    portal = Portal(tmp_path, lab, monkeypatch)
+def through() -> CephThrough:
+    """How the sites' Ceph is reached; a test that is parametrized with this name has it its own way."""
+    return CephThrough.PROGRAM
+
+
+@pytest.fixture
+def portal(
+    tmp_path: Path, lab: LabClient, transactional_db: None, monkeypatch: pytest.MonkeyPatch, through: CephThrough
+) -> Iterator[Portal]:
+    portal = Portal(tmp_path, lab, monkeypatch, through)
     try:
         portal.start()
         yield portal

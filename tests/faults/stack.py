@@ -23,7 +23,7 @@ from drportal.demo import free_port, redis_program
 from drportal.engine.plans import RunKind
 from drportal.inventory.discovery import discover
 from drportal.inventory.introduce import introduce
-from drportal.inventory.models import Network, SitePair, VirtualMachine
+from drportal.inventory.models import CephThrough, Network, Site, SitePair, VirtualMachine
 from drportal.lab.control import LabClient
 from drportal.recovery import building
 from drportal.recovery.models import RecoveryPlan, Run, StepAttempt
@@ -69,8 +69,10 @@ def database_url() -> str:
 class Portal:
     """Redis and workers on the test's database, and the plan of the lab's three VMs."""
 
-    def __init__(self, folder: Path, lab: LabClient, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self.lab = folder, lab
+    def __init__(
+        self, folder: Path, lab: LabClient, patch: pytest.MonkeyPatch, through: CephThrough = CephThrough.PROGRAM
+    ) -> None:
+        self.folder, self.lab, self.through = folder, lab, through
         self.port = free_port()
         self.points = folder / "failpoints"
         self.points.mkdir()
@@ -122,7 +124,9 @@ class Portal:
 
     def make_plan(self) -> RecoveryPlan:
         """All three VMs in one priority: what is independent happens at once, and a test takes half the time."""
-        pair = discover(introduce(self.lab.description).pk)
+        pair = introduce(self.lab.description)
+        Site.objects.update(ceph_through=self.through)
+        pair = discover(pair.pk)
         networks = [
             Network.objects.get(site=site, name=name)
             for site, name in ((pair.a, "production-a"), (pair.b, "production-b"))

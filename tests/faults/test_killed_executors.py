@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from drportal.inventory.models import CephThrough
 from drportal.lab.control import LabClient
 from drportal.recovery.failpoints import POINTS
 from drportal.recovery.models import Run
+from drportal.recovery.services.runs import run_cancel
 from tests.faults.ledger import a_failover, assert_all_is_at, deeds, images, once, vm_ids
 from tests.faults.stack import CALL_DELAY_S, Portal
 from tests.stack import wait_until
@@ -17,6 +19,7 @@ from tests.witness import PrimaryWitness
 pytestmark = pytest.mark.slow
 
 THERE = ("vm.power_off", "image.demote", "image.promote", "image.register", "vm.start")
+BACK = ("image.promote_again", "vm.resume_here")
 HOME = ("vm.power_off", "image.demote", "image.promote", "vm.start", "vm.retire")  # the records at home are there
 
 
@@ -58,6 +61,49 @@ def test_it_moves_there_and_home_although_its_executor_dies_in_every_act(
         + once("a", "promote", images(lab))
         + once("a", "resume", home)
         + once("b", "terminate", copies)
+    )
+    witness.assert_clean()
+
+
+@pytest.mark.parametrize("through", [CephThrough.RBD])
+@pytest.mark.parametrize("point", POINTS)
+def test_nothing_is_done_twice_where_no_receipts_are_kept_either(
+    point: str, through: CephThrough, lab: LabClient, portal: Portal, witness: PrimaryWitness
+) -> None:
+    """Through the plain ``rbd`` client: what became of an act is known from the image and its watchers alone."""
+    slow_acts(lab)
+    home = vm_ids(lab, "a")
+    kinds = ("image.demote", "image.promote")
+    for kind in kinds:
+        portal.arm(kind, point)
+    survive(portal, portal.failover(), kinds)
+    assert_all_is_at(lab, "b")
+    assert deeds(lab) == a_failover(lab, home)
+    assert not any("drportal-site" in act["command"] for site in ("a", "b") for act in lab.acts(site))
+    witness.assert_clean()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_the_way_back_ends_although_its_executor_dies_in_every_act(
+    point: str, lab: LabClient, portal: Portal, witness: PrimaryWitness
+) -> None:
+    home = vm_ids(lab, "a")
+    lab.fail("a", "command-hangs", match="mirror image demote", seconds=1)
+    run_id = portal.failover()
+    portal.wait_step(run_id, "image.demote", "running", count=5)
+    lab.fail("b", "rbd-mirror-down")  # so that no promotion overtakes us
+    run_cancel(run_id=run_id, actor="operator", reason="wrong day")
+    portal.wait_run(run_id, "aborted")
+    slow_acts(lab)
+    for kind in BACK:
+        portal.arm(kind, point)
+    survive(portal, portal.way_back(run_id), BACK)
+    assert_all_is_at(lab, "a")
+    assert deeds(lab) == (
+        once("a", "poweroff", home)
+        + once("a", "demote", images(lab))
+        + once("a", "promote", images(lab))
+        + once("a", "resume", home)
     )
     witness.assert_clean()
 

@@ -9,7 +9,7 @@ import io
 import pytest
 from django.utils import timezone
 
-from drportal.inventory.models import MirroredImage, SitePair
+from drportal.inventory.models import MirroredImage, SitePair, VirtualMachine, VmDisk
 from tests.conftest import Person
 
 
@@ -30,6 +30,7 @@ def test_pages_follow_each_other_without_a_gap(viewer: Person, images: SitePair)
         page = viewer.read(f"/pairs/{images.pk}/images?limit=2{cursor}")
         names += [image["name"] for image in page["items"]]
         assert page["counts"] == {"protected": 6, "two_primaries": 1}
+        assert page["total"] == 7
         if page["next"] is None:
             break
         cursor = f"&cursor={page['next']}"
@@ -70,6 +71,7 @@ def test_without_a_poller_nothing_is_called_protected(viewer: Person, images: Si
     SitePair.objects.update(polled_at=timezone.now() - dt.timedelta(minutes=5))
     page = viewer.read(f"/pairs/{images.pk}/images")
     assert page["counts"] == {"cannot_tell": 7}
+    assert viewer.read(f"/pairs/{images.pk}/images?verdict=protected")["total"] == 0
     assert {image["verdict"] for image in page["items"]} == {"cannot_tell"}
     assert "nobody has watched the sites since" in page["items"][0]["verdict_sentence"]
     assert viewer.read(f"/pairs/{images.pk}/images?verdict=protected")["items"] == []
@@ -84,3 +86,18 @@ def test_an_image_that_is_gone_is_not_listed(viewer: Person, images: SitePair) -
     page = viewer.read(f"/pairs/{images.pk}/images")
     assert "one-1" not in {image["name"] for image in page["items"]}
     assert page["counts"]["protected"] == 5
+
+
+def test_an_image_is_found_by_its_vms_name_and_once(viewer: Person, images: SitePair) -> None:
+    row = MirroredImage.objects.get(name="one-2")
+    for one_id in (7, 8):
+        vm = VirtualMachine.objects.create(site=images.a, one_id=one_id, name="shop", read_at=timezone.now())
+        VmDisk.objects.create(vm=vm, disk_id=0, kind="persistent", image=row)
+    page = viewer.read(f"/pairs/{images.pk}/images?q=SHOP")
+    assert [image["name"] for image in page["items"]] == ["one-2"]
+    assert (page["total"], page["counts"]) == (1, {"protected": 1})
+
+
+def test_what_no_text_can_hold_is_refused(viewer: Person, images: SitePair) -> None:
+    for query in ("q=%00", "cursor=one/%00"):
+        assert viewer.api("GET", f"/pairs/{images.pk}/images?{query}").status_code == 422

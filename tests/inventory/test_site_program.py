@@ -6,12 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import shutil
-import signal
-from collections.abc import Iterator
+import subprocess
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -26,10 +22,9 @@ from drportal.drivers.ssh import SshShell
 from drportal.inventory import site_program as service
 from drportal.inventory.connect import Reach, credential, login_of, site_drivers
 from drportal.inventory.discovery import discover
+from drportal.inventory.installed import deposit_command
 from drportal.inventory.introduce import introduce
-from drportal.inventory.models import CephThrough, Credential, Site, SitePair
-from drportal.inventory.secrets import seal
-from drportal.lab.ceph.lab import free_ports
+from drportal.inventory.models import CephThrough, Credential, Site
 from drportal.lab.ceph.sshd import Sshd
 from drportal.lab.control import LabClient
 from drportal.site_program.assemble import program_text
@@ -38,34 +33,6 @@ from tests.conftest import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 READ, ACT = Credential.Kind.OBSERVE_KEY, Credential.Kind.ACT_KEY
-
-
-@pytest.fixture
-def real_sshd(tmp_path: Path) -> Iterator[Sshd]:
-    assert shutil.which("sshd", path="/usr/sbin:/sbin:" + os.environ["PATH"]), "openssh-server is not installed"
-    ports = free_ports()
-    sshd = Sshd("x", tmp_path / "sshd", ports.ssh, tmp_path / "none.conf")
-
-    async def start() -> None:
-        await sshd.prepare()
-        await sshd.start()
-
-    asyncio.run(start())
-    yield sshd
-    for member in sshd.daemon.members():
-        member.send(signal.SIGKILL)
-
-
-@pytest.fixture
-def real_site(real_sshd: Sshd, pair: SitePair) -> Site:
-    """Site a of the pair, at a real sshd; there is no Ceph behind it."""
-    access = real_sshd.access()
-    fields = {"ssh_host": access.host, "ssh_port": access.port, "ssh_user": access.user}
-    Site.objects.filter(pk=pair.a_id).update(**fields, host_keys=[access.host_key], ceph_user="drportal")
-    SitePair.objects.filter(pk=pair.pk).update(pools=["one", "vms"])
-    kept = {"ciphertext": seal(access.private_key.encode()), "changed_by": "test"}
-    Credential.objects.update_or_create(site_id=pair.a_id, kind=Credential.Kind.SSH_KEY, defaults=kept)
-    return Site.objects.get(pk=pair.a_id)
 
 
 def said(*words: str) -> str:
@@ -110,9 +77,11 @@ def test_it_lives_and_goes_at_a_real_sshd(real_site: Site, real_sshd: Sshd, view
     keys = home / ".ssh" / "authorized_keys"
     keys.parent.mkdir(mode=0o700)
     keys.write_text("ssh-ed25519 AAAAsomebody somebody@else\n")
-    told = said("install", real_site.slug)
-    assert "belongs to this portal" in told and "ceph auth get-or-create client.drportal" in told
-    assert "profile rbd pool=one, profile rbd pool=vms" in told
+    told = said("install", real_site.slug, "--without-ceph")
+    assert "belongs to this portal" in told
+    assert all(f"ceph auth get-or-create client.drportal-{rights} " in told for rights in ("read", "act"))
+    assert "osd 'profile rbd pool=one, profile rbd pool=vms'" in told
+    assert said("caps", real_site.slug).strip() in told
 
     site = Site.objects.get(pk=real_site.pk)
     assert site.ceph_through == CephThrough.INSTALLED
@@ -120,8 +89,9 @@ def test_it_lives_and_goes_at_a_real_sshd(real_site: Site, real_sshd: Sshd, view
     assert program.read_text() == program_text()
     lines = keys.read_text().splitlines()
     assert lines[0] == "ssh-ed25519 AAAAsomebody somebody@else" and len(lines) == 3
-    assert all(line.startswith('restrict,command="') and "--pool one --pool vms --ceph-user drportal" in line
-               for line in lines[1:])  # fmt: skip
+    for rights, line in zip(("read", "act"), lines[1:], strict=True):
+        assert line.startswith('restrict,command="')
+        assert f"--rights {rights} --pool one --pool vms --ceph-user drportal-{rights}" in line
     assert oct(keys.stat().st_mode & 0o777) == "0o600"
 
     assert ask(site, READ, "hello")["hello"]["rights"] == "read"
@@ -135,6 +105,9 @@ def test_it_lives_and_goes_at_a_real_sshd(real_site: Site, real_sshd: Sshd, view
 
     shown = viewer.read(f"/sites/{site.slug}")
     assert (shown["program"]["skew"], shown["program"]["path"]) == ("", str(program))
+    assert [key["command"] for key in shown["program"]["keys"]] == [line.split(" ssh-")[0] for line in lines[1:]]
+    for key in shown["program"]["keys"]:
+        assert key["ceph_user"] == f"drportal-{key['rights']}" and key["caps"] in told
     assert str(credential(site, ACT)) not in str(viewer.api("GET", f"/sites/{site.slug}").content)
 
     barred = ask(site, ACT, "receipt", op="operation-1", bar=True)["receipt"]
@@ -154,7 +127,7 @@ def test_another_version_is_told_and_upgraded(real_site: Site, viewer: Person, m
     with monkeypatch.context() as then:
         then.setattr(service, "program_text", lambda: older)
         then.setattr(service, "own_hash", lambda: hashlib.sha256(older.encode()).hexdigest())
-        said("install", real_site.slug)
+        said("install", real_site.slug, "--without-ceph")
     acts_before = credential(Site.objects.get(pk=real_site.pk), ACT)
     skew = viewer.read(f"/sites/{real_site.slug}")["program"]["skew"]
     assert f"version 0.9 there, {PROGRAM_VERSION} here" in skew and f"manage.py site upgrade {real_site.slug}" in skew
@@ -180,6 +153,8 @@ def test_what_fails_leaves_everything_as_it_was(real_site: Site, real_sshd: Sshd
     assert AuditEntry.objects.filter(action="site.program.install.begin").count() == 1
     with pytest.raises(CommandError, match="no site"):
         said("install", "nowhere")
+    with pytest.raises(CommandError, match="no name for a Ceph user"):
+        said("install", real_site.slug, "--act-user", "a b")
 
 
 def test_nobody_can_store_the_portals_own_keys(administrator: Person, real_site: Site) -> None:
@@ -218,3 +193,33 @@ def test_at_the_lab_it_is_used_for_everything(lab: LabClient) -> None:
         return str(answer.exit_status)
 
     assert asyncio.run(login_is_free()) == "0"
+
+
+def test_what_the_sites_people_deposit_is_told_and_goes_with_the_installation(
+    real_site: Site, real_sshd: Sshd, viewer: Person
+) -> None:
+    said("install", real_site.slug, "--without-ceph", "--force-promote", "deposited", "--read-user", "drportal-act")
+    site = Site.objects.get(pk=real_site.pk)
+    assert ask(site, ACT, "hello")["hello"]["force_promote"] == "deposited"
+    command = "rbd mirror image promote --force one/one-1"
+    typed_there = deposit_command(site, "a" * 64, [command, command.replace("one-1", "one-2")])
+    subprocess.run(["sh", "-c", typed_there], check=True)
+    deposit = real_sshd.root / "home" / ".drportal-site" / "approvals" / ("a" * 64)
+    assert deposit.read_text() == "one/one-1\none/one-2\n"
+
+    # What is not said again stays; what is said is changed; and an upgrade looks for it.
+    said("install", real_site.slug, "--without-ceph")
+    said("upgrade", real_site.slug)
+    program = viewer.read(f"/sites/{site.slug}")["program"]
+    assert (program["force_promote"], program["keys"][0]["ceph_user"]) == ("deposited", "drportal-act")
+    assert program["keys"][0]["caps"] == program["keys"][1]["caps"], "one user for both needs the rights to act"
+    assert "--force-promote" not in program["keys"][0]["command"]
+    assert "--force-promote deposited" in program["keys"][1]["command"]
+    said("install", real_site.slug, "--without-ceph", "--force-promote", "approved")
+    site.refresh_from_db()
+    assert ask(site, ACT, "hello")["hello"]["force_promote"] == "approved"
+    assert deposit_command(site, "a" * 64, [command]) == ""
+
+
+def test_the_program_can_be_had_for_installing_it_by_hand() -> None:
+    assert said("program") == program_text()

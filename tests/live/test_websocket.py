@@ -132,6 +132,19 @@ async def test_nobody_may_ask_for_topics_without_end(person: Person) -> None:
         assert await closed_with(live) == 4413
 
 
+@pytest.mark.parametrize("message", [{"text": '{"x": "' + "y" * 2**16 + '"}'}, {"bytes": b"x" * (2**16 + 1)}], ids=list)
+async def test_a_message_that_is_too_long_ends_the_socket(person: Person, message: dict[str, Any]) -> None:
+    async with socket(person) as live:
+        await live.send_input({"type": "websocket.receive", **message})
+        assert await closed_with(live) == 4413
+
+
+async def test_a_message_that_goes_too_deep_gets_an_answer(person: Person) -> None:
+    async with socket(person) as live:
+        await live.send_text("[" * 60_000)
+        assert "error" in await hear(live)
+
+
 async def test_it_pings(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LiveConsumer, "ping_every_s", 0.05)
     async with socket(person) as live:

@@ -11,7 +11,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from drportal.audit.models import AuditEntry
 from drportal.people.models import ApiToken
+from drportal.recovery.models import RecoveryPlan
 from tests.conftest import PASSWORD, Person
+from tests.recovery.conftest import make_plan, plan  # noqa: F401  (fixtures)
 from tests.stack import PortalClient
 
 TOKEN = {"name": "x", "days": 1}
@@ -50,6 +52,16 @@ def test_a_wrong_password_opens_nothing_and_cannot_be_guessed(later: Person) -> 
     assert prove(later, PASSWORD) == (429, "too_many_attempts")
     assert later.api("POST", "/tokens", TOKEN).json()["code"] == "password_again"
     assert "wrong" not in str(list(AuditEntry.objects.filter(action="session.not_proved").values("payload")))
+
+
+def test_of_the_runs_only_one_that_discards_copies_needs_it(later: Person, plan: RecoveryPlan) -> None:  # noqa: F811
+    body = {"plan_version": 1, "phrase": "x", "reason": "", "request_key": "key-0001", "accept_warnings": False}
+    path = f"/plans/{plan.pk}/runs"
+    for kind, code in [("reprotect", "password_again"), ("planned_failover", "wrong_phrase")]:
+        answer = later.api("POST", path, {**body, "kind": kind})
+        assert answer.json()["code"] == code, answer.content
+    assert prove(later, PASSWORD) == (204, "")
+    assert later.api("POST", path, {**body, "kind": "reprotect"}).json()["code"] != "password_again"
 
 
 def test_reading_goes_on_without(later: Person) -> None:

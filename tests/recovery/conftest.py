@@ -160,6 +160,7 @@ def ask(plan: RecoveryPlan, kind: RunKind = RunKind.PLANNED_FAILOVER, key: str =
         "reason": "a test",
         "request_key": key or f"{plan.pk}-{dt.datetime.now(dt.UTC).timestamp()}",
         "accept_warnings": False,
+        "discard_reason": "nobody wants it",
         "actor": "olga",
     }
     return runs.run_request(**{**wanted, **given})[0]

@@ -19,6 +19,7 @@ from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.services import disaster
 from drportal.recovery.sweep import Sweeper
+from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
 from tests.conftest import PASSWORD, Person, make_person
 from tests.recovery.conftest import Bell
@@ -85,10 +86,16 @@ def refused(answer: Any, code: str, status: int = 409) -> None:
     assert not RunImage.objects.filter(held=True).exists()
 
 
+def why_not(run_id: int) -> str:
+    wrong = warrants.why_not_usable(run_id)
+    return wrong.code if wrong is not None else ""
+
+
 def test_a_request_and_its_yes(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
     asked = request_of()
     assert asked.status_code == 201, asked.content
     page = asked.json()
+    assert page["sha256"] == facts_of(Approval.objects.get(pk=page["id"])).sha256 and page["deposit"] == ""
     assert [command.split()[:5] for command in page["commands"]] == [
         ["rbd", "mirror", "image", "promote", "--force"]
     ] * 3
@@ -201,6 +208,30 @@ def test_a_request_that_nobody_decides_ends_by_itself(request_of: Callable[..., 
     assert AuditEntry.objects.filter(action="approval.expire", actor="portal").count() == 1
 
 
+def test_a_yes_that_nobody_takes_into_use_in_time_expires(
+    request_of: Callable[..., Any], approver: Person, bell: Bell
+) -> None:
+    """No worker came. The page must not say approved for ever, nor the run hold the group."""
+    page = request_of().json()
+    assert approve(approver, page).status_code == 200
+    Sweeper().sweep()
+    assert Approval.objects.get().state == "approved"
+    Approval.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+    Sweeper().sweep()
+    assert (Approval.objects.get().state, Run.objects.get().state) == ("expired", "aborted")
+    assert not RunImage.objects.filter(held=True).exists()
+    entry = AuditEntry.objects.get(action="approval.expire")
+    assert (entry.actor, entry.payload["code"]) == ("portal", "approval_expired")
+
+
+def test_a_cancelled_run_makes_its_yes_void(request_of: Callable[..., Any], approver: Person, operator: Person) -> None:
+    page = request_of().json()
+    assert approve(approver, page).status_code == 200
+    assert operator.api("POST", f"/runs/{page['run_id']}/cancel", {"reason": "it is back"}).status_code == 200
+    assert (Approval.objects.get().state, Run.objects.get().state) == ("void", "aborted")
+    assert AuditEntry.objects.get(action="approval.make_void").payload["code"] == "run_cancelled"
+
+
 def test_other_plan_version(request_of: Callable[..., Any], approver: Person, plan: RecoveryPlan) -> None:
     page = request_of().json()
     RecoveryPlan.objects.update(version=plan.version + 1)
@@ -229,12 +260,12 @@ def test_role_removed_before_the_decision_and_before_the_use(request_of: Callabl
     page = request_of().json()
     assert approver.user is not None
     assert approve(approver, page).status_code == 200
-    assert warrants.why_not_usable(page["run_id"]) == ""
+    assert warrants.why_not_usable(page["run_id"]) is None
     approver.user.groups.clear()
-    assert "may not approve any more" in warrants.why_not_usable(page["run_id"])
+    assert why_not(page["run_id"]) == "approval_too_few"
     assert approve(approver, page).status_code == 403
     approver.user.groups.add(Group.objects.get(name=Role.APPROVER.value))
-    assert warrants.why_not_usable(page["run_id"]) == ""
+    assert warrants.why_not_usable(page["run_id"]) is None
 
 
 def test_a_token_never_decides(request_of: Callable[..., Any], approver: Person) -> None:
@@ -302,7 +333,7 @@ def test_one_person_goes_on_alone_and_everybody_hears_of_it(
     assert (given.status_code, given.json()["state"], given.json()["glass"]) == (200, "approved", True), given.content
     assert bell.rung == [page["run_id"]]
     assert [(said["name"], said["word"]) for said in given.json()["said"]] == [("operator", "glass")]
-    assert warrants.why_not_usable(page["run_id"]) == ""
+    assert warrants.why_not_usable(page["run_id"]) is None
     entry = AuditEntry.objects.get(action="approval.break_glass")
     assert (entry.actor, entry.payload["reason"]) == ("operator", "both approvers are on the plane")
     (told,) = viewer.read("/overview")["broken_glass"]
@@ -360,4 +391,4 @@ def test_who_lost_the_right_after_going_on_alone_is_not_followed(
     assert go_on_alone(operator, page).status_code == 200
     assert operator.user is not None
     operator.user.groups.clear()
-    assert "may not approve any more" in warrants.why_not_usable(page["run_id"])
+    assert why_not(page["run_id"]) == "approval_too_few"

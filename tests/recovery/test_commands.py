@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from typing import Any
 
 import pytest
@@ -45,6 +46,44 @@ def test_start_records_who_sat_at_the_terminal(plan: RecoveryPlan, ready: list[F
     entry = AuditEntry.objects.get(action="run.request")
     assert entry.actor.startswith("olga (cli:")
     assert entry.payload["reason"] == "x"
+
+
+@pytest.mark.parametrize(("end", "status"), [("succeeded", 0), ("paused", 3), ("failed", 1)])
+def test_waiting_tells_each_change_of_a_step_and_ends_with_the_run(
+    plan: RecoveryPlan,
+    ready: list[Finding],
+    bell: Bell,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+    status: int,
+) -> None:
+    def go_on(seconds: float) -> None:
+        """What an executor does meanwhile."""
+        run = Run.objects.get()
+        first = run.steps.first()
+        assert first is not None
+        if run.state == "approved":
+            Run.objects.update(state="running")
+            run.steps.filter(pk=first.pk).update(state="running", sentence="sent")
+        else:
+            Run.objects.update(state=end, sentence="That was it.")
+            run.steps.filter(pk=first.pk).update(state="succeeded", sentence="seen")
+
+    monkeypatch.setattr(time, "sleep", go_on)
+    told, said = command("run", "start", "shop", "planned_failover", "--yes", "--wait")
+    run = Run.objects.get()
+    assert told == status
+    lines = said.splitlines()
+    assert lines[0] == f"Run {run.pk} was started."
+    assert [line.split()[0] for line in lines[1:3]] == ["running", "succeeded"]
+    assert lines[2].endswith(" seen")
+    assert lines[-1] == f"Run {run.pk} {end}: That was it."
+
+
+def test_starting_a_plan_that_is_not_there_starts_nothing(capsys: pytest.CaptureFixture[str], db: None) -> None:
+    assert command("run", "start", "nothing", "planned_failover", "--yes")[0] == 1
+    assert "no plan" in capsys.readouterr().err
+    assert not Run.objects.exists()
 
 
 def test_not_ready_is_4_and_says_why(

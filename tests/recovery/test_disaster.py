@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
+from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
 
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.engine.states import RunState
-from drportal.inventory.models import VmDisk
-from drportal.recovery.models import Approval, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
+from drportal.inventory.models import Site, VmDisk
+from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
 from drportal.recovery.services import approvals, disaster, runs
+from drportal.recovery.services.steps import step_skip
 from drportal.roles import Role
 from tests.conftest import PASSWORD
 from tests.recovery.conftest import Mover
@@ -50,7 +54,7 @@ def requested(plan: RecoveryPlan, user: User) -> Run:
 
 
 def approved(run: Run, user: User) -> Approval:
-    approval = Approval.objects.select_related("evidence").get(run=run)
+    approval = Approval.objects.select_related("evidence").filter(run=run)[0]  # the newest
     return approvals.approval_approve(
         approval_id=approval.pk,
         user=user,
@@ -140,6 +144,56 @@ def test_a_site_that_comes_back_after_the_yes_is_not_forced(mover: Mover, olga: 
     assert mover.primary(image) == "a"
 
 
+def the_role_is_taken(run: Run, anna: User) -> None:
+    anna.groups.clear()
+
+
+def the_plan_changes(run: Run, anna: User) -> None:
+    RecoveryPlan.objects.filter(pk=run.plan_id).update(version=run.plan_version + 1)
+
+
+def the_evidence_changes(run: Run, anna: User) -> None:
+    frozen = Approval.objects.get(run=run).evidence
+    Evidence.objects.filter(pk=frozen.pk).update(content={**frozen.content, "taken_at": "another day"})
+
+
+def the_commands_change(run: Run, anna: User) -> None:
+    Site.objects.filter(pk=run.target_site_id).update(ceph_user="somebody")
+
+
+def its_time_runs_out(run: Run, anna: User) -> None:
+    Approval.objects.filter(run=run).update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "state", "code"),
+    [
+        (the_role_is_taken, "void", "approval_too_few"),
+        (the_plan_changes, "void", "approval_other_plan_version"),
+        (the_evidence_changes, "void", "approval_evidence_moved"),
+        (the_commands_change, "void", "approval_commands_changed"),
+        (its_time_runs_out, "expired", "approval_expired"),
+    ],
+)
+def test_a_yes_that_does_not_fit_any_more_when_it_is_used_comes_to_nothing(
+    mover: Mover, olga: User, anna: User, meanwhile: Callable[[Run, User], None], state: str, code: str
+) -> None:
+    plan = mover.plan("web-10")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    approved(run, anna)
+    user = run.target_site.ceph_user
+    meanwhile(run, anna)
+    run = mover.drive(run)
+    Site.objects.filter(pk=run.target_site_id).update(ceph_user=user)
+    assert run.state == RunState.FAILED, told(run)
+    assert Approval.objects.get(run=run).state == state, "the page does not say approved for ever"
+    entry = AuditEntry.objects.get(run_id=run.pk, action__in=["approval.make_void", "approval.expire"])
+    assert entry.payload["code"] == code
+    assert not RunImage.objects.filter(run=run, held=True).exists()
+    assert mover.acts("b", "promote --force", mover.images(plan)[0]) == 0
+
+
 def test_one_bad_image_does_not_hold_up_the_other_vms(mover: Mover, olga: User, anna: User) -> None:
     plan = mover.plan("web-5", "web-6")
     disks = VmDisk.objects.filter(vm__membership__group=plan.group, vm__site=mover.pair.a)
@@ -156,6 +210,31 @@ def test_one_bad_image_does_not_hold_up_the_other_vms(mover: Mover, olga: User, 
     again = mover.drive(runs.run_resume(run_id=run.pk, actor="olga"))
     assert again.state == RunState.SUCCEEDED, told(again)
     assert mover.vm_state("b", "web-5") == "RUNNING"
+
+
+def test_a_copy_that_was_primary_already_by_somebody_else_s_doing_is_a_person_s_decision(
+    mover: Mover, olga: User, anna: User
+) -> None:
+    """It may be the fork of an older accident: its disk is of another day than the others'."""
+    plan = mover.plan("web-8", "web-9")
+    disks = VmDisk.objects.filter(vm__membership__group=plan.group, vm__site=mover.pair.a)
+    stale = disks.get(vm__name="web-8").source.removeprefix("one/")
+    mover.by_hand("b", "rbd", "mirror", "image", "promote", "--force", f"one/{stale}")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, olga)
+    seen = {image["name"]: image for image in Approval.objects.get(run=run).evidence.content["images"].values()}
+    assert "no run of this portal made it so" in seen[f"one/{stale}"]["loss"]
+    assert seen[f"one/{stale}"]["loss_s"] is None
+    approved(run, anna)
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    step = run.steps.get(kind="image.force_promote", subject=f"one/{stale}")
+    assert (step.state, "It may be the fork of an older accident" in step.sentence) == ("failed", True), step.sentence
+    assert (mover.vm_state("b", "web-8"), mover.vm_state("b", "web-9")) == (None, "RUNNING"), told(run)
+    step_skip(run_id=run.pk, step_id=step.pk, actor="olga", reason="compared with the backup: it is the right one")
+    run = mover.drive(runs.run_resume(run_id=run.pk, actor="olga"))
+    assert run.state == RunState.SUCCEEDED_WITH_EXCEPTIONS, told(run)
+    assert mover.vm_state("b", "web-8") == "RUNNING"
 
 
 def test_the_survivor_s_own_manager_is_not_needed_after_the_yes(mover: Mover, olga: User, anna: User) -> None:

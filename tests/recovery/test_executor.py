@@ -20,6 +20,7 @@ from drportal.inventory.models import MirroredImage
 from drportal.recovery.models import GateCheck, ProtectionGroup, RecoveryPlan, RunImage, Step, StepAttempt
 from drportal.recovery.models import Run as RunRow
 from drportal.recovery.services import runs
+from drportal.recovery.services.steps import step_skip
 from tests.recovery.conftest import FAST, Bell, Mover
 from tests.witness import PrimaryWitness
 
@@ -194,6 +195,74 @@ def cancelled_after(mover: Mover, run: RunRow, kind: str, *states: str) -> RunRo
     beside.join()
     assert run.state == RunState.ABORTED, told(run)
     return run
+
+
+def test_a_pause_taken_back_before_it_has_come_is_no_pause(mover: Mover) -> None:
+    run = mover.ask(mover.plan("web-9"))
+    mover.lab.fail("a", "command-hangs", match="mirror image demote", seconds=3)
+
+    def there_and_back() -> None:
+        runs.run_pause(run_id=run.pk, actor="olga", reason="phone")
+        time.sleep(3 * FAST.flags_s)  # the executor has heard of it
+        assert runs.run_get(run.pk).state == RunState.RUNNING
+        runs.run_resume(run_id=run.pk, actor="olga")
+
+    beside = asked_when(reached(run, "image.demote", "running"), there_and_back)
+    run = mover.drive(run)
+    beside.join()
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert not AuditEntry.objects.filter(run_id=run.pk, action="run.pause").exists()
+
+
+def test_a_site_that_dies_in_the_middle_does_not_hold_up_what_has_to_be_done_instead(mover: Mover) -> None:
+    """What became of the act that it was given cannot be known; the group must be free for a disaster failover."""
+    plan = mover.plan("web-10")
+    run = mover.ask(plan)
+    mover.lab.fail("a", "command-hangs", match="mirror image demote", seconds=5)
+
+    def die_and_cancel() -> None:
+        mover.lab.fail("a", "site-down")
+        runs.run_cancel(run_id=run.pk, actor="olga", reason="site a is dark")
+
+    beside = asked_when(reached(run, "image.demote", "running"), die_and_cancel)
+    run = mover.drive(run)
+    beside.join()
+    assert run.state == RunState.FAILED, told(run)
+    assert run.steps.get(kind="image.demote").state == "unknown"
+    assert "It is not known what became of 1 acts, because a site does not answer: Demote one/" in run.sentence
+    assert not RunImage.objects.filter(run=run, held=True).exists()
+    runs.nothing_active(plan.group)
+
+
+def test_a_cancel_waits_for_what_a_site_that_answers_can_tell(mover: Mover) -> None:
+    """Longer than the patience with a silent one: an act that still goes on is not given up."""
+    plan = mover.plan("app-1")
+    image, other = mover.images(plan)
+    run = mover.ask(plan)
+    seconds = FAST.pause_patience_s + 3
+    mover.lab.fail("a", "command-hangs", match=f"mirror image demote one/{image}", seconds=seconds)
+    run = cancelled_after(mover, run, "image.demote", "running")
+    assert {step.state for step in run.steps.filter(kind="image.demote")} == {"succeeded"}
+    assert [mover.acts("a", "demote", name) for name in (image, other)] == [1, 1]
+
+
+def test_no_copy_is_retired_while_its_vm_does_not_run_at_home(mover: Mover) -> None:
+    """Also when a person has passed over the start: the copy is what could be gone back to."""
+    plan = mover.plan("app-2")
+    assert mover.drive(mover.ask(plan)).state == RunState.SUCCEEDED
+    discover(mover.pair.pk)
+    run = mover.ask(plan, RunKind.FAILBACK)
+    mover.lab.fail("a", "opennebula-refuses", match="one.vm.action", code=0x800, text="not today", times=100)
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    start = run.steps.get(kind="vm.start")
+    step_skip(run_id=run.pk, step_id=start.pk, actor="olga", reason="started by hand later")
+    if runs.run_get(run.pk).state == RunState.PAUSED:
+        runs.run_resume(run_id=run.pk, actor="olga")
+    run = mover.drive(run, replace(FAST, gate_patience_s=2.0))
+    assert run.state == RunState.PAUSED, told(run)
+    assert "At the other side the VM is POWEROFF" in run.sentence
+    assert mover.vm_state("b", "app-2") == "POWEROFF", "it is still there"
 
 
 def test_cancel_says_where_all_stands_and_the_way_back_brings_it_home(mover: Mover) -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from drportal.audit.check import verify_database
+from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
+from drportal.errors import Invalid
 from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery.building import why_not
 from drportal.recovery.models import RecoveryPlan, Run, StepAttempt
 from drportal.recovery.services import runs
 from drportal.roles import Role
-from tests.recovery.conftest import Mover
+from tests.recovery.conftest import Mover, ask
 from tests.recovery.test_disaster import approved, person, requested, told
 from tests.stack import wait_until
 
@@ -122,6 +124,28 @@ def test_nothing_is_taken_away_while_the_survivor_is_not_primary(mover: Mover, c
     assert mover.primary(image) == "a"
 
 
+def test_what_is_not_saved_is_discarded_only_with_a_reason_that_the_trail_keeps(
+    mover: Mover, came_back: RecoveryPlan
+) -> None:
+    plan = came_back
+    Site.objects.filter(slug="site-a").update(salvage_dir="")
+    with pytest.raises(Invalid, match="no place to save") as caught:
+        ask(plan, RunKind.REPROTECT, accept_warnings=True, discard_reason=" ")
+    assert caught.value.code == "no_discard_reason"
+    assert not Run.objects.filter(kind="reprotect").exists()
+    run = ask(plan, RunKind.REPROTECT, accept_warnings=True, discard_reason="the shop was closed all night")
+    kept = AuditEntry.objects.get(run_id=run.pk, action="run.request")
+    assert kept.actor == "olga"
+    assert kept.payload["salvage"] == {"choice": "discard", "reason": "the shop was closed all night"}
+    # Nothing is taken away by a run of which nobody knows what was chosen.
+    run.plan_copy = {**run.plan_copy, "discard_reason": ""}
+    run.save()
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    assert "G-PEER" in run.sentence
+    assert sum(mover.acts("a", "demote", image) for image in mover.images(plan)) == 0
+
+
 def with_a_place_for_salvage(mover: Mover) -> Path:
     directory = mover.lab.description.sites["a"].salvage
     Site.objects.filter(slug="site-a").update(salvage_dir=directory)
@@ -134,7 +158,10 @@ def saved(directory: Path, image: str) -> list[Path]:
 
 def test_what_would_be_discarded_is_saved_first_where_there_is_a_place(mover: Mover, came_back: RecoveryPlan) -> None:
     plan, images, directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
-    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    run = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True)
+    chosen = AuditEntry.objects.get(run_id=run.pk, action="run.request").payload["salvage"]
+    assert chosen == {"choice": "save", "to": str(directory)}
+    run = mover.drive(run)
     assert run.state == RunState.SUCCEEDED, told(run)
     for image in images:
         (file,) = saved(directory, image)

@@ -81,6 +81,22 @@ def test_whoever_took_part_cannot_review(plan: RecoveryPlan, bell: Bell, ready: 
     assert "took part" in both.read(f"/runs/{run.pk}/review")["why_not"]
 
 
+@pytest.mark.parametrize("actor", ["manager (cli:root)", "Manager (cli:root)", "cli:manager", "olga (cli:manager)"])
+def test_whoever_took_part_at_the_command_line_cannot_review(
+    manager: Person, plan: RecoveryPlan, bell: Bell, ready: list[Any], actor: str
+) -> None:
+    run = end(ask(plan, actor=actor))
+    assert say(manager, run, "accept").json()["code"] == "took_part"
+    assert "took part" in manager.read(f"/runs/{run.pk}/review")["why_not"]
+
+
+@pytest.mark.parametrize("actor", ["cli:managers", "olga (cli:root)", "the manager", "executor"])
+def test_another_ones_name_keeps_nobody_from_reviewing(
+    manager: Person, plan: RecoveryPlan, bell: Bell, ready: list[Any], actor: str
+) -> None:
+    assert say(manager, end(ask(plan, actor=actor)), "accept").status_code == 200
+
+
 def test_pausing_a_run_is_taking_part(manager: Person, ended: Run) -> None:
     from django.db import transaction
 

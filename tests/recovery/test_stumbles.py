@@ -61,9 +61,10 @@ def test_a_run_on_its_way_waits_for_a_person_with_its_images_held(run: Run) -> N
     assert run.stumbles == 0, "after a person's resume it is counted anew"
 
 
-def test_a_cancelled_run_is_tried_for_ever(run: Run) -> None:
+def test_a_cancelled_run_ends_and_lets_its_images_go(run: Run) -> None:
     Run.objects.filter(pk=run.pk).update(state=RunState.CANCELLING.value)
-    for _ in range(stumbles.IN_A_ROW + 1):
+    for _ in range(stumbles.IN_A_ROW):
         driven(run)
-    assert run.state == RunState.CANCELLING
-    assert f"number {stumbles.IN_A_ROW + 1}" in run.sentence
+    assert run.state == RunState.FAILED
+    assert "What it began is in its steps." in run.sentence
+    assert not RunImage.objects.filter(run=run, held=True).exists()

@@ -47,9 +47,27 @@ class FakeCeph:
 
     def image(self, name: str, *, primary: bool, mode: str = "snapshot", **more: Any) -> None:
         snapshot = {"id": 7, "state": "primary" if primary else "demoted", "complete": True}
-        about = {"primary": primary, "mode": mode, "watchers": [], "effects": 0, "snapshots": [snapshot], **more}
+        about = {"primary": primary, "mode": mode, "watchers": [], "snapshots": [snapshot], **more}
         state = self.read()
         self.write({**state, "images": {**state["images"], name: about}})
+
+    def effects(self, on: str) -> int:
+        """How often that image, or that address, was changed."""
+        file = self.folder / "effects"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [json.loads(line)["on"] for line in lines].count(on)
+
+    def most_at_once(self) -> int:
+        """How many acts were under way at the same time, at most."""
+        under_way = most = 0
+        for line in (self.folder / "spans").read_text().splitlines():
+            under_way += json.loads(line)["now"]
+            most = max(most, under_way)
+        return most
+
+    def begun(self, on: str) -> Path:
+        """The file that is there once the act on it goes on."""
+        return self.folder / "begun" / on.replace("/", "-")
 
     def calls(self, *, acts_only: bool = True) -> list[list[str]]:
         """The argument lists of what was started; of the acts only those that change something."""

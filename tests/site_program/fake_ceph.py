@@ -1,9 +1,12 @@
 """Stands in for ``rbd``, ``rados`` and ``ceph`` where a test is about the site program and not about Ceph.
 
 Written under those names into a directory at the front of PATH. ``FAKE_CEPH`` names a directory with ``state.json``;
-every call's argument list goes to ``calls`` there. Standard library only: it runs under the program's own Python.
+every call's argument list goes to ``calls`` there, every change that it made to ``effects``. An act first makes a file
+in ``begun``, takes half of ``act_s``, has its effect, and takes the other half. Standard library only: it runs under
+the program's own Python.
 """
 
+import datetime
 import fcntl
 import json
 import os
@@ -36,7 +39,11 @@ def main() -> int:
         return 1
     act = ACTS.get(" ".join(words[:3]))
     if act is not None:
-        return carried_out(act, words, state)
+        return carried_out(words[-1].rpartition("/")[2], lambda state: on_image(act, words, state))
+    if words[0] == "export-diff":
+        return carried_out(words[-2].rpartition("/")[2], lambda state: exported(words))
+    if words[:2] == ["osd", "blocklist"] and words[2] != "ls":
+        return carried_out(words[3], lambda state: blocklist(words))
     return answered(program, words, state)
 
 
@@ -62,6 +69,7 @@ def resync(image: dict) -> int:
 
 def snapshot(image: dict) -> int:
     image["snapshots"].append({"id": image["snapshots"][-1]["id"] + 1, "state": "primary", "complete": True})
+    print("Snapshot ID:", image["snapshots"][-1]["id"])
     return 0
 
 
@@ -73,20 +81,43 @@ ACTS = {
 }
 
 
-def carried_out(act, words: list, state: dict) -> int:
-    """The effect comes in the middle of the time that the command takes."""
-    time.sleep(state.get("act_s", 0.0) / 2)
+def told(file: str, **about: object) -> None:
+    with (HOME / file).open("a") as lines:
+        lines.write(json.dumps(about) + "\n")
+
+
+def carried_out(on: str, act) -> int:
+    """The effect comes in the middle of the time that the command takes. ``on``: an image's name, or an address."""
+    half = json.loads((HOME / "state.json").read_text()).get("act_s", 0.0) / 2
+    told("spans", on=on, now=1)
+    (HOME / "begun").mkdir(exist_ok=True)
+    (HOME / "begun" / on.replace("/", "-")).touch()
+    time.sleep(half)
     with (HOME / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         state = json.loads((HOME / "state.json").read_text())
-        image = state["images"][words[-1].rpartition("/")[2]]
-        end = act(image)
+        end = state.get("refuses") or act(state)
         if end == 0:
-            image["effects"] += 1
+            told("effects", on=on)
+        if state.pop("down_after", None):
+            state["down"] = True
         (HOME / "state.new").write_text(json.dumps(state))
         (HOME / "state.new").rename(HOME / "state.json")
-    time.sleep(state.get("act_s", 0.0) / 2)
+        if state.get("ends_with"):  # it is done, and told otherwise
+            print("rbd: as the test wants it", file=sys.stderr)
+            end = state["ends_with"]
+    time.sleep(half)
+    told("spans", on=on, now=-1)
     return end
+
+
+def on_image(act, words: list, state: dict) -> int:
+    return act(state["images"][words[-1].rpartition("/")[2]])
+
+
+def exported(words: list) -> int:
+    Path(words[-1]).write_bytes(b"a diff")
+    return 0
 
 
 def answered(program: str, words: list, state: dict) -> int:
@@ -95,11 +126,9 @@ def answered(program: str, words: list, state: dict) -> int:
             print(f"watcher=127.0.0.1:0/{client} client.{client} cookie=1")
         return 0
     if program == "ceph":
-        return blocklist(words, state)
-    name = words[-1].rpartition("/")[2]
-    if words[0] == "export-diff":
-        Path(words[-1]).write_bytes(b"a diff")
+        print(json.dumps([{"addr": address, "until": until} for address, until in blocklisted().items()]))
         return 0
+    name = words[-1].rpartition("/")[2]
     if words[:2] == ["mirror", "pool"]:
         listed = [{"name": name} for name in state["images"]]
         print(json.dumps({"summary": {"health": "OK"}, "daemons": [], "images": listed}))
@@ -127,22 +156,35 @@ def shown(words: list, name: str, image: dict) -> object:
         return {"watchers": [{"address": a, "client": c, "cookie": 1} for c, a in there if a not in shut_out]}
     if words[0] == "du":
         return {"images": [{"name": name, "used_size": 4}]}
+    if words[0] == "journal":
+        return {"registered_clients": [{"id": "", "data": journal_data(image), "state": "connected"}]}
     asked = {".rbd_mirror.peer": '{"resync_requested": true}'} if image.get("resync") else {}
     return asked if words[0] == "image-meta" else {}
 
 
-def blocklisted() -> list:
+def journal_data(image: dict) -> str:
+    """As ``rbd journal status`` shows what the image's own client keeps: a hexdump."""
+    flag = "01" if image.get("resync") else "00"
+    return (
+        "00000000  02 01 0d 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n"
+        f"00000010  00 00 {flag}                                          |...|\n00000013\n"
+    )
+
+
+def blocklisted() -> dict:
+    """Address -> until when."""
     file = HOME / "blocklist"
-    return file.read_text().split() if file.exists() else []
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
-def blocklist(words: list, state: dict) -> int:
-    file, listed = HOME / "blocklist", blocklisted()
-    if words[2] == "ls":
-        print(json.dumps([{"addr": address, "until": "later"} for address in listed]))
-        return 0
-    listed = [address for address in listed if address != words[3]] + ([words[3]] if words[2] == "add" else [])
-    file.write_text("\n".join(listed))
+def blocklist(words: list) -> int:
+    listed = blocklisted()
+    if listed.pop(words[3], None) is None and words[2] == "rm":
+        print(words[3] + " isn't blocklisted", file=sys.stderr)
+    if words[2] == "add":
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=int(words[4]))
+        listed[words[3]] = until.isoformat() + "+0000"
+    (HOME / "blocklist").write_text(json.dumps(listed))
     return 0
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import string
 from pathlib import Path
 
 import pytest
 
+from drportal.site_program.wire import LINE_BYTES
 from tests.site_program.conftest import FakeCeph, order
 from tests.site_program.running import SiteProcess
 
@@ -48,6 +50,22 @@ BAD_NAMES = [
     ),
     *("x" * 97, "x" * 100_000, "a\r\n", "{}", "~", "*", "?", "[a]", "!x", "#x"),
 ]
+ALLOWED_IN_OPS = string.ascii_letters + string.digits + "_.:-"
+# Neither too short nor too long: what is wrong with each of these is one character, or the first one.
+BAD_OPS = [
+    *(f"operation{name}1" for name in BAD_NAMES if len(name) < 20 and not set(name) <= set(ALLOWED_IN_OPS)),
+    *(
+        "-operation",
+        "--force-1",
+        "..operation",
+        ".operation",
+        ":operation",
+        "_operation",
+        "op/../../1",
+        "operation-1\n",
+    ),
+    *("é-operation", "operation-é", "operation-\u0661", "opera tion-1", "\u202eoperation-1", "operation-1\0"),
+]
 BAD_VERBS = [
     *("remove", "rm", "trash-purge", "snap-rm", "disable", "flatten", "exec", "shell", "eval", "__class__", "Promote"),
     *("promote --force", "force_promote", "", " promote", "promote ", "pool-demote", "acknowledge\n", "hello;id"),
@@ -59,7 +77,8 @@ def lines() -> list[bytes]:
     """More than 200 requests that a site must refuse, each for a reason of its own."""
     act = {"v": 1, "id": "1", "verb": "demote", **order("demote", "disk", "operation-1", primary=True)}
     made: list[object] = [{**ASK, field: name} for field in ("pool", "image") for name in BAD_NAMES]
-    made += [{**act, field: name} for field in ("op", "group", "image") for name in BAD_NAMES]
+    made += [{**act, field: name} for field in ("group", "image") for name in BAD_NAMES]
+    made += [{**act, "op": op} for op in BAD_OPS]
     made += [{**ASK, "verb": verb} for verb in BAD_VERBS]
     made += [
         {**act, field: value} for field in ("fence", "expect", "op") for value in BAD_VALUES if not good(field, value)
@@ -86,6 +105,20 @@ def lines() -> list[bytes]:
     raw += [b'{"v":1,"v":1,"id":"1","verb":"hello"}', b'{"v":1,"id":"1","verb":"hello","x":Infinity}', b"\xff" * 5000]
     raw += [bytes(random.Random(seed).randbytes(300)).replace(b"\n", b"") for seed in range(20)]
     return raw
+
+
+def test_a_bad_operation_id_is_refused_for_its_characters(ceph: FakeCeph, program: SiteProcess) -> None:
+    ceph.image("disk", primary=True)
+    assert len(BAD_OPS) > 30
+    for op in BAD_OPS:
+        assert 8 <= len(op) <= 80, op
+        error = program.refused("demote", **order("demote", "disk", op, primary=True))
+        assert error["code"] == "bad-request" and error["text"].startswith("op must be"), (op, error)
+        assert program.refused("receipt", op=op, bar=True)["code"] == "bad-request"
+        assert program.refused("acknowledge", receipts=[[op, 1]])["code"] == "bad-request"
+    assert not ceph.calls()
+    good_one = "Operation_1.a:b-2"
+    assert program.ask("demote", **order("demote", "disk", good_one, primary=True))["receipt"]["state"] == "done"
 
 
 def good(field: str, value: object) -> bool:
@@ -116,6 +149,31 @@ def test_a_line_of_ten_megabytes_is_skipped_whole(tmp_path: Path, ceph: FakeCeph
     assert program.answer(None)["error"]["code"] == "line-too-long"
     assert program.ask("hello")["ok"]
     assert not ceph.calls()
+    (logged,) = refused(tmp_path)
+    assert (logged["code"], logged["line"]) == ("line-too-long", "x" * 400)
+
+
+def test_a_line_that_is_just_too_long_is_logged_as_it_began(tmp_path: Path, program: SiteProcess) -> None:
+    program.write(b'{"first": 1}' + b" " * LINE_BYTES + b"\n")
+    assert program.answer(None)["error"]["code"] == "line-too-long"
+    program.write(b'{"second": 1}' + b" " * LINE_BYTES + b"\n")
+    assert program.answer(None)["error"]["code"] == "line-too-long"
+    assert [line["line"].strip() for line in refused(tmp_path)] == ['{"first": 1}', '{"second": 1}']
+
+
+def test_which_refusals_are_logged(tmp_path: Path, ceph: FakeCeph, program: SiteProcess) -> None:
+    """Of requests that read, those that are not a request at all; of acts each."""
+    ceph.image("disk", primary=True)
+    program.refused("observe-image", pool="one", image="gone", parts=["rm"])
+    program.refused("receipt", op="operation-0")  # an answer, if not a welcome one
+    program.refused("demote", **order("demote", "gone", "operation-1", primary=True))
+    program.refused("demote", **{**order("demote", "disk", "operation-2", primary=True), "fence": 1.5})
+    program.refused("promote", **order("promote", "disk", "operation-3", primary=False))
+    assert [line["code"] for line in refused(tmp_path)] == ["bad-request", "not-found", "bad-request", "precondition"]
+
+
+def refused(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / "state" / "refused.log").read_text().splitlines()]
 
 
 def test_a_key_that_may_observe_acts_on_nothing(tmp_path: Path, ceph: FakeCeph) -> None:

@@ -1,5 +1,5 @@
-"""The rights that docs/site-program.md tells administrators to give: enough for every verb, and not for what else there
-is in a cluster. On real Ceph, through both engines."""
+"""The rights that `manage.py site caps` tells administrators to give: enough for every verb, and not for what else
+there is in a cluster. On real Ceph, through both engines."""
 
 from __future__ import annotations
 
@@ -11,30 +11,22 @@ from typing import Any
 
 import pytest
 
+from drportal.drivers.site_caps import RIGHTS, USERS, caps_command
 from tests.site_program.running import SYSTEM_PYTHON, SiteProcess
 from tests.site_program.worlds import CephWorld, ended
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTED = re.compile(r"^ceph (auth get-or-create client\.(drportal-\w+) (?:.*\\\n)+.*)$", re.MULTILINE)
-
-
-def documented_users() -> dict[str, str]:
-    """Ceph user -> the rest of the command that makes it."""
-    text = (ROOT / "docs" / "site-program.md").read_text()
-    return {user: words.replace("\\\n", " ") for words, user in DOCUMENTED.findall(text)}
-
 
 class LeastWorld(CephWorld):
-    """The administrator prepares and counts; the program runs as one of the documented users."""
+    """The administrator prepares and counts; the program runs as one of the two users."""
 
     def __init__(self, folder: Path, conf: Path, engine: str) -> None:
         super().__init__(folder, conf, engine)
-        self.confs = {user: self._conf_of(user, words) for user, words in documented_users().items()}
+        self.confs = {USERS[rights]: self._conf_of(USERS[rights], rights) for rights in RIGHTS}
 
-    def _conf_of(self, user: str, words: str) -> Path:
-        made = subprocess.run(
-            f"ceph -c {self.conf} {words}", shell=True, check=True, capture_output=True, text=True
-        )  # the quotes in it are for a shell, as an administrator would paste it
+    def _conf_of(self, user: str, rights: str) -> Path:
+        # The quotes in it are for a shell, as an administrator would paste it.
+        command, env = caps_command(user, rights, ["one"]), {**os.environ, "CEPH_CONF": str(self.conf)}
+        made = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, env=env)
         keyring, conf = self.folder / f"{user}.keyring", self.folder / f"{user}.conf"
         keyring.write_text(made.stdout)
         kept = [line for line in self.conf.read_text().splitlines() if not re.match(r"\s*keyring\s*=", line)]

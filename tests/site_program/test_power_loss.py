@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from drportal.site_program import store as store_module
+from drportal.site_program.clients import Clients
+from drportal.site_program.exports import export, written
 from drportal.site_program.store import Store
 from drportal.site_program.wire import Fault
 from tests.site_program.power import Disk
@@ -43,6 +46,73 @@ def lived_through(disk: Disk, patch: pytest.MonkeyPatch) -> None:
     disk.promises.append(("never again", "op-1"))
     assert store.begin(intent("op-4", fence=7))
     disk.promises.append(("begun", "op-4"))
+
+
+class Exporter(Clients):
+    """``rbd export-diff`` as it is to a disk: written, and not synced."""
+
+    def read_json(self, *words: str) -> Any:
+        return {"images": [{"used_size": 4}]}
+
+    def run_act(self, program: str, words: Any, output: str, lock: int) -> tuple[int, str]:
+        fd = os.open(words[-1], os.O_WRONLY | os.O_CREAT, 0o600)
+        for part in (b"half of it, ", b"all of it"):
+            os.write(fd, part)
+        os.close(fd)
+        return 0, ""
+
+
+def salvaged(disk: Disk, patch: pytest.MonkeyPatch) -> None:
+    """An export, whose receipt is what a resync rests on."""
+    (disk.root / "salvage").mkdir()
+    disk.names[(disk.root / "salvage").stat().st_ino] = {}
+    disk.names[disk.root.stat().st_ino] = {"salvage": (disk.root / "salvage").stat().st_ino}
+    disk.watch(patch)
+    store = Store(str(disk.root / "state"))
+    receipt = intent("op-1", pool="one", image="disk")
+    assert store.begin(receipt)
+    output = str(disk.root / "state" / "tmp" / "op-1.out")
+    exit_status, _, found = export(Exporter(None), str(disk.root / "salvage"), output, receipt, -1)
+    assert exit_status == 0
+    store.replace({**receipt, "state": "done", "after": found})
+    disk.promises.append(("done", "op-1"))
+
+
+def lost(root: Path) -> list[str]:
+    """What a receipt or the program itself says is saved, and is not."""
+    receipt = Store(str(root / "state")).receipt("op-1") if (root / "state").exists() else None
+    folder = root / "salvage"
+    whole = b"half of it, all of it"
+    # Whoever is asked after a dead process looks at the directory; what it finds there it takes for whole.
+    found = written(str(folder), intent("op-1", image="disk")) if receipt is not None else None
+    said = [] if receipt is None or receipt["state"] != "done" else [Path(receipt["after"]["path"]).name]
+    said += [Path(found["path"]).name] if found is not None else []
+    wrong = []
+    for name in said:
+        file, beside = folder / name, folder / f"{name}.sha256"
+        if not file.exists() or file.read_bytes() != whole:
+            wrong.append(f"{name} is not there, or not whole")
+        elif not beside.exists() or beside.read_text().split() != [hashlib.sha256(whole).hexdigest(), name]:
+            wrong.append(f"{name}.sha256 is not there, or not whole")
+    return wrong
+
+
+def test_a_salvage_that_is_done_is_there_after_a_power_cut_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    disk = Disk(tmp_path / "disk")
+    with monkeypatch.context() as patch:
+        salvaged(disk, patch)
+    disk.close()
+    assert len(disk.losses) > 80
+    found = []
+    for number, (promises, left) in enumerate(disk.losses):
+        root = tmp_path / f"after-{number}"
+        left.put(root)
+        (root / "salvage").mkdir(exist_ok=True)
+        found += [f"loss {number}, {promises}: {one}" for one in lost(root)]
+    assert not found, found[:10]
 
 
 def broken(store: Store, promise: tuple[Any, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -152,14 +153,17 @@ def test_a_guest_that_has_the_image_open_is_told_from_a_mirror_daemon(ceph: Fake
 
 def test_a_daemon_lets_go_of_an_image_and_a_vm_is_never_shut_out(program: SiteProcess, ceph: FakeCeph) -> None:
     ceph.image("disk", primary=False, watchers=[4109, 5000])
-    fields = freeing("disk", 1, 5000)
-    error = program.refused("free", **fields)
+
+    def fields(op: str, client: int) -> dict[str, object]:
+        return freeing(order("free", "disk", op, primary=False), f"127.0.0.1:0/{client}")
+
+    error = program.refused("free", **fields("operation-1", 5000))
     assert (error["code"], error["facts"]["seen"]["client"]) == ("precondition", 5000)
     assert not ceph.calls(), "nothing was done"
-    receipt = program.ask("free", **freeing("disk", 2, 4109))["receipt"]
+    receipt = program.ask("free", **fields("operation-2", 4109))["receipt"]
     assert (receipt["state"], receipt["after"]["watching"]) == ("done", [])
     assert ceph.calls() == [ceph.calls()[0]], "one client was shut out, once"
-    again = program.ask("free", **freeing("disk", 3, 4109))["receipt"]
+    again = program.ask("free", **fields("operation-3", 4109))["receipt"]
     assert (again["state"], len(ceph.calls())) == ("done", 1), "who has let go is left alone"
 
 
@@ -170,7 +174,17 @@ def test_a_forced_promotion_may_need_what_the_sites_people_deposit(tmp_path: Pat
         with SiteProcess(tmp_path, "--engine", "rbd", "--force-promote", way, env=ceph.env) as program:
             assert program.refused("force-promote", **fields)["code"] == "not-allowed"
             assert program.refused("force-promote", **{**fields, "approval": "yes"})["code"] == "bad-request"
-    (tmp_path / "state" / "approvals" / ("a" * 64)).touch()
+    deposit = tmp_path / "state" / "approvals" / ("a" * 64)
+    with SiteProcess(tmp_path, "--engine", "rbd", "--force-promote", "deposited", env=ceph.env) as program:
+        for text in ("", "one/other\n", "one/disk-2\n", "disk\n"):
+            deposit.write_text(text)
+            assert program.refused("force-promote", **fields)["code"] == "not-allowed", "not for this image"
+        deposit.write_text("one/other\none/disk\n")
+        yesterday = time.time() - 25 * 3600
+        os.utime(deposit, (yesterday, yesterday))
+        assert program.refused("force-promote", **fields)["code"] == "not-allowed", "too long ago"
+        deposit.touch()
+    assert ceph.calls() == []
     with SiteProcess(tmp_path, "--engine", "rbd", "--force-promote", "deposited", env=ceph.env) as program:
         assert program.ask("force-promote", **fields)["receipt"]["approval"] == "a" * 64
     assert ceph.calls() == [["rbd", "mirror", "image", "promote", "--force", "one/disk"]]
@@ -227,11 +241,53 @@ def test_too_many_unacknowledged_receipts_stop_acts_and_not_reads(
     about = {"group": "g", "fence": 1, "state": "done", "acknowledged": False, "ended_at": time.time()}
     for number in range(2):
         assert store.begin({"op": f"operation-{number}", **about})
-    store._counted = (0.0, 0)
+    store._counted = None
     with pytest.raises(Fault) as caught:
         store.begin({"op": "operation-2", **about})
     assert caught.value.code == "receipts-full"
     assert store.receipt("operation-1") is not None
+
+
+def receipts(store: Store, count: int, **about: object) -> list[list[object]]:
+    """So many, done; as ``acknowledge`` takes them."""
+    made = []
+    for number in range(count):
+        op = f"{about.get('group', 'g')}-operation-{number}"
+        plain = {"op": op, "group": "g", "fence": 1, "state": "done", "acknowledged": False, "ended_at": time.time()}
+        assert store.begin({**plain, **about})
+        kept = store.receipt(op)
+        assert kept is not None
+        made.append([op, kept["change"]])
+    return made
+
+
+def test_acknowledged_receipts_take_no_room_from_new_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of the old ones (MOST_KEPT) comes on top of what may wait (MOST_OPEN)."""
+    monkeypatch.setattr(store_module, "MOST_KEPT", 5)
+    monkeypatch.setattr(store_module, "MOST_OPEN", 10)
+    store = Store(str(tmp_path / "state"))
+    assert store.acknowledge(receipts(store, 5, group="old")) == (5, [])
+    receipts(store, 10, group="new")
+    store._counted = None
+    with pytest.raises(Fault) as caught:
+        receipts(store, 1, group="one-more")
+    assert (caught.value.code, caught.value.facts) == ("receipts-full", {"receipts": 10})
+    assert caught.value.text.startswith("10 receipts wait for the portal")
+
+
+def test_an_old_acknowledged_receipt_goes_however_few_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "state"))
+    long_ago = time.time() - store_module.KEPT_S - 60
+    (waits,) = receipts(store, 1, group="waits", ended_at=long_ago)
+    assert store.acknowledge(receipts(store, 2, group="old", ended_at=long_ago))[0] == 2
+    assert store.acknowledge(receipts(store, 2, group="new"))[0] == 2
+    later = Store(str(tmp_path / "state"))
+    receipts(later, 1, group="next")
+    kept = sorted(file.name.partition("-")[0] for file in (tmp_path / "state" / "ops").iterdir())
+    assert kept == ["new", "new", "next", "waits"], waits
+    assert later.was_retired("old-operation-0")
 
 
 def test_a_receipt_that_cannot_be_written_means_that_nothing_is_begun(

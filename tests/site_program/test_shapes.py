@@ -7,8 +7,10 @@ import struct
 
 import pytest
 
-from drportal.site_program.encoding import Decoder, decoded_journal, decoded_snapshot
-from drportal.site_program.librbd import _site_status
+from drportal.site_program.clients import Clients
+from drportal.site_program.encoding import Decoder, decoded_journal, decoded_resync, decoded_snapshot
+from drportal.site_program.librbd import Librbd, _site_status
+from drportal.site_program.wire import Fault
 
 
 def test_a_status_that_no_daemon_has_written_yet() -> None:
@@ -59,6 +61,72 @@ def test_what_needs_a_newer_reader_or_is_cut_off_is_refused() -> None:
     for length in range(len(whole)):
         with pytest.raises((ValueError, struct.error)):
             decoded_snapshot(whole[:length])
+
+
+# As Ceph 16.2.15 tells them: `rbd journal status` of an image whose resync was ordered, and the answer of
+# `journal.client_list` for the same (one client, its own).
+RESYNC_ORDERED = (
+    "00000000  02 01 0d 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n"
+    "00000010  00 00 01                                          |...|\n"
+    "00000013\n"
+)
+CLIENT_LIST = bytes.fromhex(
+    "01000000"
+    "01014400000000000000130000000201"
+    "0d000000000000000000000000000000"
+    "01010122000000010000000101180000"
+    "00000000000000000008000000000000"
+    "00000000000000000000"
+)
+NOT_ORDERED = CLIENT_LIST[:36] + b"\0" + CLIENT_LIST[37:]
+PEER = {"id": "a-uuid", "data": "00000000  02 01  |..|\n", "state": "connected"}
+
+
+def test_whether_a_journals_own_client_asks_for_a_resync() -> None:
+    (client,) = decoded_journal(CLIENT_LIST)["registered_clients"]
+    assert (client["id"], client["resync_requested"], client["state"]) == ("", True, "connected")
+    assert client["commit_position"]["object_positions"] == [{"object_number": 0, "tag_tid": 8, "entry_tid": 0}]
+    assert decoded_journal(NOT_ORDERED)["registered_clients"][0]["resync_requested"] is False
+
+
+def test_a_clients_data_that_is_not_the_images_own_is_refused() -> None:
+    own = CLIENT_LIST[18:37]
+    assert decoded_resync(own) is True
+    with pytest.raises(ValueError, match="own client"):
+        decoded_resync(own[:6] + struct.pack("<I", 1) + own[10:])
+    with pytest.raises(ValueError, match="reader of version 3"):
+        decoded_resync(b"\x03\x03" + own[2:])
+    for length in range(len(own)):
+        with pytest.raises((ValueError, struct.error)):
+            decoded_resync(own[:length])
+
+
+@pytest.mark.parametrize(("flag", "ordered"), [("01", True), ("00", False)])
+def test_a_resync_of_a_journal_as_the_client_tells_it(
+    monkeypatch: pytest.MonkeyPatch, flag: str, ordered: bool
+) -> None:
+    own = {"id": "", "data": RESYNC_ORDERED.replace("00 00 01 ", f"00 00 {flag} "), "state": "connected"}
+    said: dict[str, object] = {"registered_clients": [PEER, own]}
+    monkeypatch.setattr(Clients, "read_json", lambda self, *words: said)
+    assert Clients(None).resync_requested("one", "disk", "journal") is ordered
+    said["registered_clients"] = [PEER]
+    with pytest.raises(Fault, match="no client of its own"):
+        Clients(None).resync_requested("one", "disk", "journal")
+
+
+@pytest.mark.parametrize(
+    ("answer", "ordered"),
+    [(CLIENT_LIST, True), (NOT_ORDERED, False), (None, False)],
+    ids=["ordered", "not ordered", "no journal"],
+)
+def test_a_resync_of_a_journal_as_the_storage_tells_it(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes | None, ordered: bool
+) -> None:
+    monkeypatch.setattr(Librbd, "_image_id", lambda self, pool, image: "10a")
+    monkeypatch.setattr(
+        Librbd, "journal_of", lambda self, pool, image_id: None if answer is None else decoded_journal(answer)
+    )
+    assert Librbd(None).resync_requested("one", "disk", "journal") is ordered
 
 
 def test_a_journal_without_a_position() -> None:

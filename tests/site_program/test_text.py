@@ -65,3 +65,14 @@ def test_it_starts_clients_from_argument_lists_only() -> None:
     calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)]
     kills = [node for node in calls if node.attr in ("kill", "terminate", "send_signal")]
     assert len(kills) == 1, "reads that do not end are the only thing that it ever kills"
+
+
+def test_what_changes_something_never_goes_the_way_of_what_reads() -> None:
+    """``read`` kills what does not end in time, and ``_argv`` gives it limits: neither is for these words."""
+    changing = {"add", "rm", "demote", "promote", "resync", "export-diff", "set", "remove", "enable", "disable"}
+    reading = ("read", "read_json", "_told", "_monitor")
+    for node in ast.walk(ast.parse(program_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in reading:
+            names = {word.value for word in ast.walk(node) if isinstance(word, ast.Constant)}
+            assert not names & changing, ast.unparse(node)
+            assert {"ls", "dump"} & set(" ".join(map(str, names)).split()) or "osd" not in ast.unparse(node)

@@ -8,37 +8,72 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import struct
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tests.site_program.conftest import FakeCeph, order
 from tests.site_program.running import SYSTEM_PYTHON, SiteProcess
+from tests.stack import wait_until
 
-IMAGE_VERBS = ("demote", "promote", "force-promote", "resync", "mirror-snapshot", "salvage-export")
+IMAGE_VERBS = ("demote", "promote", "force-promote", "resync", "mirror-snapshot", "salvage-export", "free")
 VERBS = (*IMAGE_VERBS, "fence", "unfence")
-STARTS_PRIMARY = ("demote", "mirror-snapshot", "salvage-export")
+STARTS_PRIMARY = ("demote", "mirror-snapshot", "salvage-export", "free")
 numbers = itertools.count(1)
 
 
+class Case(NamedTuple):
+    verb: str
+    mode: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.mode}".strip()
+
+
+CASES = (
+    *(Case(verb, "snapshot") for verb in IMAGE_VERBS),
+    *(Case(verb, "journal") for verb in IMAGE_VERBS if verb != "mirror-snapshot"),
+    Case("fence"),
+    Case("unfence"),
+)
+
+
 class World(Protocol):
-    verbs: tuple[str, ...]
+    during_is_certain: bool
 
     def start(self, **options: Any) -> SiteProcess: ...
 
-    def prepared(self, verb: str) -> dict[str, Any]:
+    def prepared(self, case: Case) -> dict[str, Any]:
         """The fields of an act that may be done now, with an operation id of its own."""
         ...
 
-    def effects(self, verb: str, fields: dict[str, Any]) -> int:
-        """How often it has been done, by the word of Ceph itself (0 or 1 where that can't be counted)."""
+    def effects(self, case: Case, fields: dict[str, Any]) -> int:
+        """How often it has been done, by the word of Ceph itself."""
+        ...
+
+    def calls(self, fields: dict[str, Any]) -> int:
+        """How often something was started that would do it."""
+        ...
+
+    def begun(self, fields: dict[str, Any]) -> dict[str, str]:
+        """The environment that lets a program know that the act goes on."""
         ...
 
 
+def changed(fields: dict[str, Any]) -> str:
+    """What an act changes: an address, or an image."""
+    return str(fields["addresses"][0] if "addresses" in fields else fields["image"])
+
+
+def lines_about(file: Path, what: str) -> list[str]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [line for line in lines if what in line.replace("/", " ").split() or what in line.split()]
+
+
 class FakeWorld:
-    verbs = (*VERBS, "free")
+    during_is_certain = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,120 +81,192 @@ class FakeWorld:
         self.ceph.set(act_s=0.4)
         (folder / "salvage").mkdir()
 
-    def start(self, **options: Any) -> SiteProcess:
+    def start(self, *, env: dict[str, str] | None = None, **options: Any) -> SiteProcess:
+        env = {**self.ceph.env, "TEST_CALLS": str(self.folder / "started"), **(env or {})}
         return SiteProcess(
-            self.folder, "--engine", "rbd", "--salvage", str(self.folder / "salvage"), env=self.ceph.env, **options
+            self.folder, "--engine", "rbd", "--salvage", str(self.folder / "salvage"), env=env, **options
         )
 
-    def prepared(self, verb: str) -> dict[str, Any]:
-        number = next(numbers)
+    def prepared(self, case: Case) -> dict[str, Any]:
+        verb, number = case.verb, next(numbers)
         if verb in ("fence", "unfence"):
-            return blocking(verb, number, self._listed)
+            fields = blocking(verb, number)
+            if verb == "unfence":
+                file = self.ceph.folder / "blocklist"
+                listed = json.loads(file.read_text()) if file.exists() else {}
+                file.write_text(json.dumps({**listed, fields["addresses"][0]: "later"}))
+            return fields
+        primary = verb in STARTS_PRIMARY
         daemons = [9000 + number] if verb == "free" else []
         if daemons:
             self.ceph.set(mirroring=[*self.ceph.read().get("mirroring", [4109]), *daemons])
-        self.ceph.image(f"disk-{number}", primary=verb in STARTS_PRIMARY, watchers=daemons)
-        if verb == "free":
-            return freeing(f"disk-{number}", number, daemons[0])
-        return order(verb, f"disk-{number}", f"operation-{number}", primary=verb in STARTS_PRIMARY)
+        self.ceph.image(f"disk-{number}", primary=primary, mode=case.mode, watchers=daemons)
+        fields = order(verb, f"disk-{number}", f"operation-{number}", primary=primary)
+        if case.mode == "journal":
+            fields["expect"].pop("newest_snapshot", None)
+        return freeing(fields, f"127.0.0.1:0/{daemons[0]}") if daemons else fields
 
-    def _listed(self, address: str, listed: bool) -> None:
-        if listed:
-            (self.ceph.folder / "blocklist").write_text(address)
+    def effects(self, case: Case, fields: dict[str, Any]) -> int:
+        effects = self.ceph.effects(changed(fields))
+        return effects if case.verb != "salvage-export" else effects * exported(self.folder / "salvage", fields)
 
-    def effects(self, verb: str, fields: dict[str, Any]) -> int:
-        if verb in ("fence", "unfence"):
-            file = self.ceph.folder / "blocklist"
-            there = file.exists() and fields["addresses"][0] in file.read_text()
-            return int(there is (verb == "fence"))
-        if verb == "free":
-            added = [call for call in self.ceph.calls() if "add" in call and fields["addresses"][0] in call]
-            return len(added)
-        if verb == "salvage-export":
-            return exported(self.folder / "salvage", fields)
-        return int(self.ceph.read()["images"][fields["image"]]["effects"])
+    def calls(self, fields: dict[str, Any]) -> int:
+        return len(lines_about(self.folder / "started", changed(fields)))
+
+    def begun(self, fields: dict[str, Any]) -> dict[str, str]:
+        return {"TEST_BEGUN": str(self.ceph.begun(changed(fields)))}
+
+
+# Stands in for a mirror daemon that has an image open: a client that watches both.
+_DAEMON = """
+import rados, rbd, sys, time
+with rados.Rados(conffile="") as cluster:
+    pool = cluster.open_ioctx("one")
+    watch = pool.watch("rbd_mirroring", lambda *_: None)
+    image = rbd.Image(pool, sys.argv[1])
+    print(cluster.get_addrs(), flush=True)
+    sys.stdin.read()
+    __import__("os")._exit(0)
+"""
 
 
 class CephWorld:
     """Site a of a real lab whose mirror daemons are dead: they alone would remove the mirror snapshot that each act
-    on a role leaves behind, and by which it is counted. So there is nobody to be freed from, either.
+    on a role leaves behind, and by which it is counted.
     """
 
-    verbs = VERBS
+    during_is_certain = False
 
     def __init__(self, folder: Path, conf: Path, engine: str) -> None:
         self.folder, self.conf, self.engine = folder, conf, engine
         self.before: dict[str, int] = {}
+        self.daemons: list[subprocess.Popen[str]] = []
         (folder / "salvage").mkdir(parents=True)
 
-    def start(self, **options: Any) -> SiteProcess:
+    def end(self) -> None:
+        for daemon in self.daemons:
+            daemon.kill()
+            daemon.wait()
+
+    def start(self, *, env: dict[str, str] | None = None, **options: Any) -> SiteProcess:
         arguments = ("--engine", self.engine, "--salvage", str(self.folder / "salvage"))
-        return SiteProcess(self.folder, *arguments, env={"CEPH_CONF": str(self.conf)}, python=SYSTEM_PYTHON, **options)
+        env = {"CEPH_CONF": str(self.conf), "TEST_CALLS": str(self.folder / "started"), **(env or {})}
+        return SiteProcess(self.folder, *arguments, env=env, python=SYSTEM_PYTHON, **options)
 
     def run(self, *argv: str) -> str:
         done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "CEPH_CONF": str(self.conf)})
         assert done.returncode == 0, f"{argv}: {done.stderr}"
         return done.stdout
 
-    def prepared(self, verb: str) -> dict[str, Any]:
-        number = next(numbers)
+    def prepared(self, case: Case) -> dict[str, Any]:
+        verb, number = case.verb, next(numbers)
         if verb in ("fence", "unfence"):
-            return blocking(verb, number, self._listed)
-        name = f"fault-{self.engine}-{number}"
-        self.run("rbd", "create", "--size", "4", "--image-feature", "layering,exclusive-lock", f"one/{name}")
-        self.run("rbd", "mirror", "image", "enable", f"one/{name}", "snapshot")
-        if verb not in STARTS_PRIMARY:
+            fields = blocking(verb, number)
+            if verb == "unfence":
+                self.run("ceph", "osd", "blocklist", "add", fields["addresses"][0], "600")
+            return fields
+        name, primary = f"fault-{self.engine}-{number}", verb in STARTS_PRIMARY
+        features = "layering,exclusive-lock" + (",journaling" if case.mode == "journal" else "")
+        self.run("rbd", "create", "--size", "4", "--image-feature", features, f"one/{name}")
+        self.run("rbd", "mirror", "image", "enable", f"one/{name}", case.mode)
+        if not primary:
             self.run("rbd", "mirror", "image", "demote", f"one/{name}")
-        about = json.loads(self.run("rbd", "info", "--format", "json", f"one/{name}"))
-        fields = order(verb, name, f"operation-{self.engine}-{number}", primary=verb in STARTS_PRIMARY)
-        fields["expect"].update(image_id=about["id"], global_id=about["mirroring"]["global_id"])
-        if verb == "promote":
+        fields = order(verb, name, f"operation-{self.engine}-{number}", primary=primary)
+        fields["expect"].update(self._identity(name))
+        fields["expect"].pop("newest_snapshot", None)
+        if verb == "promote" and case.mode == "snapshot":
             newest = self._snapshots(name)[-1]
-            fields["expect"]["newest_snapshot"] = {
-                "snap_id": newest["id"],
-                "state": newest["namespace"]["state"],
-                "complete": newest["namespace"]["complete"],
-            }
-        self.before[name] = self._count(verb, fields)
-        return fields
+            about = {name: newest["namespace"][name] for name in ("state", "complete")}
+            fields["expect"]["newest_snapshot"] = {"snap_id": newest["id"], **about}
+        self.before[name] = self._count(case, name)
+        return freeing(fields, self._daemon(name)) if verb == "free" else fields
 
-    def _listed(self, address: str, listed: bool) -> None:
-        if listed:
-            self.run("ceph", "osd", "blocklist", "add", address, "600")
+    def _identity(self, name: str) -> dict[str, str]:
+        about = json.loads(self.run("rbd", "info", "--format", "json", f"one/{name}"))
+        return {"image_id": about["id"], "global_id": about["mirroring"]["global_id"]}
 
-    def _count(self, verb: str, fields: dict[str, Any]) -> int:
-        if verb == "resync":
-            return self.run("rbd", "image-meta", "list", f"one/{fields['image']}").count("resync_requested")
-        return len(self._snapshots(fields["image"]))
+    def _daemon(self, name: str) -> str:
+        """The address of one that has the image open."""
+        daemon = subprocess.Popen(
+            [SYSTEM_PYTHON, "-c", _DAEMON, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "CEPH_CONF": str(self.conf)},
+        )
+        self.daemons.append(daemon)
+        assert daemon.stdout is not None
+        return daemon.stdout.readline().strip()
+
+    def _count(self, case: Case, name: str) -> int:
+        """What grows with every act on a role: mirror snapshots, or tags of the journal."""
+        if case.verb == "resync":
+            return int(self._resync_requested(case, name))
+        return len(self._snapshots(name)) if case.mode == "snapshot" else self._tags(name)
+
+    def _resync_requested(self, case: Case, name: str) -> bool:
+        if case.mode == "snapshot":
+            return "resync_requested" in self.run("rbd", "image-meta", "list", f"one/{name}")
+        status = json.loads(self.run("rbd", "journal", "status", "--pool", "one", "--image", name, "--format", "json"))
+        return " 00 00 01 " in status["registered_clients"][0]["data"]
+
+    def _tags(self, name: str) -> int:
+        kept = self.folder / f"tags-{name}"
+        image_id = self._identity(name)["image_id"]
+        self.run("rados", "-p", "one", "getomapval", f"journal.{image_id}", "next_tag_tid", str(kept))
+        return int(struct.unpack("<Q", kept.read_bytes())[0])
 
     def _snapshots(self, name: str) -> list[dict[str, Any]]:
         found = json.loads(self.run("rbd", "snap", "ls", "--all", "--format", "json", f"one/{name}"))
         return sorted(found, key=lambda snapshot: int(snapshot["id"]))
 
-    def effects(self, verb: str, fields: dict[str, Any]) -> int:
-        if verb in ("fence", "unfence"):
-            there = fields["addresses"][0] in self.run("ceph", "osd", "blocklist", "ls")
-            return int(there is (verb == "fence"))
-        if verb == "salvage-export":
-            return exported(self.folder / "salvage", fields)
-        return self._count(verb, fields) - self.before[fields["image"]]
+    def effects(self, case: Case, fields: dict[str, Any]) -> int:
+        if case.verb in ("fence", "unfence", "free"):
+            return self._audited("rm" if case.verb == "unfence" else "add", fields["addresses"][0])
+        if case.verb == "salvage-export":
+            return self.calls(fields) * exported(self.folder / "salvage", fields)
+        grown = self._count(case, fields["image"]) - self.before[fields["image"]]
+        if case.verb == "resync":
+            return self.calls(fields) if grown else 0  # ordered twice looks like ordered once
+        each = 2 if case == Case("demote", "journal") else 1
+        assert grown % each == 0, f"{case}: {grown} tags"
+        return grown // each
+
+    def _audited(self, word: str, address: str) -> int:
+        """How often the monitors carried it out, by their own log. It is written in order: a mark tells how far."""
+        mark = f"10.10.{next(numbers) % 250}.{next(numbers) % 250}:0/{os.getpid()}"
+        self.run("ceph", "osd", "blocklist", "add", mark, "60")
+        log = wait_until("the monitors' log", lambda: self._log_with(mark), 30, 0.5)
+        finished = [line for line in log.splitlines() if line.endswith("finished") and f'"{address}"' in line]
+        prepared = int(word == "rm")  # its own line is an "add"
+        added = len([line for line in finished if '"blocklistop": "add"' in line]) - prepared
+        assert added == 0 or word == "add", finished
+        return added if word == "add" else len([line for line in finished if '"blocklistop": "rm"' in line])
+
+    def _log_with(self, mark: str) -> str:
+        log = self.run("ceph", "log", "last", "10000", "info", "audit")
+        return log if any(mark in line and line.endswith("finished") for line in log.splitlines()) else ""
+
+    def calls(self, fields: dict[str, Any]) -> int:
+        return len(lines_about(self.folder / "started", changed(fields)))
+
+    def begun(self, fields: dict[str, Any]) -> dict[str, str]:
+        return {}
 
 
-def blocking(verb: str, number: int, listed: Callable[[str, bool], None]) -> dict[str, Any]:
-    """Both verbs may be repeated without harm; that it came to be is what can be told."""
+def blocking(verb: str, number: int) -> dict[str, Any]:
     address = f"10.9.{number // 250}.{number % 250}:0/77"
-    listed(address, verb == "unfence")
     fields = {"op": f"operation-{number}", "group": "group-1", "fence": 1, "shown": f"ceph osd blocklist {verb}"}
     more = {"expire_s": 600} if verb == "fence" else {}
     return {**fields, **more, "pool": "one", "addresses": [address]}
 
 
-def freeing(image: str, number: int, client: int) -> dict[str, Any]:
-    fields = order("free", image, f"operation-{number}", primary=False)
-    return {**fields, "addresses": [f"127.0.0.1:0/{client}"], "expire_s": 600}
+def freeing(fields: dict[str, Any], address: str) -> dict[str, Any]:
+    return {**fields, "addresses": [address], "expire_s": 600}
 
 
 def exported(folder: Path, fields: dict[str, Any]) -> int:
+    """Whole files; half of one is nothing."""
     return len([file for file in folder.glob("*.rbd-diff") if fields["op"] in file.name])
 
 

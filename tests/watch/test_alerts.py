@@ -16,7 +16,15 @@ from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, Voice
 from drportal.watch.alerts import deliver, evaluate
 from drportal.watch.conditions import conditions
-from drportal.watch.models import Alert, AlertChannel, AlertMessage, AlertRule, GroupTarget, ReadinessCheck
+from drportal.watch.models import (
+    Alert,
+    AlertChannel,
+    AlertMessage,
+    AlertRule,
+    GroupTarget,
+    ReadinessCheck,
+    ReceiptDifference,
+)
 from tests.conftest import Person
 from tests.recovery.conftest import make_vm
 from tests.watch.post import Receiver
@@ -71,6 +79,39 @@ def test_it_is_told_once_and_the_end_is_told_too(
     assert [body["title"] for body in receiver.bodies] == ["DR Portal: split", "DR Portal: over: split"]
     assert viewer.read("/alerts")["open"] == []
     assert viewer.read("/alerts")["ended"][0]["ended_at"]
+
+
+def test_records_that_differ_are_told_until_somebody_has_settled_it(
+    operator: Person, manager: Person, receiver: Receiver, pair: SitePair
+) -> None:
+    make_rule(operator, receiver, kind="records_differ", name="two records")
+    now = timezone.now()
+    row = ReceiptDifference.objects.create(
+        site=pair.b,
+        operation_id="operation-1",
+        word="unknown_here",
+        sentence="The portal knows nothing of it.",
+        found_at=now,
+    )
+    for second in range(2):
+        evaluate(now + dt.timedelta(seconds=second))
+        deliver(now + dt.timedelta(seconds=second))
+    (body,) = receiver.bodies
+    assert body["title"] == "DR Portal: two records"
+    assert all(word in body["message"] for word in (row.site.name, "operation-1", "The portal knows nothing of it."))
+    settled = manager.api("POST", f"/receipts/differences/{row.pk}/settle", {"because": "A test by root."})
+    assert settled.status_code == 200, settled.content
+    evaluate(now + dt.timedelta(seconds=9))
+    deliver(now + dt.timedelta(seconds=9))
+    assert receiver.bodies[-1]["title"] == "DR Portal: over: two records"
+
+
+def test_a_program_that_is_not_the_portals_own_is_told(operator: Person, receiver: Receiver, pair: SitePair) -> None:
+    make_rule(operator, receiver, kind="program_differs", name="strange program")
+    Site.objects.filter(pk=pair.a_id).update(ceph_through="installed", program={"sha256": "0" * 64, "version": "0.9"})
+    evaluate(timezone.now())
+    deliver(timezone.now())
+    assert "version 0.9 there" in receiver.bodies[0]["message"]
 
 
 def test_quiet_hours_hold_it_back_and_what_is_over_by_then_is_never_told(

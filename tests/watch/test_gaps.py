@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from django.utils import timezone
@@ -83,6 +86,16 @@ def test_gaps_of_vms_groups_and_sites_come_from_rows(
     assert codes(viewer, pair, "?q=PEER") == ["peer_one_way"]
     assert codes(viewer, pair, "?code=volatile_disk") == ["volatile_disk"]
     assert viewer.read("/overview")["gaps"] == told["counts"]
+    paged, cursor = [], ""
+    while cursor is not None:
+        page = viewer.read(f"/pairs/{pair.pk}/gaps?limit=5&cursor={quote(cursor)}")
+        assert page["total"] == len(found)
+        paged += [gap["code"] for gap in page["items"]]
+        cursor = page["next"]
+    assert paged == found, "pages follow each other without a gap"
+    answer = viewer.get(f"/api/v1/pairs/{pair.pk}/gaps.csv?level=note")
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
+    assert [(row["code"], row["level"]) for row in rows] == [("name_taken", "note")]
     VirtualMachine.objects.filter(pk=other.pk).update(home_of=vm, phase="off")
     assert {"name_taken", "address_twice", "no_definition"}.isdisjoint(codes(viewer, pair))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from drportal.inventory.models import MirroredImage, SitePair
+from drportal.inventory.models import MirroredImage, Site, SitePair
+from drportal.watch.models import ReceiptDifference, SiteRecord
 from tests.conftest import Person
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
@@ -38,6 +41,23 @@ def test_what_is_scraped_is_what_the_rows_say(viewer: Person, pair: SitePair) ->
     assert found["drportal_images"] == [({**labels, "verdict": "cannot_tell"}, 3.0)], "nobody watches"
     assert ({"site": "site-a", "part": "ssh"}, 0.0) in found["drportal_site_reachable"]
     assert found["drportal_worker_alive"][0][1] in (0.0, 1.0)
+
+
+@pytest.mark.django_db
+def test_differing_records_and_programs_are_counted_site_by_site(viewer: Person, pair: SitePair) -> None:
+    now = timezone.now()
+    for number, settled_at in enumerate((None, None, now)):
+        ReceiptDifference.objects.create(
+            site=pair.a, operation_id=f"operation-{number}", word="unknown_here", found_at=now, settled_at=settled_at
+        )
+    SiteRecord.objects.create(site=pair.a, compared_at=now - dt.timedelta(hours=2))
+    Site.objects.filter(pk=pair.b_id).update(ceph_through="installed", program={"sha256": "0" * 64, "version": "0.9"})
+    found = scraped(viewer)
+    assert found["drportal_record_differences"] == [({"site": "site-a"}, 2.0), ({"site": "site-b"}, 0.0)]
+    assert [(labels, round(age / 60)) for labels, age in found["drportal_records_compared_age_seconds"]] == [
+        ({"site": "site-a"}, 120)
+    ]
+    assert found["drportal_site_program_differs"] == [({"site": "site-b"}, 1.0)]
 
 
 @pytest.mark.django_db

@@ -256,17 +256,26 @@ class LabLibrary(Clients):
 
     # ---- Ceph's client blocklist
 
-    def blocklist(self, op: str, address: str, expire_s: int) -> tuple[int, str]:
-        site = self._world.sites[self._site]
+    def blocklist(self, op: str, address: str, expire_s: int, output: str, lock: int) -> tuple[int, str]:
+        return self._in_loop(self._blocklisting(op, address, expire_s))
 
-        def deed() -> tuple[int, str]:
-            if op == "add":
-                self._world.blocklist(self._site, address, expire_s)
-            elif site.blocklist.pop(address, None) is None:
-                return 2, f"{address} isn't blocklisted"
-            return 0, ""
-
-        return self._asked(f"ceph osd blocklist {op} {address}", deed)
+    async def _blocklisting(self, op: str, address: str, expire_s: int) -> tuple[int, str]:
+        """An act: however long it takes, nobody gives it up."""
+        text = f"ceph osd blocklist {op} {address}"
+        hang = self._shell.take("command-hangs", text)
+        if hang is not None:
+            await asyncio.sleep(hang.seconds)
+        failure = self._shell.take("command-fails", text)
+        if failure is not None:
+            return failure.exit_code, failure.stderr.strip()
+        said = ""
+        if op == "add":
+            self._world.blocklist(self._site, address, expire_s)
+        elif self._world.sites[self._site].blocklist.pop(address, None) is None:
+            said = f"{address} isn't blocklisted"  # with exit 0, as Ceph says it
+        if self._shell.take("command-succeeds-but-connection-drops", text) is not None:
+            self._drop()
+        return 0, said
 
     def blocklisted(self) -> list[str]:
         found = self._asked("ceph osd blocklist ls", lambda: self._world.blocklisted(self._site))

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from drportal.audit.record import record
 from drportal.errors import PortalError
-from drportal.people.services import roles_of, token_create, token_delete
+from drportal.people.services import roles_of, token_create, token_delete, why_no_name
 from drportal.roles import Permission, Role
 
 
@@ -52,6 +52,8 @@ class Command(BaseCommand):
         known = User.objects.filter(username=username).first()
         if (action == "add") == bool(known):
             raise CommandError(f"{username} {'exists already' if known else 'is not known'}. Nothing was changed.")
+        if action == "add" and (why := why_no_name(username)):
+            raise CommandError(f"{why} Nothing was changed.")
         before = roles_of(known) if known else []
         actor = f"cli:{getpass.getuser()}"
         if action == "token":

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from drportal.audit.policy import policy_noted
 from drportal.inventory.polling import Poller
 
 
@@ -29,4 +30,5 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        policy_noted("poller")
         asyncio.run(poll(options["interval"]))

@@ -38,6 +38,11 @@ class Command(BaseCommand):
         start.add_argument("--yes", action="store_true", help="do not ask for the phrase; accept warnings")
         start.add_argument("--wait", action="store_true", help="stay until the run rests")
         start.add_argument("--reason", default="")
+        start.add_argument(
+            "--discard-reason",
+            default="",
+            help="of a reprotect, where nothing can be saved first: why what the returned site wrote may be discarded",
+        )
         actor_argument(start)
         back = verbs.add_parser("way-back", help="take a cancelled run back, as far as that is safe")
         back.add_argument("run", type=int)
@@ -76,6 +81,7 @@ class Command(BaseCommand):
             reason=options["reason"],
             request_key=f"cli-{uuid.uuid4().hex}",
             accept_warnings=options["yes"],
+            discard_reason=options["discard_reason"],
             actor=actor_of(options["actor"]),
         )
         return self.started(run, wait=options["wait"])

@@ -13,7 +13,10 @@ from django.core.management.base import BaseCommand, CommandError
 from drportal.errors import PortalError
 from drportal.inventory.installed import skew_sentence
 from drportal.inventory.models import Site
+from drportal.inventory.services import site_get
 from drportal.inventory.site_program import (
+    FORCE_PROMOTE,
+    Wishes,
     least_caps,
     program_install,
     program_show,
@@ -21,22 +24,42 @@ from drportal.inventory.site_program import (
     program_upgrade,
 )
 from drportal.recovery.terminal import actor_argument, actor_of
+from drportal.site_program.assemble import program_text
 
 
 class Command(BaseCommand):
-    help = "Install, upgrade, uninstall or show the site program at a site (docs/site-program.md)."
+    help = "Install, upgrade, uninstall or show the site program at a site, or print it (docs/site-program.md)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("do", choices=("install", "upgrade", "uninstall", "show"))
-        parser.add_argument("site", help="the site's short name, as in the address of its page")
+        parser.add_argument("do", choices=("caps", "install", "upgrade", "uninstall", "show", "program"))
+        parser.add_argument(
+            "site", nargs="?", default="", help="the site's short name, as in the address of its page; not for program"
+        )
+        wishes = parser.add_argument_group("of caps and install; what is not given stays as it is installed")
+        wishes.add_argument("--read-user", metavar="NAME", help="cephx user of the key that observes")
+        wishes.add_argument("--act-user", metavar="NAME", help="cephx user of the key that acts")
+        wishes.add_argument(
+            "--force-promote",
+            choices=FORCE_PROMOTE,
+            help="approved: by the portal's approval; deposited: the site's people have to deposit it too; refused",
+        )
+        wishes.add_argument("--without-ceph", action="store_true", help="install although Ceph does not answer now")
         actor_argument(parser)  # type: ignore[arg-type]
 
     def handle(self, *args: Any, **options: Any) -> None:
         slug, actor = options["site"], actor_of(options["actor"])
+        wishes = Wishes(
+            options["read_user"], options["act_user"], options["force_promote"], without_ceph=options["without_ceph"]
+        )
         try:
             match options["do"]:
+                case "program":
+                    self.stdout.write(program_text(), ending="")
+                case "caps":
+                    site = site_get(slug)
+                    self.stdout.write(least_caps(site, wishes.settled(site)))
                 case "install":
-                    self._tell(program_install(slug=slug, actor=actor))
+                    self._tell(program_install(slug=slug, actor=actor, wishes=wishes))
                 case "upgrade":
                     self._tell(program_upgrade(slug=slug, actor=actor))
                 case "uninstall":
@@ -59,4 +82,9 @@ class Command(BaseCommand):
             f"receipts in {there.get('state')}"
         )
         self.stdout.write(skew_sentence(site) or "It is the one that belongs to this portal.")
-        self.stdout.write(f"\nThe least that its Ceph user needs:\n{least_caps(site)}")
+        options = there.get("options")
+        if options is None:
+            return  # it was installed by hand
+        users = [f"{rights} as client.{options[f'{rights}_user'] or 'admin'}" for rights in ("read", "act")]
+        self.stdout.write(f"Keys: {', '.join(users)}; force-promote: {options['force_promote']}")
+        self.stdout.write(f"\nThe least that their Ceph users need:\n{least_caps(site, options)}")

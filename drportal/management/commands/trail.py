@@ -11,7 +11,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from drportal.audit import anchors, signing
-from drportal.audit.check import verify_database
 from drportal.audit.export import trail_export
 from drportal.audit.record import exported
 from drportal.audit.search import Filter
@@ -38,7 +37,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, options["action"].replace("-", "_"))(options)
-        except (Broken, PortalError) as error:
+        except (Broken, OSError, PortalError) as error:
             raise CommandError(str(error)) from None
 
     def export(self, options: dict[str, Any]) -> None:
@@ -51,14 +50,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{options['zip']}, signed with the key {signing.public_key()}")
 
     def verify(self, options: dict[str, Any]) -> None:
-        known = anchors.noted()
-        for seq, digest in [
-            *options["head"],
-            *(anchors_of_file(options["anchors"]) if options["anchors"] else {}).items(),
-        ]:
-            if known.setdefault(seq, digest) != digest:
-                raise Broken(f"Two hashes were noted for entry {seq}. The chain was written anew in between.")
-        found = verify_database(known)
+        given = [options["head"], (anchors_of_file(options["anchors"]) if options["anchors"] else {}).items()]
+        found, _ = anchors.verify_against_noted(anchors.joined(given))
         self.stdout.write(found.sentence)
         if not found.ok:
             sys.exit(1)

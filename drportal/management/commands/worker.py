@@ -17,6 +17,7 @@ import django_rq
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections
 
+from drportal.audit.policy import policy_noted
 from drportal.jobs import DEFAULT, RECOVERY, PortalWorker, queue
 from drportal.recovery.sweep import LOOK_S, Sweeper
 from drportal.watch.schedule import Schedule
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         if options["one"]:
             work()
             return
+        policy_noted("worker")
         sys.exit(Family(max(1, options["processes"])).keep())
 
 

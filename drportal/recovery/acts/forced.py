@@ -12,6 +12,12 @@ from drportal.recovery.acts.base import Deed, Probe, Task, conflict, done, not_d
 from drportal.recovery.acts.images import order_for, strange
 from drportal.recovery.world import SiteEnd, World, ref_of
 
+FORK = (
+    "and no run of this portal made it so. It may be the fork of an older accident, of another day than the other "
+    "disks. Nothing was sent. Find out what it holds; if it is the right one, skip this step with that reason, and the "
+    "run goes on with it. Otherwise demote it at {site}, and let it be copied anew when its peer is back."
+)
+
 
 class ForcePromote:
     only_checks = False
@@ -33,7 +39,9 @@ class ForcePromote:
                 b,
             )
         if mine.primary:
-            return done(f"rbd info says {image.source} is primary at {end.name}.", a, b)
+            ours = world.made_primary is not None and image.key in await world.made_primary()
+            said = f"rbd info says {image.source} is primary at {end.name}"
+            return done(f"{said}.", a, b) if ours else conflict(f"{said}, {FORK.format(site=end.name)}", a, b)
         if theirs is not None:
             return conflict(
                 f"{other.name} answers about {image.source}, so nothing is forced. Nothing was sent. "

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from drportal import jobs
@@ -28,7 +29,7 @@ from drportal.people.guessing import password_matches
 from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
-from drportal.recovery.services.runs import right_phrase
+from drportal.recovery.services.runs import right_phrase, run_resume
 from drportal.settings import BREAK_GLASS
 
 NOT_BY_PROGRAM = "A token cannot decide: it may be a program's. Nothing was changed. Sign in, and decide on the page."
@@ -128,7 +129,7 @@ def glass_phrase(approval: Approval) -> str:
 
 def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
     with transaction.atomic():
-        row = Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
+        row = _locked(approval)
         plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
         wrong = _why_closed(row, plan)
         if wrong is None:
@@ -136,7 +137,7 @@ def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
             _voice(row, user, Voice.Word.GLASS, reason)
             payload = {"evidence_sha256": row.evidence.sha256, "commands": row.commands, "reason": reason}
             record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
-            _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}")
+            _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}", user)
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
@@ -145,7 +146,7 @@ def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
 
 def _say_yes(approval: Approval, user: User) -> Approval:
     with transaction.atomic():
-        row = Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
+        row = _locked(approval)
         plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
         wrong = _why_closed(row, plan)
         if wrong is None:
@@ -161,11 +162,17 @@ def _say_yes(approval: Approval, user: User) -> Approval:
                     actor=user.username,
                     run_id=row.run_id,
                 )
-                _release(row, ApprovalEvent.APPROVE, f"Approved by {user.username}.")
+                _release(row, ApprovalEvent.APPROVE, f"Approved by {user.username}.", user)
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
     return approval_get(approval.pk)
+
+
+def _locked(approval: Approval) -> Approval:
+    """Within a transaction. The run first, as everybody who takes both."""
+    Run.objects.select_for_update().get(pk=approval.run_id)
+    return Approval.objects.select_for_update().select_related("evidence", "run").get(pk=approval.pk)
 
 
 def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
@@ -175,6 +182,8 @@ def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
         return code, f"The request is {state} already. Nothing was changed."
     if timezone.now() >= row.expires_at:
         return Unfit.EXPIRED, "The request has expired. Nothing was approved. Ask for it again."
+    if row.run.state not in (RunState.AWAITING_APPROVAL, RunState.PAUSED):
+        return "wrong_state", f"Run {row.run_id} is {row.run.state}: it does not wait for a yes. Nothing was approved."
     if plan.version != row.plan_version:
         return (
             Unfit.OTHER_PLAN,
@@ -184,10 +193,13 @@ def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
     return None
 
 
-def _release(row: Approval, event: ApprovalEvent, sentence: str) -> None:
-    """The run holds its group and images from here on, and an executor is called."""
+def _release(row: Approval, event: ApprovalEvent, sentence: str, user: User) -> None:
+    """The run holds its group and images from here on, and an executor is called. One that was paused goes on."""
     after = next_approval_state(ApprovalState.REQUESTED, event).value
     Approval.objects.filter(pk=row.pk).update(state=after)
+    if row.run.state == RunState.PAUSED:
+        run_resume(run_id=row.run_id, actor=user.username, reason=sentence)
+        return
     RunImage.objects.filter(run_id=row.run_id).update(held=True)
     state = next_run_state(RunState.AWAITING_APPROVAL, RunEvent.APPROVE).value
     runs = Run.objects.filter(pk=row.run_id, state=RunState.AWAITING_APPROVAL.value)
@@ -232,6 +244,27 @@ def approvals_expire() -> None:
     late = Approval.objects.filter(state=ApprovalState.REQUESTED.value, expires_at__lte=timezone.now())
     for approval in late:
         _end(approval, None, ApprovalEvent.EXPIRE, RunEvent.REFUSE, "Nobody decided in time.", quiet=True)
+    given = Approval.objects.filter(state=ApprovalState.APPROVED.value, expires_at__lte=timezone.now())
+    for approval in given:
+        _expire_unused(approval.run_id)
+
+
+def _expire_unused(run_id: int) -> None:
+    """A yes that nobody took into use in time. A run that somebody is just taking up decides by itself."""
+    said = "Nobody took it into use in time."
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(pk=run_id)
+        if run.state == RunState.APPROVED and run.lease_owner:
+            return
+        warrants.lapse(run_id, ApprovalEvent.EXPIRE, Unfit.EXPIRED, said, "portal")
+        if run.state == RunState.APPROVED:
+            state = next_run_state(RunState.APPROVED, RunEvent.CANCEL).value
+            Run.objects.filter(pk=run_id).update(
+                state=state, sentence=f"{said} No site was touched.", finished_at=timezone.now(), fence=F("fence") + 1
+            )
+            RunImage.objects.filter(run_id=run_id).update(held=False)
+        for topic in (f"run:{run_id}", "runs", "overview"):
+            publish(topic)
 
 
 # --- parts
@@ -284,6 +317,7 @@ def _end(
     to = next_approval_state(ApprovalState.REQUESTED, event).value
     run_to = next_run_state(RunState.AWAITING_APPROVAL, run_event).value
     with transaction.atomic():
+        Run.objects.select_for_update().get(pk=approval.run_id)
         ended = Approval.objects.filter(pk=approval.pk, state=ApprovalState.REQUESTED.value)
         if not ended.update(state=to, sentence=sentence):
             if quiet:

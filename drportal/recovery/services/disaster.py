@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +13,21 @@ from django.db import transaction
 from django.utils import timezone
 
 from drportal.audit.record import record
-from drportal.drivers.base import ImageRef
 from drportal.drivers.names import BadName
 from drportal.drivers.orders import Warrant
-from drportal.drivers.rbd_commands import RbdCommands, command_line
-from drportal.engine.approvals import ApprovalState, content_hash
+from drportal.engine.approvals import OPEN_APPROVAL, ApprovalState, content_hash
 from drportal.engine.plans import PlanImpossible, RunKind, build
 from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery import building, evidence
-from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, RunImage
-from drportal.recovery.plan_copy import PlanCopy, to_json
+from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
+from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
+from drportal.recovery.survivors import cut_short, peer_of
+from drportal.recovery.warrants import forced_commands, steps_to_force, still_to_force
 from drportal.settings import APPROVAL_MINUTES, APPROVALS_NEEDED
 
 
@@ -46,13 +47,19 @@ class Door:
 def disaster_door(plan_id: int) -> Door:
     """Reads both sites now; changes nothing."""
     plan = plan_get(plan_id)
-    group = plan.group
-    source = group.active_site
-    target = group.home_site if source.pk != group.home_site_id else building.peer_site(group)
+    source, target = _direction(plan.group)
     copy = building.copy_of_plan(plan, source, target)
     content = evidence.settled(evidence.collect(copy, source, target))
-    phrase = building.phrase(RunKind.DISASTER_FAILOVER, group, target)
+    phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
     return Door(plan, source, target, copy, content, phrase, tuple(_blockers(content, source, target)))
+
+
+def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
+    """Away from where the group is active; the same way round again as long as the last one was cut short, although
+    the group counts as being at its target since."""
+    if again := cut_short(group):
+        return again.source_site, again.target_site
+    return group.active_site, peer_of(group, group.active_site)
 
 
 def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
@@ -71,7 +78,8 @@ def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
             )
         elif not image["read_here"]:
             found.append(f"{image['name']} cannot be read at {target.name}.")
-        fit += image["exists_here"] is True and image["whole_copy"] is True
+        # One that is primary already has nothing left to be shown whole: its VM can still be started.
+        fit += image["exists_here"] is True and (image["whole_copy"] is True or image["primary_here"] is True)
     if not fit:
         found.append(f"No image has a copy at {target.name} that is shown to be whole: nothing could be saved.")
     return found
@@ -89,14 +97,7 @@ def disaster_request(
         return known, False
     plan = plan_get(plan_id)
     runs.same_version(plan, plan_version)
-    if not reason.strip():
-        raise Invalid("A disaster failover needs a reason. Nothing was asked for.", code="no_reason")
-    if not attestation.strip():
-        raise Invalid(
-            "Say who has made sure that nothing runs at the lost site any more, and how (power, network). "
-            "Nothing was asked for.",
-            code="no_attestation",
-        )
+    _said_why(reason, attestation)
     runs.nothing_active(plan.group)
     runs.somebody_works()
     door = disaster_door(plan_id)
@@ -106,10 +107,21 @@ def disaster_request(
     return _make(door, reason, attestation, request_key, user), True
 
 
-def _refused(plan: RecoveryPlan, user: User, blockers: list[str]) -> None:
+def _said_why(reason: str, attestation: str) -> None:
+    if not reason.strip():
+        raise Invalid("A disaster failover needs a reason. Nothing was asked for.", code="no_reason")
+    if not attestation.strip():
+        raise Invalid(
+            "Say who has made sure that nothing runs at the lost site any more, and how (power, network). "
+            "Nothing was asked for.",
+            code="no_attestation",
+        )
+
+
+def _refused(plan: RecoveryPlan, user: User, blockers: list[str], run_id: int | None = None) -> None:
     payload = {"kind": RunKind.DISASTER_FAILOVER.value, "blockers": blockers}
     with transaction.atomic():
-        record("run.refused", plan.name, payload, actor=user.username)
+        record("run.refused", plan.name, payload, actor=user.username, run_id=run_id)
     raise runs.NotReady(f"{blockers[0]} Nothing was asked for.", extra={"blockers": blockers})
 
 
@@ -119,9 +131,6 @@ def _make(door: Door, reason: str, attestation: str, request_key: str, user: Use
         planned = build(RunKind.DISASTER_FAILOVER, copy.plan_input())
     except (PlanImpossible, BadName) as error:
         raise Conflict(f"{error} Nothing was asked for.", code="plan_impossible") from None
-    digest, now = content_hash(door.content), timezone.now()
-    token = uuid.uuid4().hex
-    commands = _commands(door, Warrant(token, digest))
     with transaction.atomic():
         fresh = RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
         runs.same_version(fresh, plan.version)
@@ -135,26 +144,66 @@ def _make(door: Door, reason: str, attestation: str, request_key: str, user: Use
         rows = MirroredImage.objects.filter(pk__in=[image.key for image in copy.images()])
         RunImage.objects.bulk_create([RunImage(run=run, image=row, held=False) for row in rows])
         runs.make_steps(run, planned, copy, {door.source.slug: door.source, door.target.slug: door.target})
-        frozen, _ = Evidence.objects.get_or_create(sha256=digest, defaults={"content": door.content, "taken_at": now})
-        approval = Approval.objects.create(
-            run=run, token=token, state=ApprovalState.REQUESTED.value, evidence=frozen, plan_version=fresh.version,
-            commands=commands, attested_by=user.username, attestation=attestation, requested_by=user,
-            needed=APPROVALS_NEEDED, expires_at=now + dt.timedelta(minutes=APPROVAL_MINUTES),
-        )  # fmt: skip
-        payload = {
-            "run": run.pk, "plan": plan.name, "plan_version": fresh.version, "evidence_sha256": digest,
-            "commands": commands, "reason": reason, "attestation": attestation, "needed": approval.needed,
-            "expires_at": approval.expires_at,
-        }  # fmt: skip
-        record("approval.request", f"run {run.pk}", payload, actor=user.username, run_id=run.pk)
+        _ask(run, door.content, copy.images(), reason, attestation, user)
         for topic in ("runs", "overview", f"plan:{plan.pk}"):
             publish(topic)
     return run
 
 
-def _commands(door: Door, warrant: Warrant) -> list[str]:
-    """Byte for byte what the executor will send; an image that is primary there already needs none."""
-    builder = RbdCommands(door.target.ceph_user or None)
-    return sorted(
-        command_line(builder.force_promote(ImageRef(image.pool, image.name), warrant)) for image in door.copy.images()
-    )
+def _ask(
+    run: Run, content: dict[str, Any], images: Iterable[ImageCopy], reason: str, attestation: str, user: User
+) -> Approval:
+    """Within a transaction: freeze the evidence, and ask for a yes to it and to the forced commands of the images."""
+    digest, now, token = content_hash(content), timezone.now(), uuid.uuid4().hex
+    commands = forced_commands(run.target_site, images, Warrant(token, digest))
+    frozen, _ = Evidence.objects.get_or_create(sha256=digest, defaults={"content": content, "taken_at": now})
+    approval = Approval.objects.create(
+        run=run, token=token, state=ApprovalState.REQUESTED.value, evidence=frozen, plan_version=run.plan_version,
+        commands=commands, attested_by=user.username, attestation=attestation, requested_by=user,
+        needed=APPROVALS_NEEDED, expires_at=now + dt.timedelta(minutes=APPROVAL_MINUTES),
+    )  # fmt: skip
+    payload = {
+        "run": run.pk, "plan": run.plan.name, "plan_version": run.plan_version, "evidence_sha256": digest,
+        "commands": commands, "reason": reason, "attestation": attestation, "needed": approval.needed,
+        "expires_at": approval.expires_at,
+    }  # fmt: skip
+    record("approval.request", f"run {run.pk}", payload, actor=user.username, run_id=run.pk)
+    return approval
+
+
+def why_no_new_approval(run: Run) -> str:
+    """Empty when a new yes may be asked for in the middle of a disaster failover."""
+    if run.kind != RunKind.DISASTER_FAILOVER:
+        return "Only a disaster failover needs a yes."
+    if run.state != RunState.PAUSED:
+        return f"The run is {run.state}. A new approval is asked for while it is paused."
+    if run.approvals.filter(state__in=[state.value for state in OPEN_APPROVAL]).exists():
+        return "One is asked for already."
+    if not steps_to_force(run).exists():
+        return "Nothing is left to be forced."
+    return ""
+
+
+def new_approval_request(*, run_id: int, reason: str, attestation: str, user: User) -> Approval:
+    """In a paused run, whose yes has expired or lost its giver: ask for one to what is still to be sent.
+
+    The evidence is read anew, and the run goes on when it is given. Raises Invalid (no_reason, no_attestation),
+    Conflict (no_new_approval, not_ready).
+    """
+    run = runs.run_get(run_id)
+    _said_why(reason, attestation)
+    if why := why_no_new_approval(run):
+        raise Conflict(f"{why} Nothing was asked for.", code="no_new_approval")
+    copy = from_json(run.plan_copy)
+    content = evidence.settled(evidence.collect(copy, run.source_site, run.target_site))
+    if blockers := _blockers(content, run.source_site, run.target_site):
+        _refused(run.plan, user, blockers, run.pk)
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=run_id)
+        run = runs.run_get(run_id)
+        if why := why_no_new_approval(run):
+            raise Conflict(f"{why} Nothing was asked for.", code="no_new_approval")
+        approval = _ask(run, content, still_to_force(run), reason, attestation, user)
+        for topic in (f"run:{run_id}", "runs", "overview"):
+            publish(topic)
+    return approval

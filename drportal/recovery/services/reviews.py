@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import re
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
-from drportal.audit.record import record
+from drportal.audit.record import NO_PERSONS, record
 from drportal.engine.states import TERMINAL_RUN
 from drportal.errors import Conflict, Forbidden, Invalid
 from drportal.events import publish
@@ -18,7 +19,8 @@ from drportal.recovery.models import ReviewAct, Run
 from drportal.recovery.services.runs import run_get
 
 DUE_AFTER = dt.timedelta(days=5)
-NO_PERSONS = frozenset({"executor", "inventory", "nobody", "portal"})
+# As ``terminal.actor_of`` writes an actor of the command line: “cli:login” or “name (cli:login)”.
+BY_COMMAND = re.compile(r"(?:(?P<name>.*) \()?cli:(?P<login>[^()]*)\)?")
 
 
 class ReviewState(enum.StrEnum):
@@ -70,6 +72,17 @@ def participants(run: Run) -> list[str]:
     return sorted(name for name in names if name and name not in NO_PERSONS)
 
 
+def took_part(run: Run, name: str) -> bool:
+    """Also at the command line, under their login or with ``--as``."""
+    return name.strip().casefold() in {one for actor in participants(run) for one in names_of(actor)}
+
+
+def names_of(actor: str) -> set[str]:
+    by_command = BY_COMMAND.fullmatch(actor)
+    names = by_command.groupdict("").values() if by_command else [actor]
+    return {name.strip().casefold() for name in names if name.strip()}
+
+
 def why_no_review(run: Run, name: str, last_verb: str | None) -> str:
     """Empty when the person may question or accept the run."""
     if run.state not in TERMINAL_RUN:
@@ -78,7 +91,7 @@ def why_no_review(run: Run, name: str, last_verb: str | None) -> str:
         return "The run never began; there is nothing to review."
     if last_verb == ACCEPTED:
         return "It was accepted already."
-    if name in participants(run):
+    if took_part(run, name):
         return f"{name} took part in this run. Somebody who did not must review it."
     return ""
 
@@ -109,9 +122,9 @@ def _review(run_id: int, actor: str, verb: str, text: str) -> Run:
             run = Run.objects.select_for_update().get(pk=run_get(run_id).pk)
             last = _last_verb(run)
             if why := why_no_review(run, actor, last):
-                took_part = run.state in TERMINAL_RUN and last != ACCEPTED and actor in participants(run)
-                refusal = Forbidden if took_part else Conflict
-                raise refusal(f"{why} Nothing was kept.", code="took_part" if took_part else "not_reviewable")
+                own = run.state in TERMINAL_RUN and last != ACCEPTED and took_part(run, actor)
+                refusal = Forbidden if own else Conflict
+                raise refusal(f"{why} Nothing was kept.", code="took_part" if own else "not_reviewable")
             _keep(run, verb, actor, text)
     except IntegrityError:
         raise Conflict("It was accepted already. Nothing was kept.", code="not_reviewable") from None

@@ -11,6 +11,7 @@ from django.db.models import F
 from drportal import jobs
 from drportal.audit.record import record
 from drportal.drivers.names import BadName
+from drportal.engine.approvals import ApprovalEvent
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.readiness import ReadinessState, Severity
 from drportal.engine.states import RunEvent, RunState, StepEvent, StepState, next_run_state, next_step_state
@@ -18,7 +19,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, glass
+from drportal.recovery import building, glass, warrants
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage, Step, StepAttempt
 from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
@@ -47,11 +48,13 @@ def run_request(
     accept_warnings: bool,
     actor: str,
     user: User | None = None,
+    discard_reason: str = "",
 ) -> tuple[Run, bool]:
     """A new run, and True; or the run that was made with this key before, and False.
 
-    Raises StaleVersion, Invalid (wrong_phrase), Conflict (run_active, image_held, not_ready, warnings),
-    WorkerUnavailable.
+    ``discard_reason``: of a reprotect, why what the returned site wrote by itself may be lost; needed where that site
+    has no place to save it. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason), Conflict (run_active,
+    image_held, not_ready, warnings), WorkerUnavailable.
     """
     if known := known_run(request_key):
         return known, False
@@ -62,10 +65,30 @@ def run_request(
     right_phrase(phrase, building.phrase(wanted, plan.group, target))
     somebody_works()
     nothing_active(plan.group)
-    copy = building.copy_of_plan(plan, source, target)
+    copy = building.copy_of_plan(plan, source, target, wanted)
+    if wanted is RunKind.REPROTECT:
+        copy = _with_salvage_chosen(copy, source, discard_reason.strip())
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
+
+
+def _with_salvage_chosen(copy: PlanCopy, source: Site, discard_reason: str) -> PlanCopy:
+    if copy.salvage_dir:
+        return copy
+    if not discard_reason:
+        raise Invalid(
+            f"{source.name} has no place to save what it wrote after contact was lost. Name one on its page, or say "
+            "why it may be discarded. Nothing was started.",
+            code="no_discard_reason",
+        )
+    return replace(copy, discard_reason=discard_reason)
+
+
+def _salvage(copy: PlanCopy) -> dict[str, str]:
+    if copy.salvage_dir:
+        return {"choice": "save", "to": copy.salvage_dir}
+    return {"choice": "discard", "reason": copy.discard_reason}
 
 
 def way_back_request(
@@ -135,6 +158,9 @@ def run_cancel(*, run_id: int, actor: str, reason: str = "") -> Run:
             raise Conflict(
                 f"Run {run.pk} is {run.state}; there is nothing to cancel. Nothing was changed.", code="wrong_state"
             )
+        if state is not RunState.APPROVED or not run.lease_owner:
+            said = f"The run was cancelled by {actor}. {reason}".strip()
+            warrants.lapse(run.pk, ApprovalEvent.MAKE_VOID, "run_cancelled", said, actor)
         if state is RunState.APPROVED and not run.lease_owner:
             return _withdraw(run, actor, reason)
         fields: dict[str, object] = {"cancel_asked": True, "pause_asked": False}
@@ -312,6 +338,7 @@ def _make(
                     "steps": [step.key for step in planned],
                     "readiness": assessment.result.counts,
                     "parent": parent.pk if parent else None,
+                    **({"salvage": _salvage(copy)} if kind is RunKind.REPROTECT else {}),
                 },
                 actor=actor,
                 run_id=run.pk,

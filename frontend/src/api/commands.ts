@@ -70,6 +70,8 @@ export const wayBackRequest = (id: number, phrase: string, request_key: string) 
   answer(api.POST("/runs/{run_id}/way-back", { ...inPath({ run_id: id }), body: { phrase, request_key } }));
 export const disasterRequest = (plan: number, body: T.DisasterIn) =>
   answer(api.POST("/plans/{plan_id}/disaster", { ...inPath({ plan_id: plan }), body }));
+export const newApprovalRequest = (run: number, body: T.NewApprovalIn) =>
+  answer(api.POST("/runs/{run_id}/approval", { ...inPath({ run_id: run }), body }));
 export const approvalApprove = (approval: T.Approval, password: string) =>
   answer(
     api.POST("/approvals/{approval_id}/approve", {

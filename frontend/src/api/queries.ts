@@ -1,7 +1,10 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { PAGE_ROWS } from "../lib/pageChain";
 import type { Quarter } from "../lib/quarter";
 import type { TrailFields } from "../lib/trailFilter";
-import { answer, api, type QueryOf } from "./client";
+import { answer, api, Problem, type QueryOf } from "./client";
+import type { PagesOf } from "./pages";
+import type { Gaps, Images, Vm, Vms } from "./types";
 
 /**
  * Every read of the API. Keys begin with the word of the live topic that makes them old (see live/topics.ts).
@@ -35,18 +38,18 @@ export const pairsQuery = queryOptions({
   queryFn: () => answer(api.GET("/pairs")),
 });
 
-export type ImageFilter = { verdict: string; q: string; cursor: string };
+export type ImageFilter = { verdict: string; q: string };
 
-export const imagesQuery = (pair: number, filter: ImageFilter) =>
-  queryOptions({
-    queryKey: ["pair", pair, "images", filter],
+export const imagePages =
+  (pair: number, filter: ImageFilter): PagesOf<Images> =>
+  (cursor) => ({
+    queryKey: ["pair", pair, "images", filter, cursor],
     queryFn: () =>
       answer(
         api.GET("/pairs/{pair_id}/images", {
-          params: { path: { pair_id: pair }, query: filled<QueryOf<"/pairs/{pair_id}/images">>(filter) },
+          params: { path: { pair_id: pair }, query: pageOf<QueryOf<"/pairs/{pair_id}/images">>(filter, cursor) },
         }),
       ),
-    placeholderData: keepPreviousData,
   });
 
 export const imageQuery = (id: number) =>
@@ -108,22 +111,47 @@ export const alertsQuery = queryOptions({
 
 export type GapFilter = { level: string; code: string; q: string };
 
-export const gapsQuery = (pair: number, filter: GapFilter) =>
-  queryOptions({
-    queryKey: ["pair", pair, "gaps", filter],
+export const gapPages =
+  (pair: number, filter: GapFilter): PagesOf<Gaps> =>
+  (cursor) => ({
+    queryKey: ["pair", pair, "gaps", filter, cursor],
     queryFn: () =>
       answer(
         api.GET("/pairs/{pair_id}/gaps", {
-          params: { path: { pair_id: pair }, query: filled<QueryOf<"/pairs/{pair_id}/gaps">>(filter) },
+          params: { path: { pair_id: pair }, query: pageOf<QueryOf<"/pairs/{pair_id}/gaps">>(filter, cursor) },
         }),
       ),
-    placeholderData: keepPreviousData,
   });
 
-export const vmsQuery = (slug: string) =>
+export type VmFilter = { protection: string; q: string };
+
+export const vmPages =
+  (slug: string, filter: VmFilter): PagesOf<Vms> =>
+  (cursor) => ({
+    queryKey: ["pair", "vms", slug, filter, cursor],
+    queryFn: () =>
+      answer(
+        api.GET("/sites/{slug}/vms", {
+          params: { path: { slug }, query: pageOf<QueryOf<"/sites/{slug}/vms">>(filter, cursor) },
+        }),
+      ),
+  });
+
+/** All of a site's VMs, page after page: to choose from. */
+export const allVmsQuery = (slug: string) =>
   queryOptions({
-    queryKey: ["pair", "vms", slug],
-    queryFn: () => answer(api.GET("/sites/{slug}/vms", { params: { path: { slug } } })),
+    queryKey: ["pair", "vms", slug, "all"],
+    queryFn: async () => {
+      const items: Vm[] = [];
+      for (let cursor: string | null = ""; cursor !== null; ) {
+        const page: Vms = await answer(
+          api.GET("/sites/{slug}/vms", { params: { path: { slug }, query: { cursor, limit: 500 } } }),
+        );
+        items.push(...page.items);
+        cursor = page.next;
+      }
+      return { items };
+    },
     enabled: slug !== "",
   });
 
@@ -229,14 +257,22 @@ export const runQuery = (id: number) =>
     queryFn: () => answer(api.GET("/runs/{run_id}", { params: { path: { run_id: id } } })),
   });
 
-/** Reads both sites now (up to 25 s), so it is never repeated behind the reader's back. */
+/**
+ * Of a read of both sites (up to 25 s), which is never repeated behind the reader's back. But where the portal is still
+ * reading them for the same person (who left the page and came back), the page waits for its turn.
+ */
+const forItsTurn = {
+  retry: (failures: number, error: Error) => error instanceof Problem && error.code === "too_often" && failures < 60,
+  retryDelay: 1000,
+};
+
 export const disasterQuery = (plan: number) =>
   queryOptions({
     queryKey: ["disaster", plan],
     queryFn: () => answer(api.GET("/plans/{plan_id}/disaster", { params: { path: { plan_id: plan } } })),
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 0,
-    retry: false,
+    ...forItsTurn,
   });
 
 export const approvalsQuery = queryOptions({
@@ -259,7 +295,7 @@ export const approvalLookQuery = (id: number) =>
       answer(api.GET("/approvals/{approval_id}", { params: { path: { approval_id: id }, query: { look: true } } })),
     staleTime: Number.POSITIVE_INFINITY,
     gcTime: 0,
-    retry: false,
+    ...forItsTurn,
   });
 
 export const stepQuery = (run: number, step: number) =>
@@ -339,4 +375,9 @@ export const accessQuery = queryOptions({
 /** A filter of the address bar as the API's query: without the empty fields. What does not fit, the API refuses. */
 function filled<Query>(filter: Record<string, string>): Query {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== "")) as Query;
+}
+
+/** The same for one page of a long table. */
+function pageOf<Query>(filter: Record<string, string>, cursor: string): Query {
+  return filled<Query>({ ...filter, cursor, limit: String(PAGE_ROWS) });
 }

@@ -303,7 +303,7 @@ export interface paths {
         };
         /**
          * Image List
-         * @description Images by pool and name, without those that are gone. ``counts`` are over all that fit ``q``.
+         * @description Images by pool and name, without those that are gone. ``cursor``: ``next`` of the page before.
          */
         get: operations["image_list"];
         put?: never;
@@ -363,9 +363,29 @@ export interface paths {
         };
         /**
          * Vm List
-         * @description The site's VMs, without those that have been gone for more than a day.
+         * @description The site's VMs by name, without those that have been gone for more than a day.
          */
         get: operations["vm_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{slug}/vms.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Table
+         * @description All VMs that fit, as a file for a spreadsheet.
+         */
+        get: operations["vm_table"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1008,7 +1028,7 @@ export interface paths {
         };
         /**
          * Audit Verify
-         * @description Walk the whole chain now, and hold it against every head that was noted.
+         * @description Walk the whole chain now, and hold it against every head that was noted. 429 ``too_often``: you are at it.
          */
         get: operations["audit_verify"];
         put?: never;
@@ -1065,7 +1085,8 @@ export interface paths {
         };
         /**
          * Disaster Door
-         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover.
+         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
+         *     ``too_often``: they are being read for you.
          */
         get: operations["disaster_door"];
         put?: never;
@@ -1074,6 +1095,26 @@ export interface paths {
          * @description Ask for a disaster failover. Nothing is held or sent until another person has approved it.
          */
         post: operations["disaster_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/approval": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * New Approval Request
+         * @description In a paused disaster failover: ask for a yes to what is still to be forced. Given, the run goes on.
+         */
+        post: operations["new_approval_request"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1109,7 +1150,8 @@ export interface paths {
         };
         /**
          * Approval Read
-         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence.
+         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
+         *     being read for you.
          */
         get: operations["approval_read"];
         put?: never;
@@ -1346,6 +1388,26 @@ export interface paths {
          * @description What keeps things from being protected, worst first, each with a remedy.
          */
         get: operations["gap_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair_id}/gaps.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gap Table
+         * @description All gaps that fit, as a file for a spreadsheet.
+         */
+        get: operations["gap_table"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1855,6 +1917,9 @@ export interface components {
         /**
          * InstalledProgram
          * @description The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+         *
+         *     ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
+         *     itself asks for an approval (docs/site-program.md).
          */
         InstalledProgram: {
             /** Version */
@@ -1869,6 +1934,10 @@ export interface components {
             read_at: string | null;
             /** Skew */
             skew: string;
+            /** Force Promote */
+            force_promote: string;
+            /** Keys */
+            keys: components["schemas"]["ProgramKey"][];
         };
         /** PoolState */
         PoolState: {
@@ -1890,6 +1959,22 @@ export interface components {
             }[];
             /** Read At */
             read_at: string | null;
+        };
+        /**
+         * ProgramKey
+         * @description What one of the two keys may do. ``command``: the line in authorized_keys, without the key itself.
+         *
+         *     ``caps``: the least that its Ceph user needs, as an administrator of the cluster would make it.
+         */
+        ProgramKey: {
+            /** Rights */
+            rights: string;
+            /** Ceph User */
+            ceph_user: string;
+            /** Command */
+            command: string;
+            /** Caps */
+            caps: string;
         };
         /**
          * Reach
@@ -2226,12 +2311,17 @@ export interface components {
             /** Site */
             site: string;
         };
-        /** Images */
+        /**
+         * Images
+         * @description ``total``: that fit. ``counts``: by verdict, of those that fit ``q``.
+         */
         Images: {
             /** Items */
             items: components["schemas"]["Image"][];
             /** Next */
             next: string | null;
+            /** Total */
+            total: number;
             /** Counts */
             counts: {
                 [key: string]: number;
@@ -2330,6 +2420,12 @@ export interface components {
             /** Output */
             output: string;
         };
+        /**
+         * VmProtection
+         * @description By what somebody decided, not by whether it works: that is ``protectable``.
+         * @enum {string}
+         */
+        VmProtection: "in_group" | "no_group" | "copy";
         /** CopyOf */
         CopyOf: {
             /** Site */
@@ -2419,10 +2515,21 @@ export interface components {
             /** Gone At */
             gone_at: string | null;
         };
-        /** Vms */
+        /**
+         * Vms
+         * @description ``total``: that fit. ``counts``: by protection, of those that fit ``q``.
+         */
         Vms: {
             /** Items */
             items: components["schemas"]["Vm"][];
+            /** Next */
+            next: string | null;
+            /** Total */
+            total: number;
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
         };
         /** ImageFile */
         ImageFile: {
@@ -2863,6 +2970,11 @@ export interface components {
             button: string;
             /** Consequences */
             consequences: string[];
+            /**
+             * Discard Question
+             * @default
+             */
+            discard_question: string;
         };
         /** PreviewStep */
         PreviewStep: {
@@ -2890,7 +3002,10 @@ export interface components {
             /** Destructive */
             destructive: boolean;
         };
-        /** RunIn */
+        /**
+         * RunIn
+         * @description ``discard_reason``: of a reprotect, needed where its preview asks for it (``discard_question``).
+         */
         RunIn: {
             /** Kind */
             kind: string;
@@ -2910,6 +3025,11 @@ export interface components {
              * @default false
              */
             accept_warnings: boolean;
+            /**
+             * Discard Reason
+             * @default
+             */
+            discard_reason: string;
         };
         /**
          * RunState
@@ -3622,6 +3742,9 @@ export interface components {
          * Approval
          * @description ``glass_phrase``: what is typed to go on alone; empty where nobody may.
          *
+         *     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
+         *     site's own people type there before the last yes, where that site asks for it; else empty.
+         *
          *     ``now`` and ``differences`` are null where nobody asked to look (``look``).
          */
         Approval: {
@@ -3673,6 +3796,10 @@ export interface components {
             evidence_sha256: string;
             /** Commands Sha256 */
             commands_sha256: string;
+            /** Sha256 */
+            sha256: string;
+            /** Deposit */
+            deposit: string;
             /** Commands */
             commands: string[];
             evidence: components["schemas"]["EvidenceOut"];
@@ -3722,6 +3849,16 @@ export interface components {
             attestation: string;
             /** Request Key */
             request_key: string;
+        };
+        /**
+         * NewApprovalIn
+         * @description As ``DisasterIn``, in the middle of a run.
+         */
+        NewApprovalIn: {
+            /** Reason */
+            reason: string;
+            /** Attestation */
+            attestation: string;
         };
         /**
          * ApprovalState
@@ -3928,7 +4065,7 @@ export interface components {
          * GapCode
          * @enum {string}
          */
-        GapCode: "not_mirrored" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
+        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
         /**
          * GapLevel
          * @description *unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it.
@@ -3955,11 +4092,17 @@ export interface components {
         };
         /**
          * Gaps
-         * @description ``counts`` and ``codes``: over all gaps of the pair, whatever is chosen. ``watched`` false: this is old news.
+         * @description ``total``: that fit. ``counts`` and ``codes``: over all gaps of the pair, whatever is chosen.
+         *
+         *     ``watched`` false: this is old news.
          */
         Gaps: {
             /** Items */
             items: components["schemas"]["GapOut"][];
+            /** Next */
+            next: string | null;
+            /** Total */
+            total: number;
             /** Counts */
             counts: {
                 [key: string]: number;
@@ -3972,8 +4115,6 @@ export interface components {
             watched: boolean;
             /** Polled At */
             polled_at: string | null;
-            /** Left Out */
-            left_out: number;
         };
         /**
          * PlanStandingOut
@@ -4138,7 +4279,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -5410,7 +5551,7 @@ export interface operations {
             query?: {
                 verdict?: components["schemas"]["VerdictCode"] | null;
                 q?: string;
-                cursor?: string | null;
+                cursor?: string;
                 limit?: number;
             };
             header?: never;
@@ -5535,7 +5676,12 @@ export interface operations {
     };
     vm_list: {
         parameters: {
-            query?: never;
+            query?: {
+                protection?: components["schemas"]["VmProtection"] | null;
+                q?: string;
+                cursor?: string;
+                limit?: number;
+            };
             header?: never;
             path: {
                 slug: string;
@@ -5551,6 +5697,49 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Vms"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_table: {
+        parameters: {
+            query?: {
+                protection?: components["schemas"]["VmProtection"] | null;
+                q?: string;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description It was not done; the problem says why */
@@ -7274,6 +7463,50 @@ export interface operations {
             };
         };
     };
+    new_approval_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApprovalIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     approval_list: {
         parameters: {
             query?: {
@@ -7834,6 +8067,7 @@ export interface operations {
                 level?: components["schemas"]["GapLevel"] | null;
                 code?: components["schemas"]["GapCode"] | null;
                 q?: string;
+                cursor?: string;
                 limit?: number;
             };
             header?: never;
@@ -7851,6 +8085,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Gaps"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    gap_table: {
+        parameters: {
+            query?: {
+                level?: components["schemas"]["GapLevel"] | null;
+                code?: components["schemas"]["GapCode"] | null;
+                q?: string;
+            };
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The table */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description It was not done; the problem says why */

@@ -45,6 +45,7 @@ export type Difference = S["DifferenceOut"];
 export type Gap = S["GapOut"];
 export type Gaps = S["Gaps"];
 export type Vm = S["Vm"];
+export type Vms = S["Vms"];
 export type VmDefinition = S["VmDefinition"];
 export type Network = S["SiteNetwork"];
 export type Resource = S["Resource"];
@@ -82,6 +83,7 @@ export type ImageEvidence = S["ImageEvidence"];
 export type SecondViewOut = S["SecondView"];
 export type EvidenceChange = S["Difference"];
 export type DisasterIn = S["DisasterIn"];
+export type NewApprovalIn = S["NewApprovalIn"];
 export type Approval = S["Approval"];
 export type ApprovalSummary = S["ApprovalSummary"];
 

@@ -13,6 +13,7 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { type Exposed, exposureQuery, type Period } from "../api/queries";
 import type { ExposureOverTime, ExposurePoint } from "../api/types";
+import { useAddress } from "../lib/address";
 import { spanWords, worstOf } from "../lib/exposure";
 import { useMay } from "../lib/may";
 import { count, exposureWord, upWords } from "../lib/words";
@@ -35,7 +36,8 @@ const TABLE_ROWS = 48;
 
 /** What would be lost now, and what would have been, against what was agreed. `targetOf`: the group whose target it is. */
 export function ExposureCard({ of, targetOf }: { of: Exposed; targetOf?: number }) {
-  const [period, setPeriod] = useState<Period>("day");
+  const [params, put] = useAddress();
+  const period = PERIODS.find((one) => one.period === params.get("period"))?.period ?? "day";
   const query = useQuery({ ...exposureQuery(of, period), refetchInterval: useLive([]) });
   return (
     <Card>
@@ -48,7 +50,7 @@ export function ExposureCard({ of, targetOf }: { of: Exposed; targetOf?: number 
               text={one.word}
               buttonId={`period-${one.period}`}
               isSelected={one.period === period}
-              onChange={() => setPeriod(one.period)}
+              onChange={() => put({ period: one.period }, { replace: true })}
             />
           ))}
         </ToggleGroup>

@@ -12,6 +12,12 @@ export function NameSearch({
   onSearch: (text: string) => void;
 }) {
   const [text, setText] = useState(given);
+  const [shown, setShown] = useState(given);
+  if (shown !== given) {
+    // The address was changed by something else: a saved view, or the browser's Back.
+    setShown(given);
+    setText(given);
+  }
   return (
     <SearchInput
       aria-label={label}

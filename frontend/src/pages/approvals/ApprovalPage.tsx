@@ -76,6 +76,16 @@ function TheApproval({ approval }: { approval: Approval }) {
             is shut out for ten minutes so that it lets go: <code>ceph osd blocklist add</code> with the address that it
             has then, and 600. It comes back by itself when its peer does. Nothing else is sent.
           </p>
+          <p className="dr-quiet">SHA-256 of the approval, as the site keeps it: {approval.sha256}</p>
+          {approval.deposit && (
+            <>
+              <p>
+                {approval.target_site} asks its own people too. Before the last yes, one of them has to type this there,
+                as the login that the portal uses; it holds for a day:
+              </p>
+              <Command text={approval.deposit} />
+            </>
+          )}
         </section>
         <section className="dr-stack">
           <Title headingLevel="h2">What was said</Title>

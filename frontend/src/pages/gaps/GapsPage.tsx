@@ -1,23 +1,18 @@
-import {
-  Alert,
-  FormSelect,
-  FormSelectOption,
-  PageSection,
-  Toolbar,
-  ToolbarContent,
-  ToolbarItem,
-} from "@patternfly/react-core";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { Alert, PageSection } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
-import { useSearchParams } from "react-router";
-import { gapsQuery, pairsQuery } from "../../api/queries";
-import type { Gaps, Pair } from "../../api/types";
+import { useMemo } from "react";
+import { useFirstPage } from "../../api/pages";
+import { gapPages, pairsQuery } from "../../api/queries";
+import type { Gap, Pair } from "../../api/types";
+import { type BigColumn, BigTable } from "../../components/BigTable";
 import { Command } from "../../components/Command";
+import { Choice, FilterBar, PairChoice } from "../../components/FilterBar";
 import { Empty, Loaded } from "../../components/Loaded";
 import { NameSearch } from "../../components/NameSearch";
 import { PageHead } from "../../components/PageHead";
 import { StateText } from "../../components/State";
 import { Age } from "../../components/Time";
+import { tableAddress, useAddress } from "../../lib/address";
 import { GAP_LEVEL_CODES, gapLevelWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 
@@ -38,108 +33,90 @@ export function GapsPage() {
   );
 }
 
+const FIELDS = ["pair", "level", "code", "q"] as const;
+
 function OfPair({ pairs }: { pairs: Pair[] }) {
-  const [params, setParams] = useSearchParams();
+  const [params, put] = useAddress();
   const pair = pairs.find((each) => String(each.id) === params.get("pair")) ?? (pairs[0] as Pair);
-  const filter = { level: params.get("level") ?? "", code: params.get("code") ?? "", q: params.get("q") ?? "" };
-  const query = useQuery({ ...gapsQuery(pair.id, filter), refetchInterval: useLive([`pair:${pair.id}`]) });
-  const put = (name: string, value: string) =>
-    setParams((was) => {
-      const now = new URLSearchParams(was);
-      if (value) now.set(name, value);
-      else now.delete(name);
-      return now;
-    });
+  const [level, code, q] = [params.get("level") ?? "", params.get("code") ?? "", params.get("q") ?? ""];
+  const pages = useMemo(() => gapPages(pair.id, { level, code, q }), [pair.id, level, code, q]);
+  const interval_ms = useLive([`pair:${pair.id}`]);
+  const query = useFirstPage(pages, interval_ms);
+  const counts = query.data?.counts ?? {};
   const codes = Object.entries(query.data?.codes ?? {}).sort(([a], [b]) => a.localeCompare(b));
   return (
     <>
-      <Toolbar>
-        <ToolbarContent>
-          {pairs.length > 1 && (
-            <ToolbarItem>
-              <FormSelect
-                aria-label="Pair of sites"
-                value={pair.id}
-                onChange={(_event, value) => put("pair", String(value))}
-              >
-                {pairs.map((each) => (
-                  <FormSelectOption key={each.id} value={each.id} label={`${each.a} and ${each.b}`} />
-                ))}
-              </FormSelect>
-            </ToolbarItem>
-          )}
-          <ToolbarItem>
-            <FormSelect aria-label="Level" value={filter.level} onChange={(_event, value) => put("level", value)}>
-              <FormSelectOption value="" label="Every level" />
-              {GAP_LEVEL_CODES.map((code) => (
-                <FormSelectOption
-                  key={code}
-                  value={code}
-                  label={`${gapLevelWord(code).word} (${query.data?.counts[code] ?? 0})`}
-                />
-              ))}
-            </FormSelect>
-          </ToolbarItem>
-          <ToolbarItem>
-            <FormSelect aria-label="Kind of gap" value={filter.code} onChange={(_event, value) => put("code", value)}>
-              <FormSelectOption value="" label="Every kind" />
-              {codes.map(([code, n]) => (
-                <FormSelectOption key={code} value={code} label={`${code.replaceAll("_", " ")} (${n})`} />
-              ))}
-            </FormSelect>
-          </ToolbarItem>
-          <ToolbarItem>
-            <NameSearch label="Name or text" given={filter.q} onSearch={(q) => put("q", q)} />
-          </ToolbarItem>
-        </ToolbarContent>
-      </Toolbar>
+      <FilterBar table="gaps" fields={FIELDS} file={tableAddress(`/pairs/${pair.id}/gaps`, { level, code, q })}>
+        <PairChoice pairs={pairs} pair={pair} onChoose={(id) => put({ pair: id })} />
+        <Choice
+          label="Level"
+          all="Every level"
+          value={level}
+          options={GAP_LEVEL_CODES.map((one) => ({ code: one, word: gapLevelWord(one).word, n: counts[one] ?? 0 }))}
+          onChoose={(one) => put({ level: one })}
+        />
+        <Choice
+          label="Kind of gap"
+          all="Every kind"
+          value={code}
+          options={codes.map(([one, n]) => ({ code: one, word: one.replaceAll("_", " "), n }))}
+          onChoose={(one) => put({ code: one })}
+        />
+        <NameSearch label="Name or text" given={q} onSearch={(text) => put({ q: text })} />
+      </FilterBar>
       <Loaded query={query} what="The gaps">
-        {(found) => <GapTable found={found} />}
+        {(first) => (
+          <div className="dr-stack">
+            {!first.watched && (
+              <Alert
+                variant="warning"
+                isInline
+                component="h2"
+                title="Nobody watches the sites: these gaps are old news"
+              >
+                The poller last looked <Age at={first.polled_at} />. What has come or gone since is not in here.
+              </Alert>
+            )}
+            {first.total === 0 ? (
+              <Empty title="No gap is known">{first.watched ? "As far as the filter reaches." : null}</Empty>
+            ) : (
+              <BigTable
+                label="Protection gaps"
+                noun="gap"
+                pages={pages}
+                first={first}
+                isOld={query.isPlaceholderData}
+                interval_ms={interval_ms}
+                columns={COLUMNS}
+                rowPx={ROW_PX}
+                grows
+              />
+            )}
+          </div>
+        )}
       </Loaded>
     </>
   );
 }
 
-function GapTable({ found }: { found: Gaps }) {
-  return (
-    <div className="dr-stack">
-      {!found.watched && (
-        <Alert variant="warning" isInline component="h2" title="Nobody watches the sites: these gaps are old news">
-          The poller last looked <Age at={found.polled_at} />. What has come or gone since is not in here.
-        </Alert>
-      )}
-      {found.items.length === 0 ? (
-        <Empty title="No gap is known">{found.watched ? "As far as the filter reaches." : null}</Empty>
-      ) : (
-        <Table aria-label="Protection gaps" variant="compact">
-          <Thead>
-            <Tr>
-              <Th width={10}>Level</Th>
-              <Th width={20}>What</Th>
-              <Th>Gap and remedy</Th>
-            </Tr>
-          </Thead>
-          <Tbody>
-            {found.items.map((gap) => (
-              <Tr key={`${gap.code} ${gap.subject} ${gap.sentence}`}>
-                <Td dataLabel="Level">
-                  <StateText state={gapLevelWord(gap.level)} />
-                </Td>
-                <Td dataLabel="What">{gap.subject}</Td>
-                <Td dataLabel="Gap and remedy">
-                  <p>{gap.sentence}</p>
-                  <p className="dr-quiet">
-                    {gap.remedy}
-                    {gap.command && gap.where && ` At ${gap.where}:`}
-                  </p>
-                  {gap.command && <Command text={gap.command} />}
-                </Td>
-              </Tr>
-            ))}
-          </Tbody>
-        </Table>
-      )}
-      {found.left_out > 0 && <p>{found.left_out} more are not shown. Choose a level or a kind.</p>}
-    </div>
-  );
-}
+/** A sentence, a remedy and a command; most are some such height. */
+const ROW_PX = 96;
+
+const COLUMNS: BigColumn<Gap>[] = [
+  { title: "What", rem: 16, cell: (gap) => gap.subject },
+  { title: "Level", rem: 9, cell: (gap) => <StateText state={gapLevelWord(gap.level)} /> },
+  {
+    title: "Gap and remedy",
+    rem: 45,
+    cell: (gap) => (
+      <>
+        <p>{gap.sentence}</p>
+        <p className="dr-quiet">
+          {gap.remedy}
+          {gap.command && gap.where && ` At ${gap.where}:`}
+        </p>
+        {gap.command && <Command text={gap.command} />}
+      </>
+    ),
+  },
+];

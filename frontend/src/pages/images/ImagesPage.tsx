@@ -1,29 +1,19 @@
-import {
-  Button,
-  Drawer,
-  DrawerContent,
-  DrawerContentBody,
-  FormSelect,
-  FormSelectOption,
-  PageSection,
-  Toolbar,
-  ToolbarContent,
-  ToolbarItem,
-} from "@patternfly/react-core";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { Drawer, DrawerContent, DrawerContentBody, PageSection } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
-import { useSearchParams } from "react-router";
-import { imagesQuery, pairsQuery } from "../../api/queries";
+import { useMemo } from "react";
+import { useFirstPage } from "../../api/pages";
+import { imagePages, pairsQuery } from "../../api/queries";
 import type { Image, Pair } from "../../api/types";
+import { type BigColumn, BigTable } from "../../components/BigTable";
+import { Choice, FilterBar, PairChoice } from "../../components/FilterBar";
 import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
 import { LoadedPage } from "../../components/LoadedPage";
 import { NameSearch } from "../../components/NameSearch";
-import { NextPage } from "../../components/NextPage";
 import { PageHead } from "../../components/PageHead";
 import { StateText, VerdictText } from "../../components/State";
 import { Age } from "../../components/Time";
-import { imageTableAddress } from "../../lib/imageFilter";
+import { tableAddress, useAddress } from "../../lib/address";
 import { exposureWord, sizeWords, VERDICT_CODES, verdictWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { ImageDrawer } from "./ImageDrawer";
@@ -50,26 +40,18 @@ export function ImagesPage() {
   );
 }
 
+const FIELDS = ["pair", "verdict", "q"] as const;
+
 function Images({ pairs }: { pairs: Pair[] }) {
-  const [params, setParams] = useSearchParams();
-  const first = pairs[0] as Pair;
-  const pair = pairs.find((each) => String(each.id) === params.get("pair")) ?? first;
-  const filter = {
-    verdict: params.get("verdict") ?? "",
-    q: params.get("q") ?? "",
-    cursor: params.get("cursor") ?? "",
-  };
-  const query = useQuery({ ...imagesQuery(pair.id, filter), refetchInterval: useLive([`pair:${pair.id}`]) });
+  const [params, put] = useAddress();
+  const pair = pairs.find((each) => String(each.id) === params.get("pair")) ?? (pairs[0] as Pair);
+  const verdict = params.get("verdict") ?? "";
+  const q = params.get("q") ?? "";
+  const pages = useMemo(() => imagePages(pair.id, { verdict, q }), [pair.id, verdict, q]);
+  const interval_ms = useLive([`pair:${pair.id}`]);
+  const query = useFirstPage(pages, interval_ms);
+  const columns = useMemo(() => columnsOf(pair, (id) => put({ image: String(id) })), [pair, put]);
   const opened = Number(params.get("image"));
-  const put = (changes: Record<string, string>) =>
-    setParams((was) => {
-      const now = new URLSearchParams(was);
-      for (const [name, value] of Object.entries(changes)) {
-        if (value) now.set(name, value);
-        else now.delete(name);
-      }
-      return now;
-    });
   const counts = query.data?.counts ?? {};
   return (
     <Drawer isExpanded={opened > 0}>
@@ -81,59 +63,36 @@ function Images({ pairs }: { pairs: Pair[] }) {
             Every mirrored image as both sites see it. The verdict is the portal's, from both sides together.
           </PageHead>
           <PageSection>
-            <Toolbar>
-              <ToolbarContent>
-                {pairs.length > 1 && (
-                  <ToolbarItem>
-                    <FormSelect
-                      aria-label="Pair of sites"
-                      value={pair.id}
-                      onChange={(_event, value) => put({ pair: value, cursor: "", image: "" })}
-                    >
-                      {pairs.map((each) => (
-                        <FormSelectOption key={each.id} value={each.id} label={`${each.a} and ${each.b}`} />
-                      ))}
-                    </FormSelect>
-                  </ToolbarItem>
-                )}
-                <ToolbarItem>
-                  <FormSelect
-                    aria-label="Verdict"
-                    value={filter.verdict}
-                    onChange={(_event, value) => put({ verdict: value, cursor: "" })}
-                  >
-                    <FormSelectOption value="" label="Every verdict" />
-                    {VERDICT_CODES.map((code) => (
-                      <FormSelectOption
-                        key={code}
-                        value={code}
-                        label={`${verdictWord(code).word} (${counts[code] ?? 0})`}
-                      />
-                    ))}
-                  </FormSelect>
-                </ToolbarItem>
-                <ToolbarItem>
-                  <NameSearch label="Image or VM" given={filter.q} onSearch={(q) => put({ q, cursor: "" })} />
-                </ToolbarItem>
-                <ToolbarItem>
-                  <Button component="a" variant="secondary" href={imageTableAddress(pair.id, filter)} download>
-                    All that fit, as CSV
-                  </Button>
-                </ToolbarItem>
-              </ToolbarContent>
-            </Toolbar>
+            <FilterBar table="images" fields={FIELDS} file={tableAddress(`/pairs/${pair.id}/images`, { verdict, q })}>
+              <PairChoice pairs={pairs} pair={pair} onChoose={(id) => put({ pair: id, image: "" })} />
+              <Choice
+                label="Verdict"
+                all="Every verdict"
+                value={verdict}
+                options={VERDICT_CODES.map((code) => ({ code, word: verdictWord(code).word, n: counts[code] ?? 0 }))}
+                onChoose={(code) => put({ verdict: code })}
+              />
+              <NameSearch label="Image or VM" given={q} onSearch={(text) => put({ q: text })} />
+            </FilterBar>
             <Loaded query={query} what="The images">
-              {(page) => (
-                <>
-                  <ImageTable
-                    images={page.items}
-                    sites={[pair.a, pair.b]}
-                    opened={opened}
-                    onOpen={(id) => put({ image: String(id) })}
+              {(first) =>
+                first.total === 0 ? (
+                  <Empty title="No image fits">Change the filter, or discover the pair anew.</Empty>
+                ) : (
+                  <BigTable
+                    label="Images"
+                    noun="image"
+                    pages={pages}
+                    first={first}
+                    isOld={query.isPlaceholderData}
+                    interval_ms={interval_ms}
+                    columns={columns}
+                    rowPx={ROW_PX}
+                    isOpened={(image: Image) => image.id === opened}
+                    onOpen={(image) => put({ image: String(image.id) })}
                   />
-                  <NextPage next={page.next} />
-                </>
-              )}
+                )
+              }
             </Loaded>
           </PageSection>
         </DrawerContentBody>
@@ -142,62 +101,42 @@ function Images({ pairs }: { pairs: Pair[] }) {
   );
 }
 
-function ImageTable({
-  images,
-  sites,
-  opened,
-  onOpen,
-}: {
-  images: Image[];
-  sites: string[];
-  opened: number;
-  onOpen: (id: number) => void;
-}) {
-  if (images.length === 0) return <Empty title="No image fits">Change the filter, or discover the pair anew.</Empty>;
-  return (
-    <Table aria-label="Images" variant="compact">
-      <Thead>
-        <Tr>
-          <Th>Image</Th>
-          <Th>Verdict</Th>
-          <Th>Primary</Th>
-          {sites.map((site) => (
-            <Th key={site}>{site}</Th>
-          ))}
-          <Th>Would be lost now</Th>
-          <Th>VMs</Th>
-          <Th>Size</Th>
-          <Th>Mode</Th>
-        </Tr>
-      </Thead>
-      <Tbody>
-        {images.map((image) => (
-          <Tr key={image.id} isClickable isRowSelected={image.id === opened} onRowClick={() => onOpen(image.id)}>
-            <Td dataLabel="Image">
-              <button type="button" className="dr-cell" onClick={() => onOpen(image.id)}>
-                {image.pool}/{image.name}
-              </button>
-            </Td>
-            <Td dataLabel="Verdict">
-              <VerdictText code={image.verdict} title={image.verdict_sentence} />
-            </Td>
-            <Td dataLabel="Primary">{image.primary_site ?? "not told"}</Td>
-            {sites.map((site) => (
-              <Td key={site} dataLabel={site}>
-                <SideCell image={image} site={site} />
-              </Td>
-            ))}
-            <Td dataLabel="Would be lost now">
-              <StateText state={exposureWord(image.exposure)} title={image.exposure.sentence} />
-            </Td>
-            <Td dataLabel="VMs">{[...new Set(image.vms.map((vm) => vm.name))].join(", ")}</Td>
-            <Td dataLabel="Size">{sizeWords(image.size_bytes)}</Td>
-            <Td dataLabel="Mode">{image.mode}</Td>
-          </Tr>
-        ))}
-      </Tbody>
-    </Table>
-  );
+/** Two lines of small text; app.css says the same. */
+const ROW_PX = 48;
+
+function columnsOf(pair: Pair, open: (id: number) => void): BigColumn<Image>[] {
+  const ofSite = (site: string): BigColumn<Image> => ({
+    title: site,
+    rem: 11,
+    cell: (image) => <SideCell image={image} site={site} />,
+  });
+  return [
+    {
+      title: "Image",
+      rem: 14,
+      cell: (image) => (
+        <button type="button" className="dr-cell" onClick={() => open(image.id)}>
+          {image.pool}/{image.name}
+        </button>
+      ),
+    },
+    {
+      title: "Verdict",
+      rem: 13,
+      cell: (image) => <VerdictText code={image.verdict} title={image.verdict_sentence} />,
+    },
+    { title: "Primary", rem: 7, cell: (image) => image.primary_site ?? "not told" },
+    ofSite(pair.a),
+    ofSite(pair.b),
+    {
+      title: "Would be lost now",
+      rem: 12,
+      cell: (image) => <StateText state={exposureWord(image.exposure)} title={image.exposure.sentence} />,
+    },
+    { title: "VMs", rem: 11, cell: (image) => [...new Set(image.vms.map((vm) => vm.name))].join(", ") },
+    { title: "Size", rem: 6, cell: (image) => sizeWords(image.size_bytes) },
+    { title: "Mode", rem: 6, cell: (image) => image.mode },
+  ];
 }
 
 function SideCell({ image, site }: { image: Image; site: string }) {

@@ -20,6 +20,7 @@ import { ActButton } from "../../components/ActButton";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { Findings } from "../../components/Findings";
 import { Loaded, ProblemAlert } from "../../components/Loaded";
+import { PasswordAgain } from "../../components/PasswordAgain";
 import type { MoveKind } from "./MovePage";
 import { type MoveAction, type MoveState, whyNotStart } from "./moveReducer";
 
@@ -54,6 +55,17 @@ export function ConfirmStep({
               placeholder="For the trail and for the next shift"
             />
           </FormGroup>
+          {preview.discard_question && (
+            <FormGroup label={preview.discard_question} isRequired fieldId="discard-reason">
+              <TextArea
+                id="discard-reason"
+                value={state.discardReason}
+                onChange={(_event, text) => dispatch({ type: "discard_reason", text })}
+                rows={2}
+                placeholder="Kept in the trail with your name"
+              />
+            </FormGroup>
+          )}
           <ConfirmByTyping
             phrase={preview.phrase}
             typed={state.typed}
@@ -92,6 +104,7 @@ export function StartFooter({
         reason: state.reason.trim(),
         request_key: state.requestKey,
         accept_warnings: state.acceptWarnings,
+        discard_reason: preview?.discard_question ? state.discardReason.trim() : "",
       }),
     onSuccess: (run) => void navigate(`/runs/${run.id}`),
   });
@@ -163,6 +176,7 @@ function Refused({ error, onLookAgain }: { error: Problem; onLookAgain: () => vo
             Look at the readiness again
           </Button>
         )}
+        {error.code === "password_again" && <PasswordAgain />}
       </Alert>
     </div>
   );

@@ -35,6 +35,15 @@ describe("the wizard", () => {
     expect(other.requestKey).not.toBe(state.requestKey);
   });
 
+  it("asks why what cannot be saved may be discarded, where the preview does", () => {
+    const asking = { ...preview, discard_question: "Why may it be discarded?" };
+    const state = said("move web-shop to site-b");
+    expect(whyNotStart(state, readiness("ready"), asking)).toBe("Say why it may be discarded.");
+    const answered = moveReducer(state, { type: "discard_reason", text: "nobody wants it" });
+    expect(whyNotStart(answered, readiness("ready"), asking)).toBe("");
+    expect(moveReducer(answered, { type: "look_again" }).discardReason).toBe("");
+  });
+
   it("counts nothing as confirmed after the plan or the readiness changed", () => {
     const state = moveReducer(said("move web-shop to site-b"), { type: "accept", accept: true });
     const again = moveReducer(state, { type: "look_again" });

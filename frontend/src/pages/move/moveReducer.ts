@@ -7,6 +7,8 @@ export type MoveState = {
   planId: number | null;
   acceptWarnings: boolean;
   reason: string;
+  /** Why what cannot be saved may be discarded; only where the preview asks. */
+  discardReason: string;
   typed: string;
   /** One key per intent: pressing the button twice, or again after a lost answer, gives the same run. */
   requestKey: string;
@@ -16,12 +18,13 @@ export type MoveAction =
   | { type: "choose"; planId: number }
   | { type: "accept"; accept: boolean }
   | { type: "reason"; text: string }
+  | { type: "discard_reason"; text: string }
   | { type: "typed"; text: string }
   /** The plan or the readiness is not what was looked at any more: nothing that was confirmed counts. */
   | { type: "look_again" };
 
 export function newMove(planId: number | null): MoveState {
-  return { planId, acceptWarnings: false, reason: "", typed: "", requestKey: requestKey() };
+  return { planId, acceptWarnings: false, reason: "", discardReason: "", typed: "", requestKey: requestKey() };
 }
 
 export function moveReducer(state: MoveState, action: MoveAction): MoveState {
@@ -32,6 +35,8 @@ export function moveReducer(state: MoveState, action: MoveAction): MoveState {
       return { ...state, acceptWarnings: action.accept };
     case "reason":
       return { ...state, reason: action.text };
+    case "discard_reason":
+      return { ...state, discardReason: action.text };
     case "typed":
       return { ...state, typed: action.text };
     case "look_again":
@@ -60,6 +65,7 @@ export function whyNotStart(state: MoveState, readiness: Readiness | undefined, 
   if (unready) return unready;
   if (!preview) return "The commands have not been read yet.";
   if (state.reason.trim() === "") return "Say why: the reason goes into the trail.";
+  if (preview.discard_question && state.discardReason.trim() === "") return "Say why it may be discarded.";
   if (state.typed.trim() !== preview.phrase) return "Type the phrase first.";
   return "";
 }

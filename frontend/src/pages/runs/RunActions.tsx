@@ -1,7 +1,8 @@
+import { FormGroup, TextArea } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
-import { runCancel, runPause, runResume, wayBackRequest } from "../../api/commands";
+import { newApprovalRequest, runCancel, runPause, runResume, wayBackRequest } from "../../api/commands";
 import type { Run, RunAction } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
@@ -10,13 +11,14 @@ import { useMay } from "../../lib/may";
 import { requestKey } from "../../lib/requestKey";
 import { count } from "../../lib/words";
 
-type Act = "pause" | "resume" | "cancel" | "way_back";
+type Act = "pause" | "resume" | "cancel" | "way_back" | "new_approval";
 
 const BUTTONS: Record<Act, string> = {
   pause: "Pause",
   resume: "Resume",
   cancel: "Cancel",
   way_back: "Way back…",
+  new_approval: "New approval…",
 };
 
 /** Pause, resume, cancel and the way back: those that make sense now; each says why not where it cannot be done. */
@@ -40,7 +42,10 @@ export function RunActions({ run }: { run: Run }) {
         </ActButton>
       ))}
       {asking === "way_back" && <WayBack run={run} phrase={phraseOf(run)} onClose={() => setAsking(null)} />}
-      {asking !== null && asking !== "way_back" && <Ask run={run} act={asking} onClose={() => setAsking(null)} />}
+      {asking === "new_approval" && <NewApproval run={run} onClose={() => setAsking(null)} />}
+      {asking !== null && asking !== "way_back" && asking !== "new_approval" && (
+        <Ask run={run} act={asking} onClose={() => setAsking(null)} />
+      )}
     </>
   );
 }
@@ -55,7 +60,9 @@ function fits(run: Run, { action, possible }: RunAction): boolean {
   );
 }
 
-function consequencesOf(run: Run, act: Exclude<Act, "way_back">): string[] {
+type Simple = Exclude<Act, "way_back" | "new_approval">;
+
+function consequencesOf(run: Run, act: Simple): string[] {
   const steps = run.tally.steps;
   const inFlight = (steps.running ?? 0) + (steps.unknown ?? 0);
   const done = (steps.succeeded ?? 0) + (steps.done ?? 0);
@@ -95,7 +102,7 @@ function consequencesOf(run: Run, act: Exclude<Act, "way_back">): string[] {
 const TITLES = { pause: "Pause this run?", resume: "Resume this run?", cancel: "Cancel this run?" };
 const DO = { pause: runPause, resume: runResume, cancel: runCancel };
 
-function Ask({ run, act, onClose }: { run: Run; act: Exclude<Act, "way_back">; onClose: () => void }) {
+function Ask({ run, act, onClose }: { run: Run; act: Simple; onClose: () => void }) {
   const client = useQueryClient();
   const send = useMutation({
     mutationFn: (reason: string) => DO[act](run.id, reason),
@@ -115,6 +122,42 @@ function Ask({ run, act, onClose }: { run: Run; act: Exclude<Act, "way_back">; o
       onConfirm={(reason) => send.mutate(reason)}
       onClose={onClose}
     />
+  );
+}
+
+/** In the middle of a disaster failover whose yes has expired, or lost its giver. */
+function NewApproval({ run, onClose }: { run: Run; onClose: () => void }) {
+  const navigate = useNavigate();
+  const [attestation, setAttestation] = useState("");
+  const send = useMutation({
+    mutationFn: (reason: string) => newApprovalRequest(run.id, { reason, attestation: attestation.trim() }),
+    onSuccess: (approval) => void navigate(`/approvals/${approval.id}`),
+  });
+  return (
+    <ReasonDialog
+      title={`Ask for a new approval for run ${run.id}?`}
+      consequences={[
+        "Both sites are read now, at most 25 s. What they say is frozen for the person who decides.",
+        "It is asked for what is still to be forced. What was forced stays forced.",
+        "This only asks. When another person says yes, the run goes on by itself.",
+      ]}
+      button="Ask for a new approval"
+      danger
+      reasonNeeded
+      whyNot={attestation.trim() === "" ? `Say who made sure that nothing runs at ${run.source_site}.` : ""}
+      busy={send.isPending}
+      error={send.error}
+      onConfirm={(reason) => send.mutate(reason)}
+      onClose={onClose}
+    >
+      <FormGroup
+        label={`Who made sure that nothing runs at ${run.source_site}, and how?`}
+        isRequired
+        fieldId="attestation"
+      >
+        <TextArea id="attestation" rows={2} value={attestation} onChange={(_event, text) => setAttestation(text)} />
+      </FormGroup>
+    </ReasonDialog>
   );
 }
 

@@ -1,4 +1,4 @@
-import { Alert, Card, CardBody, CardTitle, DescriptionList, List, ListItem, PageSection } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle, DescriptionList, List, ListItem, PageSection } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -21,6 +21,7 @@ import { Fact } from "../runs/RunFacts";
 import { ConnectionTestCard } from "./ConnectionTestCard";
 import { CredentialsCard } from "./CredentialsCard";
 import { GroundCard } from "./GroundCard";
+import { ProgramCard } from "./ProgramCard";
 import { THROUGH } from "./through";
 
 export function SitePage() {
@@ -62,6 +63,7 @@ function TheSite({ site }: { site: Site }) {
       <PageSection className="dr-stack">
         <ReachCard site={site} />
         <FactsCard site={site} />
+        {site.program && <ProgramCard program={site.program} />}
         <ConnectionTestCard site={site} />
         <HostKeysCard site={site} />
         <CredentialsCard site={site} />
@@ -106,8 +108,6 @@ function FactsCard({ site }: { site: Site }) {
           </Fact>
           <Fact term="Ceph is reached through">
             {THROUGH[site.ceph_through as keyof typeof THROUGH] ?? site.ceph_through}
-            {site.program && `, version ${site.program.version} (${site.program.sha256.slice(0, 12)})`}
-            {site.program?.skew && <Alert variant="warning" isInline isPlain title={site.program.skew} />}
           </Fact>
           <Fact term="What a reprotect would discard">
             {site.salvage_dir ? `is saved to ${site.salvage_dir} first` : "is not saved: no directory is named"}

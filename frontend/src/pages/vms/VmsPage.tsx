@@ -1,21 +1,19 @@
-import {
-  PageSection,
-  ToggleGroup,
-  ToggleGroupItem,
-  Toolbar,
-  ToolbarContent,
-  ToolbarItem,
-} from "@patternfly/react-core";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { PageSection, ToggleGroup, ToggleGroupItem } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
-import { Link, useSearchParams } from "react-router";
-import { sitesQuery, vmsQuery } from "../../api/queries";
+import { useMemo } from "react";
+import { Link } from "react-router";
+import { useFirstPage } from "../../api/pages";
+import { sitesQuery, vmPages } from "../../api/queries";
 import type { Site, Vm } from "../../api/types";
+import { type BigColumn, BigTable } from "../../components/BigTable";
+import { Choice, FilterBar } from "../../components/FilterBar";
 import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
+import { NameSearch } from "../../components/NameSearch";
 import { PageHead } from "../../components/PageHead";
 import { StateText } from "../../components/State";
 import { Age } from "../../components/Time";
+import { tableAddress, useAddress } from "../../lib/address";
 import { useLive } from "../../live/hooks";
 
 export function VmsPage() {
@@ -38,41 +36,68 @@ export function VmsPage() {
   );
 }
 
+const FIELDS = ["site", "protection", "q"] as const;
+const PROTECTIONS = { in_group: "In a group", no_group: "In no group", copy: "Copy of another VM" };
+
 function OfSite({ sites }: { sites: Site[] }) {
-  const [params, setParams] = useSearchParams();
+  const [params, put] = useAddress();
   const chosen = sites.find((site) => site.slug === params.get("site")) ?? (sites[0] as Site);
-  const query = useQuery({ ...vmsQuery(chosen.slug), refetchInterval: useLive(["sites"]) });
+  const protection = params.get("protection") ?? "";
+  const q = params.get("q") ?? "";
+  const pages = useMemo(() => vmPages(chosen.slug, { protection, q }), [chosen.slug, protection, q]);
+  const interval_ms = useLive(["sites"]);
+  const query = useFirstPage(pages, interval_ms);
+  const counts = query.data?.counts ?? {};
   return (
     <>
-      <Toolbar>
-        <ToolbarContent>
-          <ToolbarItem>
-            <ToggleGroup aria-label="Site">
-              {sites.map((site) => (
-                <ToggleGroupItem
-                  key={site.slug}
-                  text={site.name}
-                  buttonId={`vms-of-${site.slug}`}
-                  isSelected={site.slug === chosen.slug}
-                  onChange={() => setParams({ site: site.slug })}
-                />
-              ))}
-            </ToggleGroup>
-          </ToolbarItem>
-        </ToolbarContent>
-      </Toolbar>
+      <FilterBar table="vms" fields={FIELDS} file={tableAddress(`/sites/${chosen.slug}/vms`, { protection, q })}>
+        <ToggleGroup aria-label="Site">
+          {sites.map((site) => (
+            <ToggleGroupItem
+              key={site.slug}
+              text={site.name}
+              buttonId={`vms-of-${site.slug}`}
+              isSelected={site.slug === chosen.slug}
+              onChange={() => put({ site: site.slug })}
+            />
+          ))}
+        </ToggleGroup>
+        <Choice
+          label="Protection"
+          all="In a group or not"
+          value={protection}
+          options={Object.entries(PROTECTIONS).map(([code, word]) => ({ code, word, n: counts[code] ?? 0 }))}
+          onChoose={(code) => put({ protection: code })}
+        />
+        <NameSearch label="VM or group" given={q} onSearch={(text) => put({ q: text })} />
+      </FilterBar>
       <Loaded query={query} what="The VMs">
-        {({ items }) =>
-          items.length === 0 ? (
-            <Empty title={`No VM is known at ${chosen.name}`}>Discover the pair to read them.</Empty>
+        {(first) =>
+          first.total > 0 ? (
+            <BigTable
+              label="VMs"
+              noun="VM"
+              pages={pages}
+              first={first}
+              isOld={query.isPlaceholderData}
+              interval_ms={interval_ms}
+              columns={COLUMNS}
+              rowPx={ROW_PX}
+              grows
+            />
+          ) : protection || q ? (
+            <Empty title="No VM fits">Change the filter.</Empty>
           ) : (
-            <VmTable vms={items} />
+            <Empty title={`No VM is known at ${chosen.name}`}>Discover the pair to read them.</Empty>
           )
         }
       </Loaded>
     </>
   );
 }
+
+/** Of a VM that can be protected; one that cannot says why, and is higher. */
+const ROW_PX = 40;
 
 export function Protectable({ vm }: { vm: Vm }) {
   if (vm.copy_of) {
@@ -93,45 +118,30 @@ export function Protectable({ vm }: { vm: Vm }) {
   );
 }
 
-function VmTable({ vms }: { vms: Vm[] }) {
-  return (
-    <Table aria-label="VMs" variant="compact">
-      <Thead>
-        <Tr>
-          <Th>VM</Th>
-          <Th>State</Th>
-          <Th>Protection</Th>
-          <Th>Disks</Th>
-          <Th>Definition kept</Th>
-          <Th>Read</Th>
-        </Tr>
-      </Thead>
-      <Tbody>
-        {vms.map((vm) => (
-          <Tr key={vm.id}>
-            <Td dataLabel="VM">
-              <Link to={`/vms/${vm.id}`}>{vm.name}</Link> <span className="dr-quiet">({vm.one_id})</span>
-            </Td>
-            <Td dataLabel="State">{vm.gone_at ? "gone" : vm.state_word}</Td>
-            <Td dataLabel="Protection">
-              <Protectable vm={vm} />
-            </Td>
-            <Td dataLabel="Disks">{vm.disks.length}</Td>
-            <Td dataLabel="Definition kept">
-              {vm.definition ? (
-                <>
-                  No. {vm.definition.number}, seen unchanged <Age at={vm.definition.seen_at} />
-                </>
-              ) : (
-                "not yet"
-              )}
-            </Td>
-            <Td dataLabel="Read">
-              <Age at={vm.read_at} stale_after_s={600} />
-            </Td>
-          </Tr>
-        ))}
-      </Tbody>
-    </Table>
-  );
-}
+const COLUMNS: BigColumn<Vm>[] = [
+  {
+    title: "VM",
+    rem: 14,
+    cell: (vm) => (
+      <>
+        <Link to={`/vms/${vm.id}`}>{vm.name}</Link> <span className="dr-quiet">({vm.one_id})</span>
+      </>
+    ),
+  },
+  { title: "State", rem: 9, cell: (vm) => (vm.gone_at ? "gone" : vm.state_word) },
+  { title: "Protection", rem: 26, cell: (vm) => <Protectable vm={vm} /> },
+  { title: "Disks", rem: 5, cell: (vm) => vm.disks.length },
+  {
+    title: "Definition kept",
+    rem: 16,
+    cell: (vm) =>
+      vm.definition ? (
+        <>
+          No. {vm.definition.number}, seen unchanged <Age at={vm.definition.seen_at} />
+        </>
+      ) : (
+        "not yet"
+      ),
+  },
+  { title: "Read", rem: 9, cell: (vm) => <Age at={vm.read_at} stale_after_s={600} /> },
+];
