@@ -31,7 +31,7 @@ KIND_SENTENCES = {
     AlertKind.EXPOSURE: "A group's exposure is beyond its RPO target, has no bound, or cannot be told.",
     AlertKind.TWO_PRIMARIES: "An image can be written at both sites.",
     AlertKind.DAEMON_DEAD: "No mirroring daemon is heard of at a site.",
-    AlertKind.READINESS_LOST: "A plan that was verified is not any more.",
+    AlertKind.READINESS_LOST: "A plan that was verified is not any more, or cannot be checked.",
     AlertKind.RUN_WAITS: "A run waits for a person.",
     AlertKind.APPROVAL_ASKED: "An approval is asked for.",
     AlertKind.GLASS_BROKEN: "One person began a disaster failover alone.",

@@ -42,6 +42,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan
+from drportal.watch.targets import targets_of_images
 
 ORDER = list(GapLevel)
 
@@ -86,9 +87,11 @@ def image_gaps_of(pair: SitePair) -> Iterator[Gap]:
     # One that was never whole at the copy counts from when it was first seen so: a first copy takes its time.
     never = Q(protected_until=None, changed_at__lt=long_ago) & ~Q(primary_side="")
     old = rows.filter(Q(protected_until__lt=long_ago) | never, mode="snapshot")
-    names = {"a": pair.a.name, "b": pair.b.name}
+    names, targets = {"a": pair.a.name, "b": pair.b.name}, targets_of_images()
     for row in old.only("pool", "name", "protected_until", "primary_side"):
         age_s = None if row.protected_until is None else (now - row.protected_until).total_seconds()
+        if age_s is not None and age_s <= targets.get(row.pk, 0):
+            continue  # so much was agreed, and so it is what its schedule is meant to do
         yield snapshots_old(str(row), age_s, names.get(row.primary_side, ""))
 
 

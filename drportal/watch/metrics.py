@@ -25,9 +25,9 @@ from drportal.people.services import live_token, permissions_of_token
 from drportal.recovery.models import ProtectionGroup, Run
 from drportal.roles import Permission
 from drportal.watch.conditions import PARTS
-from drportal.watch.gaps import counts_of, gaps_of
 from drportal.watch.models import Alert, GroupTarget
 from drportal.watch.readiness import plan_rows, standings_of
+from drportal.watch.rounds import round_of
 
 Rows = Iterable[tuple[list[str], float]]
 
@@ -116,7 +116,7 @@ def site_metrics() -> Iterator[Metric]:
     pairs = list(SitePair.objects.select_related("a", "b"))
     ages = [([pair_name(pair)], (now - pair.polled_at).total_seconds()) for pair in pairs if pair.polled_at]
     yield gauge("poll_age_seconds", "Since the pair was last looked at.", ["pair"], ages)
-    gaps = [([pair_name(pair), level], float(n)) for pair in pairs for level, n in counts_of(gaps_of(pair)).items()]
+    gaps = [([pair_name(pair), level], float(n)) for pair in pairs for level, n in round_of(pair, now).gaps.items()]
     yield gauge("protection_gaps", "Protection gaps by level.", ["pair", "level"], gaps)
 
 

@@ -17,6 +17,7 @@ from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import watched
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan
 from drportal.watch.gaps import counts_of, gaps_of
+from drportal.watch.models import GroupTarget
 
 Stamp = tuple[object, ...]
 KEEP_S = 60.0  # gaps grow old too, also while no round comes
@@ -64,7 +65,9 @@ def stamp_of(pair: SitePair) -> Stamp:
     groups = ProtectionGroup.objects.filter(pair=pair).order_by("pk").values_list("pk", "active_site_id", "name")
     plans = RecoveryPlan.objects.order_by("pk").values_list("pk", "version")
     sites = Site.objects.filter(pk__in=[pair.a_id, pair.b_id]).order_by("pk").values_list("pk", "version")
-    return pair.polled_at, pair.discovered_at, pair.version, tuple(groups), tuple(plans), tuple(sites)
+    targets = GroupTarget.objects.order_by("pk").values_list("group", "rpo_s")
+    seen = (pair.polled_at, pair.discovered_at, pair.version)
+    return *seen, tuple(groups), tuple(plans), tuple(sites), tuple(targets)
 
 
 def work_out(pair: SitePair) -> Round:

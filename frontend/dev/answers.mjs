@@ -48,6 +48,7 @@ export function answersFor(world, method, path, query, body) {
       /^\/sites\/.*\/resources$/,
       () => ({ items: [{ kind: "datastore", one_id: 101, name: "ceph", facts: {}, read_at: ago(9) }] }),
     ],
+    [/^\/changes$/, () => ({ items: [], next: null })],
     [/^\/pairs$/, () => ({ items: [pair] })],
     [
       /^\/pairs\/1\/images$/,

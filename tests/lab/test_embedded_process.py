@@ -361,3 +361,9 @@ async def test_it_remembers_every_act_and_how_it_ended(client: LabClient) -> Non
     ]
     assert await ask(client.acts, "b") == []
     connection.close()
+
+
+def test_a_lab_of_thousands_of_images_has_room_for_their_vms(tmp_path: Path) -> None:
+    lab = EmbeddedLab(tmp_path, LabOptions(vms=1300))
+    lab.populate()
+    assert len(lab.sites["a"].nebula.state.vms) == 1300

@@ -25,7 +25,7 @@ from drportal.inventory.models import (
 )
 from drportal.lab.control import LabClient
 from drportal.recovery.models import RecoveryPlan, Run
-from drportal.watch.models import ReadinessCheck
+from drportal.watch.models import GroupTarget, ReadinessCheck
 from tests.conftest import Person
 from tests.recovery.conftest import make_vm
 from tests.stack import wait_until
@@ -190,6 +190,20 @@ def test_a_copy_that_never_got_a_whole_snapshot_lacks_a_schedule(viewer: Person,
     (gap,) = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
     assert gap["code"] == "no_snapshots"
     assert gap["command"].startswith("rbd mirror snapshot schedule add")
+
+
+@pytest.mark.django_db
+def test_a_schedule_as_slow_as_was_agreed_is_no_gap(
+    viewer: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    plan, now = make_plan("shop", make_vm(pair, "db", 1, ["one-1"])), timezone.now()
+    old = now - dt.timedelta(hours=3)
+    MirroredImage.objects.update(mode="snapshot", primary_side="a", protected_until=old)
+    assert codes(viewer, pair) == ["no_snapshots"]
+    target = GroupTarget.objects.create(group=plan.group, rpo_s=4 * 3600)
+    assert codes(viewer, pair) == []
+    GroupTarget.objects.filter(pk=target.pk).update(rpo_s=2 * 3600)
+    assert codes(viewer, pair) == ["no_snapshots"], "older than that is not what was agreed"
 
 
 def test_only_sources_of_several_records_are_twice() -> None:

@@ -21,10 +21,11 @@ from drportal.inventory.models import CapturedDefinition, MirroredImage, Site, S
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 from drportal.watch import readiness, schedule
 from drportal.watch.models import CheckRequest, ReadinessCheck
-from drportal.watch.readiness import ask_for_checks
+from drportal.watch.readiness import ask_for_checks, next_to_ring_for
 from drportal.watch.schedule import CHECKS_AT_ONCE, TICK_S, Schedule, check_readiness
 from tests.conftest import Person
-from tests.recovery.conftest import StandIn
+from tests.recovery.conftest import Mover, StandIn
+from tests.stack import LabProcess
 
 CHECK_TAKES_S = 5.0
 
@@ -150,3 +151,19 @@ def test_who_is_due_and_how_all_stand_costs_no_query_a_plan(viewer: Person, pair
     few = cost()
     make_plans(pair, range(3, 30))
     assert cost() == few
+
+
+@pytest.mark.django_db(transaction=True)
+def test_against_the_lab_plans_are_checked_beside_each_other(
+    own_lab: LabProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mover = Mover(own_lab.client)
+    plans = [mover.plan(name) for name in ("web-1", "app-1", "db-1")]
+    monkeypatch.setattr(jobs, "waiting_runs", set)
+    assert set(ask_for_checks(timezone.now())) == {plan.pk for plan in plans}
+    first = next_to_ring_for(timezone.now())
+    assert first is not None
+    assert check_readiness(first) == "3 plans checked"
+    rows = ReadinessCheck.objects.all()
+    assert {row.plan_id for row in rows} == {plan.pk for plan in plans}
+    assert all(row.counts["met"] > 0 for row in rows)

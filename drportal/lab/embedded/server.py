@@ -73,6 +73,8 @@ class EmbeddedLab:
             password=own.password,
             clock=time.time,
             networks=networks(key, self.options.vms),
+            host_cores=max(512, self.options.vms),  # of two hosts: all VMs fit at either site
+            host_memory_mb=max(4 * 2**20, 2048 * self.options.vms),
             timings=Timings.at_speed(self.options.speed),
         )
         site.shell.rbd.default_logging = self.options.default_logging
