@@ -41,7 +41,7 @@ test-python: $(BIN)/.dev
 	$(BIN)/pytest -n $(JOBS)
 
 test-postgres: $(BIN)/.dev ## Run the tests that touch the database once more, on PostgreSQL
-	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(JOBS) tests/audit tests/inventory tests/people tests/recovery
+	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(JOBS) -o cache_dir=.pytest_cache/postgres tests/audit tests/inventory tests/people tests/recovery
 
 test-frontend: frontend/node_modules/.stamp
 	cd frontend && npm test

@@ -1,0 +1,70 @@
+"""CI runs again what failed beside others, and nothing else is forgiven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import count_results, once_more
+
+LOG = """\
+FAILED tests/faults/test_a.py::test_one[P1-a b] - AssertionError: not within 60 s
+============ 1 failed, 10 passed, 2 skipped in 100.00s (0:01:40) ============
+make: *** [Makefile:50: test-python] Error 1
+.venv/bin/python tests/with_postgres.py .venv/bin/pytest -n 3 tests/audit
+ERROR tests/audit/test_b.py::test_two
+============ 4 passed, 1 error in 10.00s ============
+make: *** [Makefile:53: test-postgres] Error 1
+ Tests  7 passed (7)
+"""
+
+
+def test_what_failed_is_found_with_the_database_it_failed_on() -> None:
+    assert once_more.failed_in(LOG) == (
+        ["tests/faults/test_a.py::test_one[P1-a b]"],
+        ["tests/audit/test_b.py::test_two"],
+        {"test-python", "test-postgres"},
+    )
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        LOG + "make: *** [Makefile:56: test-frontend] Error 1\n",
+        LOG.replace("FAILED", "\n".join(f"FAILED tests/a.py::test_{n}" for n in range(5)) + "\nFAILED"),
+        "make: *** [Makefile:50: test-python] Error 3\n",
+        "",
+    ],
+    ids=["another part", "too many", "no test", "nothing"],
+)
+def test_what_is_no_accident_is_not_tried_again(
+    log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(once_more.subprocess, "run", lambda *words, **more: pytest.fail("it was tried again"))
+    file = tmp_path / "log"
+    file.write_text(log)
+    assert once_more.main(str(file)) == 1
+    assert "Not tried again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("body", "status"), [("assert True", 0), ("assert False", 1)])
+def test_a_test_that_fails_twice_fails(body: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_it.py").write_text(f"def test_it():\n    {body}\n")
+    log = tmp_path / "log"
+    log.write_text("FAILED tests/test_it.py::test_it - x\nmake: *** [Makefile:50: test-python] Error 1\n")
+    monkeypatch.setattr(once_more, "PYTEST", "pytest")
+    monkeypatch.chdir(tmp_path)
+    assert once_more.main(str(log)) == status
+
+
+def test_the_count_is_that_of_both_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    first.write_text(LOG)
+    again.write_text("============ 2 passed in 3.00s ============\n")
+    assert count_results.main(str(first), str(again)) == 0
+    assert capsys.readouterr().out == "23 passed, 0 failed, 2 skipped\n"
+    again.write_text("============ 1 failed, 1 passed in 3.00s ============\n")
+    count_results.main(str(first), str(again))
+    assert capsys.readouterr().out == "22 passed, 1 failed, 2 skipped\n"
