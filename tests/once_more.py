@@ -1,7 +1,7 @@
 """Run the tests that failed in a log of `make test` once more, one after the other; for `.ci/run`.
 
-Exit status 0 only when everything that failed is a test that passes now. A part that is no test of pytest (the front end,
-a process that died), or more than a few failures, stays failed without another try.
+Exit status 0 only when everything that failed is a test that passes now. A part that is no test of pytest (the front
+end, a process that died), or more than a few failures, stays failed without another try.
 """
 
 from __future__ import annotations
