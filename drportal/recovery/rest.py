@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from drportal.drivers.errors import DriverError
+from drportal.engine.gate_base import count
 from drportal.engine.states import StepState
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.step_writer import StepRow
@@ -84,7 +85,7 @@ def resting_sentence(
         said.append("Paused: nothing is in flight.")
     if unknown and cancelled:
         said.append(
-            f"It is not known what became of {len(unknown)} acts, because a site does not answer: "
+            f"It is not known what became of {count(len(unknown), 'act')}, because a site does not answer: "
             f"{', '.join(_name(step) for step in unknown[:3])}. No run acts on these before they are read."
         )
     elif unknown:
