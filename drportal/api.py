@@ -43,8 +43,8 @@ class _Requirement(AuthBase):
 
     def admit(self, request: HttpRequest, user: User, granted: frozenset[Permission], who: str) -> User:
         """The user, or Forbidden with the roles that would do. ``who``: who lacks it, in words."""
+        request.user = user  # also of one that is refused: the trail keeps by whom
         if self.permission is None or self.permission in granted:
-            request.user = user
             return user
         able = sorted(role.value for role, may in GRANTS.items() if self.permission in may)
         raise Forbidden(

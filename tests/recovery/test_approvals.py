@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy as copies
 import datetime as dt
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
+from drportal.audit.record import REFUSED
 from drportal.people.services import token_create
 from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
@@ -302,6 +305,108 @@ def test_an_operator_may_not_approve_and_the_door_needs_its_words(
     for changed in ({"phrase": "go"}, {"reason": ""}, {"attestation": " "}):
         assert request_of(**changed).status_code == 422
     assert Run.objects.count() == 1
+
+
+# --- at the same moment
+
+
+def together(*acts: Callable[[], Any]) -> list[Any]:
+    """Each on a thread and a connection of its own, all let go at once; what they gave, in that order."""
+    start, gave = threading.Barrier(len(acts)), [None] * len(acts)
+
+    def do(number: int, act: Callable[[], Any]) -> None:
+        try:
+            start.wait(10)
+            gave[number] = act()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=do, args=(number, act)) for number, act in enumerate(acts)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return gave
+
+
+def begun_once(answers: list[Any], page: dict[str, Any], bell: Bell) -> None:
+    """One of them had its way; every other was refused, with a code and an entry in the trail."""
+    codes = sorted((answer.status_code, answer.json().get("code", "")) for answer in answers)
+    assert [status for status, _ in codes] == [200] + [409] * (len(answers) - 1), codes
+    assert {code for _, code in codes[1:]} <= {"approval_used", "approval_lost_the_race"}, codes
+    assert bell.rung == [page["run_id"]]
+    assert (Approval.objects.get().state, Run.objects.get().state) == ("approved", "approved")
+    for action in ("approval.yes", "approval.approve"):
+        assert AuditEntry.objects.filter(action=action).count() == 1
+    assert AuditEntry.objects.filter(action="approval.refused").count() == len(answers) - 1
+    assert verify_database().ok
+
+
+def test_two_approvers_at_the_same_moment(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
+    page, second = request_of().json(), make_person("second", Role.APPROVER)
+    begun_once(together(lambda: approve(approver, page), lambda: approve(second, page)), page, bell)
+
+
+def test_a_double_click_at_the_same_moment(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
+    page = request_of().json()
+    other_tab = Person(approver.user)
+    begun_once(together(lambda: approve(approver, page), lambda: approve(other_tab, page)), page, bell)
+
+
+def test_a_yes_and_a_no_at_the_same_moment(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
+    page, second = request_of().json(), make_person("second", Role.APPROVER)
+    no = f"/approvals/{page['id']}/decline"
+    said = together(lambda: approve(approver, page), lambda: second.api("POST", no, {"text": "its lamps are on"}))
+    assert sorted(answer.status_code for answer in said) == [200, 409], [answer.content for answer in said]
+    ends = (Approval.objects.get().state, Run.objects.get().state, bell.rung)
+    assert ends in (("approved", "approved", [page["run_id"]]), ("declined", "aborted", [])), ends
+    assert verify_database().ok
+
+
+def test_two_operators_ask_at_the_same_moment_with_one_key(request_of: Callable[..., Any], operator: Person) -> None:
+    other_tab = Person(operator.user)
+    asked = together(lambda: request_of(request_key="k" * 12), lambda: request_of(other_tab, request_key="k" * 12))
+    assert sorted(answer.status_code for answer in asked) == [200, 201], [answer.content for answer in asked]
+    assert Run.objects.count() == Approval.objects.count() == 1
+
+
+# --- a program, and somebody who lost the role
+
+
+def refusals(path: str) -> list[str]:
+    """The codes that the trail keeps of what was not let through to it."""
+    kept = AuditEntry.objects.filter(action=REFUSED, subject=f"POST /api/v1{path}")
+    return [entry.payload["code"] for entry in kept]
+
+
+def test_a_service_account_s_token_never_decides(request_of: Callable[..., Any], bell: Bell) -> None:
+    """Even one that was given the approver's role besides."""
+    page = request_of().json()
+    robot = make_person("robot", Role.SERVICE, Role.APPROVER)
+    assert robot.user is not None
+    _, text = token_create(robot.user, "robot", 1)
+    for verb in ("approve", "decline"):
+        body = {"text": "no"} if verb == "decline" else {
+            "password": PASSWORD, "evidence_sha256": page["evidence_sha256"], "commands_sha256": page["commands_sha256"]
+        }  # fmt: skip
+        answer = Person(None).api("POST", f"/approvals/{page['id']}/{verb}", body, Authorization=f"Bearer {text}")
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.content
+    assert not bell.rung
+    assert Approval.objects.get().state == "requested"
+    for verb in ("approve", "decline"):
+        assert refusals(f"/approvals/{page['id']}/{verb}") == ["forbidden"]
+
+
+def test_the_role_removed_between_the_request_and_the_decision(
+    request_of: Callable[..., Any], approver: Person, bell: Bell
+) -> None:
+    page = request_of().json()
+    assert approver.user is not None
+    approver.user.groups.clear()
+    answer = approve(approver, page)
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.content
+    assert not bell.rung
+    assert refusals(f"/approvals/{page['id']}/approve") == ["forbidden"]
 
 
 # --- one person alone

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from drportal.audit.record import record
@@ -104,7 +104,12 @@ def disaster_request(
     runs.right_phrase(phrase, door.phrase)
     if door.blockers:
         _refused(plan, user, list(door.blockers))
-    return _make(door, reason, attestation, request_key, user), True
+    try:
+        return _make(door, reason, attestation, request_key, user), True
+    except IntegrityError:  # the same request arrived twice at the same moment
+        if known := runs.known_run(request_key):
+            return known, False
+        raise
 
 
 def _said_why(reason: str, attestation: str) -> None:
