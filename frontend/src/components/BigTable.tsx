@@ -79,7 +79,10 @@ export function BigTable<Row, P extends Page<Row>>({
     to: Math.min(total - 1, range.endIndex + OVERSCAN),
     interval_ms,
   });
-  useScrollUpForNews(frame, JSON.stringify(pages("").queryKey));
+  useNewList(JSON.stringify(pages("").queryKey), () => {
+    setChosen({ row: 0, column: 0 });
+    frame.current?.scrollTo({ top: 0 });
+  });
   const focusWanted = useOneTabStop(frame, at);
   const keyDown = (event: KeyboardEvent<HTMLElement>) => {
     if (event.altKey || event.metaKey || isTyping(event.target)) return;
@@ -176,14 +179,14 @@ function spotOf(element: Element): Spot | null {
   return cell instanceof HTMLTableCellElement && !Number.isNaN(row) ? { row, column: cell.cellIndex } : null;
 }
 
-/** Another filter is another list: it begins at its beginning. */
-function useScrollUpForNews(frame: { current: HTMLElement | null }, of: string) {
+/** Another filter is another list, and begins at its beginning. */
+function useNewList(of: string, begin: () => void) {
   const shown = useRef(of);
   useLayoutEffect(() => {
     if (shown.current === of) return;
     shown.current = of;
-    frame.current?.scrollTo({ top: 0 });
-  }, [frame, of]);
+    begin();
+  });
 }
 
 /**
