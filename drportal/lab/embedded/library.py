@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from drportal.lab.embedded import answers
 from drportal.lab.embedded.copies import SNAPSHOT
 from drportal.lab.embedded.pair import Pair, Refused
-from drportal.lab.embedded.shell import Shell
+from drportal.lab.embedded.shell import Act, Shell
 from drportal.site_program.clients import ACT_WORDS, READ_DEADLINE_S, Clients, Held, read_fault, unreachable
 from drportal.site_program.wire import Fault, Json
 
@@ -236,6 +236,7 @@ class LabLibrary(Clients):
 
         def content() -> str:
             pair = self._pair(pool, image)
+            self._note(f"rbd {command} {source}")
             return str(pair.content(self._site, self._world.clock()))
 
         try:
@@ -273,9 +274,14 @@ class LabLibrary(Clients):
             self._world.blocklist(self._site, address, expire_s)
         elif self._world.sites[self._site].blocklist.pop(address, None) is None:
             said = f"{address} isn't blocklisted"  # with exit 0, as Ceph says it
+        self._note(text)
         if self._shell.take("command-succeeds-but-connection-drops", text) is not None:
             self._drop()
         return 0, said
+
+    def _note(self, text: str) -> None:
+        """In the loop."""
+        self._shell.others.append(Act(self._world.clock(), text, 0))
 
     def blocklisted(self) -> list[str]:
         found = self._asked("ceph osd blocklist ls", lambda: self._world.blocklisted(self._site))
@@ -286,4 +292,7 @@ class _HeldByLibrary(Held):
     def act(self, verb: str, lock: int) -> tuple[int, str]:
         library = self._clients
         assert isinstance(library, LabLibrary)
-        return library.act(verb, self._pool, self._image)
+        exit_status, said = library.act(verb, self._pool, self._image)
+        if verb == "mirror-snapshot":  # by the `rbd` client at a real site: what it says outlives the program
+            Path(self._output).write_text(said)
+        return exit_status, said

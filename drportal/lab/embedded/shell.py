@@ -37,11 +37,13 @@ class Act:
 
 @dataclass(slots=True)
 class Shell:
-    """One site's command line. `acts`: what has ended so far, oldest first."""
+    """One site's command line. `acts`: what has ended so far, oldest first; `others`: the same of what changes no image
+    (exports and the client blocklist), as the site program carries it out."""
 
     rbd: Rbd
     faults: list[CommandFault] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
+    others: list[Act] = field(default_factory=list)
 
     def take(self, name: str, text: str) -> CommandFault | None:
         """The first such fault that matches, counted down."""
