@@ -13,7 +13,9 @@ import pytest
 
 from drportal.drivers.site_caps import RIGHTS, USERS, caps_command
 from tests.site_program.running import SYSTEM_PYTHON, SiteProcess
-from tests.site_program.worlds import CephWorld, ended
+from tests.site_program.worlds import CASES, Case, CephWorld, ended
+
+DEMOTION = Case("demote", "snapshot")
 
 
 class LeastWorld(CephWorld):
@@ -35,7 +37,7 @@ class LeastWorld(CephWorld):
 
     def as_user(self, user: str, rights: str, **options: Any) -> SiteProcess:
         arguments = ("--engine", self.engine, "--ceph-user", user, "--salvage", str(self.folder / "salvage"))
-        env = {"CEPH_CONF": str(self.confs[user])}
+        env = {"CEPH_CONF": str(self.confs[user]), "TEST_CALLS": str(self.folder / "started")}
         return SiteProcess(self.folder, *arguments, env=env, python=SYSTEM_PYTHON, rights=rights, state=user, **options)
 
     def refused(self, user: str, *argv: str) -> bool:
@@ -51,12 +53,12 @@ def test_the_documented_rights_are_enough_and_no_more(real_lab: Path, tmp_path: 
     world = LeastWorld(tmp_path / "work", real_lab, engine)
     assert set(world.confs) == {"drportal-read", "drportal-act"}
     with world.as_user("drportal-act", "act") as acting:
-        for verb in world.verbs:
-            fields = world.prepared(verb)
-            answer = acting.ask(verb, **fields, wait_s=60)
-            assert answer["ok"], (verb, answer)
-            assert ended(acting, fields["op"])["state"] == "done", verb
-            assert world.effects(verb, fields) == 1, verb
+        for case in CASES:
+            fields = world.prepared(case)
+            answer = acting.ask(case.verb, **fields, wait_s=60)
+            assert answer["ok"], (case, answer)
+            assert ended(acting, fields["op"])["state"] == "done", case
+            assert world.effects(case, fields) == 1, case
     parts = ["pool", "mirror-clients", "info", "status", "journal", "snapshots", "watchers"]
     with world.as_user("drportal-read", "read") as reading:
         answer = reading.ask("observe-pool", pool="one", parts=parts)
@@ -66,7 +68,7 @@ def test_the_documented_rights_are_enough_and_no_more(real_lab: Path, tmp_path: 
             answer = reading.ask("observe-pool", pool="one", parts=parts)
     assert answer["ok"], answer
     assert not answer.get("errors"), answer
-    image = f"one/{world.prepared('demote')['image']}"
+    image = f"one/{world.prepared(DEMOTION)['image']}"
     world.run("ceph", "osd", "pool", "create", f"other-{engine}", "1")
     for user in world.confs:
         assert world.refused(user, "rados", "-p", f"other-{engine}", "ls"), "another tenant's pool"
@@ -74,4 +76,5 @@ def test_the_documented_rights_are_enough_and_no_more(real_lab: Path, tmp_path: 
         assert world.refused(user, "ceph", "osd", "pool", "create", "mine", "1")
     assert world.refused("drportal-read", "rbd", "mirror", "image", "demote", image)
     assert world.refused("drportal-read", "rbd", "resize", "--size", "8", image)
-    assert world.effects("demote", {"image": image.partition("/")[2]}) == 0
+    assert world.effects(DEMOTION, {"image": image.partition("/")[2]}) == 0
+    world.end()
