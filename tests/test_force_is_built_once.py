@@ -25,7 +25,11 @@ ALLOWED = {
     "for an approval",
     (
         "site_program/librbd.py",
+<<<<<<< HEAD
         "_act",
+=======
+        "act",
+>>>>>>> recovery
         "mirror_image_promote with True",
     ): "that verb where the site has python3-rbd",
     ("site_program/librbd.py", "act", "mirror_image_promote with False"): "the orderly promotion beside it",
