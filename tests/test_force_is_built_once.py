@@ -25,14 +25,20 @@ ALLOWED = {
     "for an approval",
     (
         "site_program/librbd.py",
-<<<<<<< HEAD
-        "_act",
-=======
         "act",
->>>>>>> recovery
         "mirror_image_promote with True",
     ): "that verb where the site has python3-rbd",
     ("site_program/librbd.py", "act", "mirror_image_promote with False"): "the orderly promotion beside it",
+    (
+        "inventory/site_program.py",
+        "arguments_of",
+        "a string with --force",
+    ): "no command: what the forced command of an installed site program says of --force-promote",
+    (
+        "management/commands/site.py",
+        "add_arguments",
+        "a string with --force",
+    ): "no command: the administrator's option for that",
     (
         "site_program/serve.py",
         "settings_of",
