@@ -215,7 +215,9 @@ async def _return(world: World, subject: Subject) -> GateReading:
 async def _force(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref, here = ref_of(image), subject.here
-        (mine, a), (theirs, b) = await asyncio.gather(here.role(ref), _unless_silent(world.other(here).role(ref)))
+        # The silent side first: one that hangs is waited for longer than a role here counts as fresh.
+        theirs, b = await _unless_silent(world.other(here).role(ref))
+        mine, a = await here.role_now(ref)
         snapshots, status, more = None, None, None
         if mine.mode is Mode.SNAPSHOT:
             snapshots, more = await here.snapshots(ref)
@@ -258,7 +260,9 @@ async def _fence(world: World, subject: Subject) -> GateReading:
 async def _alone(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref, here = ref_of(image), subject.here
-        (mine, a), (theirs, b) = await asyncio.gather(here.role(ref), _unless_silent(world.other(here).role(ref)))
+        # The silent side first: one that hangs is waited for longer than a role here counts as fresh.
+        theirs, b = await _unless_silent(world.other(here).role(ref))
+        mine, a = await here.role_now(ref)
         return GateReading(g_alone(mine, theirs, world.clock()), tuple(answer for answer in (a, b) if answer))
 
     return await _per_image(GateId.ALONE, subject, one)

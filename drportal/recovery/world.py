@@ -104,6 +104,12 @@ class SiteEnd:
     async def role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
         return await self._once("role", ref, lambda: self._role(ref))
 
+    async def role_now(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
+        """Read anew, although this look has read it: a long wait for another site has made that old."""
+        if self._seen is not None:
+            self._seen.pop(("role", ref), None)
+        return await self.role(ref)
+
     async def _role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
         asked_at = utc_now()
         try:

@@ -28,7 +28,8 @@ class ForcePromote:
     async def probe(self, world: World, task: Task) -> Probe:
         image, end, other = task.one_image, task.end, world.other(task.end)
         ref = ref_of(image)
-        (mine, a), (theirs, b) = await asyncio.gather(end.role(ref), _role_unless_silent(other, task))
+        theirs, b = await _role_unless_silent(other, task)
+        mine, a = await end.role_now(ref)
         if trouble := strange(mine, image.global_id, image.source, end.name):
             return conflict(trouble, a)
         if mine.primary and theirs is not None and theirs.primary:
