@@ -1,6 +1,7 @@
-"""``python -m tests.bench.table``: the table of ten thousand images in a headless Chromium: first rows, frames while it is scrolled, answers of filters.
+"""``python -m tests.bench.table``: the table of ten thousand images in a headless Chromium.
 
-The peer is the same rows as one plain HTML table, written by no framework and drawn whole by the same browser.
+First rows, frames while it is scrolled, answers of filters. The peer is the same rows as one plain HTML table, written
+by no framework and drawn whole by the same browser.
 """
 
 from __future__ import annotations
