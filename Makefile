@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Bytecode is kept, whatever the caller's shell says: without it each of the portal's processes starts three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check audit bench bench-live bench-trail lint types imports openapi bundle docs-check test-python test-postgres test-browser test-frontend clean
+.PHONY: help demo test check audit bench bench-live bench-table bench-trail lint types imports openapi bundle docs-check test-python test-postgres test-browser test-frontend clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-trail: $(BIN)/.dev ## Measure pages, appending and verifying of a long tra
 
 bench-live: $(BIN)/.dev ## Measure what it costs to watch many images of the embedded lab (IMAGES=10000, ROUNDS=15)
 	$(BIN)/python -m tests.bench.live --images $(or $(IMAGES),10000) --rounds $(or $(ROUNDS),15)
+
+bench-table: $(BIN)/.dev ## Measure the table of many images in a browser: first rows, frames while scrolling, filters (IMAGES=10000)
+	$(BIN)/python -m tests.bench.table --images $(or $(IMAGES),10000)
 
 clean: ## Remove what was built or run here (not the virtual environment)
 	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis frontend/node_modules

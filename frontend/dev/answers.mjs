@@ -31,13 +31,21 @@ const pair = {
   discovery: { state: "done", done: 14, total: 14, sentence: "Found 6 VMs and 12 images.", started_at: ago(405) },
 };
 
+/** A page of a long table; places are numbers here. */
+const listOf = (all, from = 0) => ({
+  items: all.slice(from, from + 100),
+  next: all.length > from + 100 ? String(from + 100) : null,
+  total: all.length,
+  counts: {},
+});
+
 export function answersFor(world, method, path, query, body) {
   const id = Number(path.match(/\d+/)?.[0]);
   const sites = [site("site-a", "Site A"), site("site-b", "Site B", !world.trouble)];
   const reads = [
     [/^\/sites$/, () => ({ items: sites })],
     [/^\/sites\/[a-z-]+$/, () => sites.find((each) => path.endsWith(each.slug))],
-    [/^\/sites\/.*\/vms$/, () => ({ items: path.includes("site-a") ? vms(world) : [] })],
+    [/^\/sites\/.*\/vms$/, () => listOf(path.includes("site-a") ? vms(world) : [])],
     [
       /^\/sites\/.*\/networks$/,
       () => ({
@@ -53,10 +61,10 @@ export function answersFor(world, method, path, query, body) {
     [
       /^\/pairs\/1\/images$/,
       () => ({
-        items: images(world)
-          .filter((each) => !query.get("verdict") || each.verdict === query.get("verdict"))
-          .slice(0, 100),
-        next: world.images > 100 ? "one/x" : null,
+        ...listOf(
+          images(world).filter((each) => !query.get("verdict") || each.verdict === query.get("verdict")),
+          Number(query.get("cursor") || 0),
+        ),
         counts: { protected: world.images },
       }),
     ],

@@ -1,19 +1,24 @@
-"""The table of ten thousand images in a headless Chromium: first rows, frames while it is scrolled, answers of filters.
+"""``python -m tests.bench.table``: the table of ten thousand images in a headless Chromium.
 
-The peer is the same rows as one plain HTML table, written by no framework and drawn whole by the same browser.
+First rows, frames while it is scrolled, answers of filters. The peer is the same rows as one plain HTML table, written
+by no framework and drawn whole by the same browser.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.bench.goals import Figure, p95
+from tests import with_postgres
+from tests.bench.goals import Figure, p95, report
 from tests.end_to_end.browser import browser, new_page, sign_in
 from tests.stack import LabProcess, PortalClient, PortalStack, Program, wait_until
 
@@ -156,3 +161,22 @@ def _plain(page: Page, operator: PortalClient, seconds: float) -> tuple[float, d
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     drawn = time.perf_counter() - began
     return drawn, {word: _frames(page, pixels, seconds) for word, pixels in SPEEDS.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.table", description=__doc__)
+    parser.add_argument("--images", type=int, default=10_000)
+    args = parser.parse_args()
+    if "DRPORTAL_TEST_DATABASE_URL" not in os.environ and with_postgres.server_programs() is not None:
+        return with_postgres.main([sys.executable, "-m", "tests.bench.table", *sys.argv[1:]], fsync="on")
+    before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        figures = measure(args.images, Path(folder))
+    database = "PostgreSQL" if "DRPORTAL_TEST_DATABASE_URL" in os.environ else "SQLite"
+    loads = f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores"
+    sys.stdout.write(f"{args.images} images, {database}, {loads}\n\n{report(figures)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -105,7 +105,7 @@ export function BigTable<Row, P extends Page<Row>>({
   return (
     <>
       <p role="status" className="dr-quiet">
-        {count(total, noun)}
+        {isOld ? "Reading what fits the filter…" : count(total, noun)}
       </p>
       {trouble && <RowsMissing error={trouble.error} onAgain={() => void trouble.refetch()} />}
       <section ref={frame} className="dr-checklist dr-big" aria-busy={isOld}>

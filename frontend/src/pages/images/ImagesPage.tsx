@@ -107,13 +107,13 @@ const ROW_PX = 48;
 function columnsOf(pair: Pair, open: (id: number) => void): BigColumn<Image>[] {
   const ofSite = (site: string): BigColumn<Image> => ({
     title: site,
-    rem: 11,
+    rem: 9.5,
     cell: (image) => <SideCell image={image} site={site} />,
   });
   return [
     {
       title: "Image",
-      rem: 14,
+      rem: 10,
       cell: (image) => (
         <button type="button" className="dr-cell" onClick={() => open(image.id)}>
           {image.pool}/{image.name}
@@ -122,20 +122,20 @@ function columnsOf(pair: Pair, open: (id: number) => void): BigColumn<Image>[] {
     },
     {
       title: "Verdict",
-      rem: 13,
+      rem: 10,
       cell: (image) => <VerdictText code={image.verdict} title={image.verdict_sentence} />,
     },
-    { title: "Primary", rem: 7, cell: (image) => image.primary_site ?? "not told" },
+    { title: "Primary", rem: 5, cell: (image) => image.primary_site ?? "not told" },
     ofSite(pair.a),
     ofSite(pair.b),
     {
       title: "Would be lost now",
-      rem: 12,
+      rem: 8.5,
       cell: (image) => <StateText state={exposureWord(image.exposure)} title={image.exposure.sentence} />,
     },
-    { title: "VMs", rem: 11, cell: (image) => [...new Set(image.vms.map((vm) => vm.name))].join(", ") },
-    { title: "Size", rem: 6, cell: (image) => sizeWords(image.size_bytes) },
-    { title: "Mode", rem: 6, cell: (image) => image.mode },
+    { title: "VMs", rem: 6, cell: (image) => [...new Set(image.vms.map((vm) => vm.name))].join(", ") },
+    { title: "Size", rem: 4.5, cell: (image) => sizeWords(image.size_bytes) },
+    { title: "Mode", rem: 4.5, cell: (image) => image.mode },
   ];
 }
 

@@ -121,19 +121,19 @@ export function Protectable({ vm }: { vm: Vm }) {
 const COLUMNS: BigColumn<Vm>[] = [
   {
     title: "VM",
-    rem: 14,
+    rem: 12,
     cell: (vm) => (
       <>
         <Link to={`/vms/${vm.id}`}>{vm.name}</Link> <span className="dr-quiet">({vm.one_id})</span>
       </>
     ),
   },
-  { title: "State", rem: 9, cell: (vm) => (vm.gone_at ? "gone" : vm.state_word) },
-  { title: "Protection", rem: 26, cell: (vm) => <Protectable vm={vm} /> },
-  { title: "Disks", rem: 5, cell: (vm) => vm.disks.length },
+  { title: "State", rem: 8, cell: (vm) => (vm.gone_at ? "gone" : vm.state_word) },
+  { title: "Protection", rem: 22, cell: (vm) => <Protectable vm={vm} /> },
+  { title: "Disks", rem: 4, cell: (vm) => vm.disks.length },
   {
     title: "Definition kept",
-    rem: 16,
+    rem: 14,
     cell: (vm) =>
       vm.definition ? (
         <>
@@ -143,5 +143,5 @@ const COLUMNS: BigColumn<Vm>[] = [
         "not yet"
       ),
   },
-  { title: "Read", rem: 9, cell: (vm) => <Age at={vm.read_at} stale_after_s={600} /> },
+  { title: "Read", rem: 7, cell: (vm) => <Age at={vm.read_at} stale_after_s={600} /> },
 ];
