@@ -988,7 +988,7 @@ export interface paths {
         };
         /**
          * Audit Verify
-         * @description Walk the whole chain now, and hold it against every head that was noted.
+         * @description Walk the whole chain now, and hold it against every head that was noted. 429 ``too_often``: you are at it.
          */
         get: operations["audit_verify"];
         put?: never;
@@ -1045,7 +1045,8 @@ export interface paths {
         };
         /**
          * Disaster Door
-         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover.
+         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
+         *     ``too_often``: they are being read for you.
          */
         get: operations["disaster_door"];
         put?: never;
@@ -1089,7 +1090,8 @@ export interface paths {
         };
         /**
          * Approval Read
-         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence.
+         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
+         *     being read for you.
          */
         get: operations["approval_read"];
         put?: never;
