@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -28,9 +29,11 @@ def things(
     ready: Any,  # noqa: F811
     bell: Bell,  # noqa: F811
     seen: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
     """By the names that the paths have: sites, a plan with VMs and images, a run that waits, an approval of another
     run, a channel and a rule, a check, a difference, a trail."""
+    monkeypatch.setattr("drportal.inventory.services.django_rq", Mock())
     run: Run = ask(plan)
     vm = plan.group.members.first().vm  # type: ignore[union-attr]
     kept = CapturedDefinition.objects.get(vm=vm)
@@ -41,7 +44,12 @@ def things(
     }  # fmt: skip
     now = timezone.now()
     dated = {"first_at": now, "checked_at": now, "because": "a test"}
-    difference = {"operation_id": "op-1", "word": "not_ours", "sentence": "Not sent by this portal.", "found_at": now}
+    difference = {
+        "operation_id": "op-1",
+        "word": "unknown_here",
+        "sentence": "Not sent by this portal.",
+        "found_at": now,
+    }
     return {
         "slug": "site-a", "pair_id": pair.pk, "plan_id": plan.pk, "group_id": plan.group_id, "run_id": run.pk,
         "step_id": run.steps.first().pk, "vm_id": vm.pk, "image_id": vm.disks.first().image_id,  # type: ignore[union-attr]
@@ -68,5 +76,5 @@ def approval_of(plan: RecoveryPlan) -> Approval:  # noqa: F811
 
 
 def rule_of(channel: int) -> int:
-    fields = {"name": "hot", "kind": "site_dark", "for_s": 0, "enabled": True, "urgent": False}
+    fields = {"name": "hot", "kind": "site_silent", "for_s": 0, "enabled": True, "urgent": False}
     return rule_save(actor="olga", rule_id=None, fields=fields, channels=[channel]).pk
