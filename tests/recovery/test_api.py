@@ -163,9 +163,7 @@ def test_the_page_of_a_run_has_a_row_per_image_and_a_cell_per_gate_or_step(
     assert page["tally"]["not_met"] == 1
     assert page["tally"]["steps"] == {"pending": len(run.steps.all())}
     possible = {action["action"]: action["possible"] for action in page["actions"]}
-    assert possible == {
-        "pause": True, "resume": False, "cancel": True, "way_back": False, "new_approval": False,
-    }  # fmt: skip
+    assert possible == {"pause": True, "resume": False, "cancel": True, "way_back": False, "new_approval": False}
     assert "Nobody drives this run" in page["next"]
     assert {action["phrase"] for action in page["actions"]} == {None}
     detail = operator.read(f"/runs/{run.pk}/steps/{demote.pk}")
