@@ -109,6 +109,16 @@ def run_body(plan: RecoveryPlan, **changed: Any) -> dict[str, Any]:
     }
 
 
+def test_a_run_of_a_plan_that_is_not_there_is_not_started(
+    operator: Person, plan: RecoveryPlan, ready: list[Any], bell: Bell
+) -> None:
+    answer = operator.api("POST", "/plans/999999/runs", run_body(plan))
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "no plan 999999" in answer.json()["detail"]
+    assert not Run.objects.exists()
+    assert not bell.rung
+
+
 def test_asking_twice_with_one_key_is_one_run(
     operator: Person, plan: RecoveryPlan, ready: list[Any], bell: Bell
 ) -> None:

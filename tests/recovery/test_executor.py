@@ -21,7 +21,7 @@ from drportal.recovery.models import GateCheck, ProtectionGroup, RecoveryPlan, R
 from drportal.recovery.models import Run as RunRow
 from drportal.recovery.services import runs
 from drportal.recovery.services.steps import step_skip
-from tests.recovery.conftest import FAST, Bell, Mover
+from tests.recovery.conftest import FAST, Bell, Mover, ask
 from tests.witness import PrimaryWitness
 
 pytestmark = pytest.mark.slow
@@ -171,6 +171,19 @@ def test_a_site_that_hangs_in_the_middle_and_comes_back_costs_only_time(mover: M
     run = mover.drive(run)
     beside.join()
     assert run.state == RunState.SUCCEEDED, told(run)
+
+
+def test_nothing_is_started_while_a_site_hangs_and_it_says_which(mover: Mover) -> None:
+    plan = mover.plan("app-5")
+    mover.lab.fail("b", "site-hung")
+    with pytest.raises(runs.NotReady) as caught:
+        ask(plan)
+    assert "Nothing was started." in caught.value.detail
+    said = " ".join(finding["sentence"] for finding in caught.value.extra["findings"])
+    assert "Site B" in said
+    assert not RunRow.objects.exists()
+    assert not RunImage.objects.exists()
+    assert AuditEntry.objects.filter(action="run.refused").count() == 1
 
 
 def test_pause_comes_to_rest_and_resume_reads_again(mover: Mover) -> None:
