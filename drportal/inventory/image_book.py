@@ -16,7 +16,7 @@ from drportal.drivers.names import is_good_name
 from drportal.engine.exposure import Track, follow
 from drportal.engine.facts import RoleFacts, Side, SideFacts
 from drportal.engine.gaps import ImageGapFacts, image_gaps
-from drportal.engine.verdicts import VerdictPolicy
+from drportal.engine.verdicts import VerdictCode, VerdictPolicy
 from drportal.inventory.bulk import update_rows
 from drportal.inventory.changes import Change, image_changes, note, size_change
 from drportal.inventory.exposure import Sampler, track_from_json, track_to_json
@@ -42,6 +42,7 @@ POINT_STEP_S = 8.0
 ROLE_SETTLED_S, STATUS_SETTLED_S = 60.0, 60.0
 FIELDS = [
     "global_id", "mode", "size_bytes", "side_a", "side_b", "verdict", "verdict_sentence", "primary_side",
+    "two_primaries_since",
     "protected_until", "track", "gaps", "changed_at", "gone_at",
 ]  # fmt: skip
 
@@ -224,6 +225,7 @@ class ImageBook:
         row.primary_side = judged.primary_side.value if judged.primary_side else ""
         gone = all(facts.role is not None and not facts.role.exists for facts in known.sides.values())
         row.gone_at = (row.gone_at or now) if gone else None
+        row.two_primaries_since = None if gone else contested_since(row.two_primaries_since, judged.code, known, now)
         facts = ImageGapFacts(str(row), known.used or bool(row.global_id), known.sides)
         found = [] if gone else image_gaps(facts, {Side.A: pair.a.name, Side.B: pair.b.name})
         row.gaps = [asdict(gap) for gap in found]
@@ -244,6 +246,15 @@ class ImageBook:
             if found:
                 self._changes.setdefault(side, []).extend(found)
             known.roles[side] = role
+
+
+def contested_since(since: dt.datetime | None, code: VerdictCode, known: Known, now: dt.datetime) -> dt.datetime | None:
+    """When the image became primary at both sites, as long as nobody has seen that it is no longer."""
+    if code is VerdictCode.TWO_PRIMARIES:
+        return since or now
+    read = [facts.role for facts in known.sides.values() if facts.reachable is True and facts.role is not None]
+    resolved = len(read) == len(known.sides) and code is not VerdictCode.CANNOT_TELL
+    return None if resolved else since
 
 
 def write_images(pair: SitePair, readings: Readings, now: dt.datetime, policy: VerdictPolicy = POLICY) -> Written:

@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from django.db.models import Q
+
 from drportal.drivers.base import ImageRef
 from drportal.drivers.names import RULE
 from drportal.engine.facts import Side, SideFacts
@@ -23,6 +25,11 @@ from drportal.inventory.reading import SiteReading
 # In a large pool each image's role is read once a minute (polling.py); a status is read in every round.
 POLICY = VerdictPolicy(max_age_s=75.0)
 Readings = Mapping[Side, SiteReading]
+
+
+def contested() -> Q:
+    """Images that are primary at both sites, or were when both were last seen (``two_primaries_since``)."""
+    return Q(verdict=VerdictCode.TWO_PRIMARIES.value) | Q(two_primaries_since__isnull=False)
 
 
 def home_sides(pair: SitePair) -> dict[int, Side]:

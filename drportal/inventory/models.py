@@ -131,6 +131,9 @@ class MirroredImage(models.Model):
     side_b = models.JSONField(default=dict)
     verdict = models.CharField(max_length=40, default="cannot_tell")
     verdict_sentence = models.TextField(blank=True)
+    # Since it was seen primary at both sites; until both have been read again and at most one is. A side that falls
+    # silent meanwhile has resolved nothing.
+    two_primaries_since = models.DateTimeField(null=True)
     primary_side = models.CharField(max_length=1, blank=True)
     protected_until = models.DateTimeField(null=True)  # every write before this is shown to be at the copy
     track = models.JSONField(default=dict)  # what that proof stands on (``engine/exposure.py``)

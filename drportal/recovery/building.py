@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
+
 from drportal.engine.facts import DiskFacts
 from drportal.engine.plans import RunKind
 from drportal.engine.states import ACTIVE_RUN
@@ -9,6 +11,7 @@ from drportal.engine.verdicts import VerdictCode
 from drportal.errors import Conflict
 from drportal.inventory.definitions import home_marker
 from drportal.inventory.facts import side_from_json
+from drportal.inventory.images import contested
 from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
@@ -53,7 +56,8 @@ def active_run(group: ProtectionGroup) -> Run | None:
 
 def came_back(group: ProtectionGroup, share: Share | None = None) -> bool:
     """``share``: count only the images of its VMs."""
-    rows = MirroredImage.objects.filter(disks__vm__membership__group=group, gone_at=None, verdict__in=CAME_BACK)
+    back = Q(verdict__in=CAME_BACK) | contested()
+    rows = MirroredImage.objects.filter(back, disks__vm__membership__group=group, gone_at=None)
     return rows.exists() and (share is None or rows.filter(disks__vm__in=share.vm_ids).exists())
 
 

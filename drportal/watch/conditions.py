@@ -15,6 +15,7 @@ from drportal.engine.readiness import ReadinessState
 from drportal.engine.standing import OLD_AFTER_S
 from drportal.engine.states import ACTIVE_RUN, RunState
 from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.images import contested
 from drportal.inventory.installed import skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
@@ -44,11 +45,10 @@ def conditions(now: dt.datetime) -> list[Condition]:
 
 
 def two_primaries() -> Iterator[Condition]:
-    rows = MirroredImage.objects.filter(verdict=VerdictCode.TWO_PRIMARIES.value, gone_at=None).only("pool", "name")
-    for row in rows:
-        sentence = (
-            f"TWO PRIMARIES: {row} can be written at both sites. Start nothing; choose a side and fence the other."
-        )
+    """Until it is seen to be resolved: a side that falls silent has resolved nothing."""
+    for row in MirroredImage.objects.filter(contested(), gone_at=None).only("pool", "name", "verdict"):
+        seen = "can be written" if row.verdict == VerdictCode.TWO_PRIMARIES.value else "was last seen writable"
+        sentence = f"TWO PRIMARIES: {row} {seen} at both sites. Start nothing; choose a side and fence the other."
         yield Condition(AlertKind.TWO_PRIMARIES, f"image:{row.pk}", sentence, f"/images/{row.pk}")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.images import contested
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import watched
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan
@@ -80,9 +81,10 @@ def work_out(pair: SitePair) -> Round:
     for group_id, image_id in members.values_list("pk", "members__vm__disks__image").distinct():
         if image_id in images:
             groups.setdefault(group_id, []).append(images[image_id])
+    both = MirroredImage.objects.filter(contested(), pair=pair, gone_at=None)
     return Round(
         counts=Counter(row.verdict for row in images.values()),
-        two_primaries=tuple(row for row in images.values() if row.verdict == VerdictCode.TWO_PRIMARIES.value),
+        two_primaries=tuple(both.order_by("pool", "name")),
         speak=speakers(row for row in images.values() if row.global_id),
         groups={group_id: speakers(own) for group_id, own in groups.items()},
         gaps=counts_of(gaps_of(pair)),

@@ -105,15 +105,26 @@ function BrokenGlassBand({ overview }: { overview: Overview | undefined }) {
 function TwoPrimariesBand({ overview }: { overview: Overview | undefined }) {
   const images = overview?.two_primaries ?? [];
   if (images.length === 0) return null;
-  const named = images.slice(0, 3).map((image) => image.name);
+  const named = images.slice(0, 3);
   return (
     <Banner color="red" className="dr-band" role="alert" screenReaderText="Danger:">
       <Icon isInline>
         <ExclamationCircleIcon />
       </Icon>{" "}
-      Two primaries: {count(images.length, "image")} can be written at both sites ({named.join(", ")}
-      {images.length > named.length ? ", …" : ""}). Stop the writers at one side first.{" "}
-      <Link to="/images?verdict=two_primaries">Show {images.length === 1 ? "it" : "them"}</Link>
+      Two primaries: {count(images.length, "image")} can be written at both sites, by what was last seen. Stop the
+      writers at one side first.{" "}
+      {named.map((image, place) => (
+        <span key={image.image_id}>
+          {place > 0 && ", "}
+          <Link to={`/images/${image.image_id}`}>{image.name}</Link>
+        </span>
+      ))}
+      {images.length > named.length && (
+        <>
+          {" "}
+          and <Link to="/images?verdict=two_primaries">more</Link>
+        </>
+      )}
     </Banner>
   );
 }
