@@ -70,7 +70,7 @@ def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
             f"{content['second_view']['sentence']} Its VMs may be running: nothing is forced while it lives. Mend the "
             "portal's way to it, or have it shut down there first."
         )
-    for image in content["images"].values():
+    for image in sorted(content["images"].values(), key=lambda image: str(image["name"])):
         if image["other_side_answers"]:
             found.append(
                 f"{source.name} answers about {image['name']}: nothing is forced while it can be read. "
