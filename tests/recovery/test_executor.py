@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -19,9 +20,11 @@ from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage
 from drportal.recovery.models import GateCheck, ProtectionGroup, RecoveryPlan, RunImage, Step, StepAttempt
 from drportal.recovery.models import Run as RunRow
+from drportal.recovery.pace import Pace
 from drportal.recovery.services import runs
 from drportal.recovery.services.steps import step_skip
 from tests.recovery.conftest import FAST, Bell, Mover, ask
+from tests.stack import LabProcess
 from tests.witness import PrimaryWitness
 
 pytestmark = pytest.mark.slow
@@ -202,9 +205,9 @@ def test_pause_comes_to_rest_and_resume_reads_again(mover: Mover) -> None:
     assert mover.drive(run).state == RunState.SUCCEEDED
 
 
-def cancelled_after(mover: Mover, run: RunRow, kind: str, *states: str) -> RunRow:
+def cancelled_after(mover: Mover, run: RunRow, kind: str, *states: str, pace: Pace = FAST) -> RunRow:
     beside = asked_when(reached(run, kind, *states), lambda: runs.run_cancel(run_id=run.pk, actor="olga", reason="no"))
-    run = mover.drive(run)
+    run = mover.drive(run, pace)
     beside.join()
     assert run.state == RunState.ABORTED, told(run)
     return run
@@ -227,9 +230,17 @@ def test_a_pause_taken_back_before_it_has_come_is_no_pause(mover: Mover) -> None
     assert not AuditEntry.objects.filter(run_id=run.pk, action="run.pause").exists()
 
 
-def test_a_site_that_dies_in_the_middle_does_not_hold_up_what_has_to_be_done_instead(mover: Mover) -> None:
+@pytest.fixture
+def mortal(tmp_path: Path, transactional_db: None, bell: Bell) -> Iterator[Mover]:
+    """With a lab of its own, of which a site may die without harm to the other tests' images."""
+    with LabProcess("embedded", tmp_path / "mortal", "--speed", "20", mode="mixed") as lab:
+        yield Mover(lab.client)
+
+
+def test_a_site_that_dies_in_the_middle_does_not_hold_up_what_has_to_be_done_instead(mortal: Mover) -> None:
     """What became of the act that it was given cannot be known; the group must be free for a disaster failover."""
-    plan = mover.plan("app-4")
+    mover = mortal
+    plan = mover.plan("app-1")
     run = mover.ask(plan)
     mover.lab.fail("a", "command-hangs", match="mirror image demote", seconds=5)
 
@@ -253,9 +264,8 @@ def test_a_cancel_waits_for_what_a_site_that_answers_can_tell(mover: Mover) -> N
     plan = mover.plan("app-1")
     image, other = mover.images(plan)
     run = mover.ask(plan)
-    seconds = FAST.pause_patience_s + 3
-    mover.lab.fail("a", "command-hangs", match=f"mirror image demote one/{image}", seconds=seconds)
-    run = cancelled_after(mover, run, "image.demote", "running")
+    mover.lab.fail("a", "command-hangs", match=f"mirror image demote one/{image}", seconds=3)
+    run = cancelled_after(mover, run, "image.demote", "running", pace=replace(FAST, pause_patience_s=0.5))
     assert {step.state for step in run.steps.filter(kind="image.demote")} == {"succeeded"}
     assert [mover.acts("a", "demote", name) for name in (image, other)] == [1, 1]
 
