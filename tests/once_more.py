@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-AT_MOST = 5
+AT_MOST = 8
 FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/[^ ]+::.+?)(?: - .*)?$")
 BROKEN = re.compile(r"^make(?:\[\d+\])?: \*\*\* \[Makefile:\d+: (\S+)\]")
 POSTGRES = re.compile(r"^\S*python tests/with_postgres\.py ")

@@ -32,7 +32,7 @@ def test_what_failed_is_found_with_the_database_it_failed_on() -> None:
     "log",
     [
         LOG + "make: *** [Makefile:56: test-frontend] Error 1\n",
-        LOG.replace("FAILED", "\n".join(f"FAILED tests/a.py::test_{n}" for n in range(5)) + "\nFAILED"),
+        LOG.replace("FAILED", "\n".join(f"FAILED tests/a.py::test_{n}" for n in range(8)) + "\nFAILED"),
         "make: *** [Makefile:50: test-python] Error 3\n",
         "",
     ],
