@@ -38,18 +38,29 @@ from drportal.drivers.vantage import Address, Echo, Seen
 ASK_AFTER_S = 30.0
 _EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
 _POOL_PARTS = ("pool", "listing", "status")
+_AT_ONCE_SINCE = (1, 3)
 
 
 class SiteProgram:
-    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``."""
+    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``.
+
+    ``acts_at_once``: at most so many acts go on there at the same time, and never more than the site itself allows.
+    """
 
     def __init__(
-        self, link: SiteLink, *, ceph_user: str | None = None, deadline_s: float = 10.0, patience_s: float = 90.0
+        self,
+        link: SiteLink,
+        *,
+        ceph_user: str | None = None,
+        deadline_s: float = 10.0,
+        patience_s: float = 90.0,
+        acts_at_once: int = 16,
     ) -> None:
         self._link = link
         self._commands = RbdCommands(ceph_user)
         self._deadline_s = deadline_s
         self._patience_s = patience_s
+        self._acts_at_once = acts_at_once
         self._together = Gatherer(self._ask_together)
 
     # ---- reading
@@ -299,6 +310,7 @@ class SiteProgram:
         }
         patient_until = time.monotonic() + self._patience_s
         try:
+            fields.update(self._bound(await self._link.hello()))
             reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
         except AnswerLost as lost:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
@@ -309,6 +321,13 @@ class SiteProgram:
             return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
         exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
         raise refusal(error, self._answer(shown, reply, error, exit_status), act)
+
+    def _bound(self, hello: Hello) -> dict[str, Any]:
+        """How many acts may go on beside this one. A program older than 1.3 knows its own limit only."""
+        allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
+        if not isinstance(allowed, int) or _version(hello.program) < _AT_ONCE_SINCE:
+            return {}
+        return {"at_once": min(self._acts_at_once, allowed)}
 
     def _ended(self, act: str, shown: str, reply: Reply, receipt: object) -> Answer:
         if not isinstance(receipt, dict):
@@ -396,6 +415,12 @@ _PARSERS: dict[Part, Callable[[ImageRef, Answer], Any]] = {
 }
 
 
+def _version(program: str) -> tuple[int, ...]:
+    """Of ``1.3``; empty where it is no version as we number them."""
+    words = program.split(".")
+    return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
+
+
 def _error(content: dict[str, Any]) -> dict[str, Any]:
     error = content.get("error")
     return error if isinstance(error, dict) else {"code": "internal", "text": "it gave no reason."}
@@ -434,7 +459,7 @@ def _receipt_of(receipt: dict[str, Any], answer: Answer) -> Receipt:
     return Receipt(
         operation_id=str(receipt.get("op")),
         state=str(receipt.get("state")),
-        going_on=receipt.get("state") == "begun",
+        going_on=receipt.get("state") == "begun" and receipt.get("alive") is not False,
         text=str(receipt.get("text") or ""),
         answer=answer,
         after=receipt.get("after") or {},
