@@ -1916,7 +1916,8 @@ export interface components {
         };
         /**
          * InstalledProgram
-         * @description The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+         * @description The site program that is installed there. ``skew``: how it differs from the portal's own; ``pools_differ``: how
+         *     the pools that its keys may reach differ from those that the portal watches there; empty: it does not.
          *
          *     ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
          *     itself asks for an approval (docs/site-program.md).
@@ -1934,6 +1935,8 @@ export interface components {
             read_at: string | null;
             /** Skew */
             skew: string;
+            /** Pools Differ */
+            pools_differ: string;
             /** Force Promote */
             force_promote: string;
             /** Keys */
