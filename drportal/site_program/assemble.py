@@ -9,6 +9,7 @@ from pathlib import Path
 MODULES = (
     "wire",
     "store",
+    "deposits",
     "encoding",
     "clients",
     "connection",
