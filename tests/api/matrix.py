@@ -97,6 +97,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         PUT /plans/{plan_id}
         DELETE /plans/{plan_id}
         PUT /groups/{group_id}/rpo-target
+        PUT /plans/{plan_id}/rto-target
     """,
     Permission.RUN: """
         POST /plans/{plan_id}/runs
