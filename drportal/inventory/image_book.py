@@ -147,6 +147,11 @@ class ImageBook:
         self._changes = {}
         return Written(tuple(news), verdicts)
 
+    def sides_of(self, pool: str, name: str) -> Mapping[Side, SideFacts]:
+        """What is known of an image now; empty where it was never listed."""
+        known = self._known.get((pool, name))
+        return known.sides if known is not None else {}
+
     # --- rows
 
     def _load_if_stale(self) -> None:

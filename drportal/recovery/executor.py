@@ -20,7 +20,7 @@ from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunEvent, RunState, StepState, next_run_state
 from drportal.events import apublish
-from drportal.recovery import changes, warrants
+from drportal.recovery import changes, quarantine, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
@@ -311,6 +311,8 @@ class RunDriver:
         if self.run.kind == RunKind.DISASTER_FAILOVER and not await self._forced_something(standing):
             to = None
         moved = [changes.group_moved(self.run.group_id, to)] if to else []
+        if self.run.kind == RunKind.REPROTECT:
+            moved.append(quarantine.ended_by(self.run.id))
         return await self._end(event, final_sentence(self.run.kind, self.run.steps, self.world), standing, *moved)
 
     async def _cancelled(self, sentence: str, standing: list[dict[str, str]]) -> str:
@@ -332,7 +334,7 @@ class RunDriver:
     async def _end(self, event: RunEvent, sentence: str, standing: list[dict[str, str]], *more: Change) -> str:
         """The run is over: images are let go, the group's active site moves, the lease ends, in one transaction."""
         await self._run_event(
-            event, sentence, changes.images_let_go(self.run.id), *more,
+            event, sentence, changes.images_let_go(self.run.id), quarantine.settled(self.run.id), *more,
             standing=standing, finished_at=self.world.clock(), lease_owner="", lease_until=None,
         )  # fmt: skip
         return self.run.state.value
@@ -348,7 +350,8 @@ class RunDriver:
         fact = Fact("run.give_up", f"run {self.lease.run_id}", "executor", {"sentence": sentence}, self.lease.run_id)
         change = changes.run_change(self.lease.run_id, state, to, sentence, lease_owner="", lease_until=None)
         let_go = changes.images_let_go(self.lease.run_id)
-        await self.recorder.write(change, let_go, changes.group_follows(self.lease.run_id), *more, facts=[fact])
+        follows = (changes.group_follows(self.lease.run_id), quarantine.settled(self.lease.run_id))
+        await self.recorder.write(change, let_go, *follows, *more, facts=[fact])
         return to.value
 
     async def _run_event(self, event: RunEvent, sentence: str, *more: Change, **fields: object) -> None:
