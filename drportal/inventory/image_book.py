@@ -161,6 +161,11 @@ class ImageBook:
         self._changes = {}
         return Written(tuple(news), verdicts)
 
+    def sides_of(self, pool: str, name: str) -> Mapping[Side, SideFacts]:
+        """What is known of an image now; empty where it was never listed."""
+        known = self._known.get((pool, name))
+        return known.sides if known is not None else {}
+
     def _in_turn(
         self,
         views: Mapping[tuple[Side, str], View],

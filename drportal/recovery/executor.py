@@ -20,7 +20,7 @@ from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunEvent, RunState, StepState, next_run_state
 from drportal.events import apublish
-from drportal.recovery import changes, warrants
+from drportal.recovery import changes, quarantine, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
@@ -311,6 +311,8 @@ class RunDriver:
         if self.run.kind == RunKind.DISASTER_FAILOVER and not await self._forced_something(standing):
             to = None
         moved = [changes.group_moved(self.run.group_id, to)] if to else []
+        if self.run.kind == RunKind.REPROTECT:
+            moved.append(quarantine.ended_by(self.run.id))
         return await self._end(event, final_sentence(self.run.kind, self.run.steps, self.world), standing, *moved)
 
     async def _cancelled(self, sentence: str, standing: list[dict[str, str]]) -> str:
@@ -332,7 +334,7 @@ class RunDriver:
     async def _end(self, event: RunEvent, sentence: str, standing: list[dict[str, str]], *more: Change) -> str:
         """The run is over: images are let go, the group's active site moves, the lease ends, in one transaction."""
         await self._run_event(
-            event, sentence, changes.images_let_go(self.run.id), *more,
+            event, sentence, changes.images_let_go(self.run.id), quarantine.settled(self.run.id), *more,
             standing=standing, finished_at=self.world.clock(), lease_owner="", lease_until=None,
         )  # fmt: skip
         return self.run.state.value
@@ -352,8 +354,9 @@ class RunDriver:
         sentence = (
             f"The run cannot go on: {why}. Nothing was sent by this executor. Look at the sites, and make a new run."
         )
-        let_go, follows = changes.images_let_go(self.lease.run_id), changes.group_follows(self.lease.run_id)
-        return await self._end_unread(RunEvent.GIVE_UP, sentence, let_go, follows, *more)
+        run_id = self.lease.run_id
+        let_go, follows = changes.images_let_go(run_id), changes.group_follows(run_id)
+        return await self._end_unread(RunEvent.GIVE_UP, sentence, let_go, follows, quarantine.settled(run_id), *more)
 
     async def _end_unread(self, event: RunEvent, sentence: str, *more: Change) -> str:
         """Of a run that this executor has not begun: it knows of it only what its row says."""

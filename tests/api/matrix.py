@@ -60,6 +60,8 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /runs/{run_id}/review
         GET /plans/{plan_id}/disaster
         GET /approvals
+        GET /quarantines
+        GET /quarantines/{quarantine_id}
         GET /approvals/{approval_id}
         POST /approvals/{approval_id}/ask
         GET /changes

@@ -1259,6 +1259,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quarantines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quarantine List
+         * @description Those that are not over. (Of one that is over, its own address tells.)
+         */
+        get: operations["quarantine_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantines/{quarantine_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Quarantine Read */
+        get: operations["quarantine_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/images/{image_id}/exposure": {
         parameters: {
             query?: never;
@@ -3941,6 +3978,143 @@ export interface components {
             text: string;
         };
         /**
+         * QuarantineOut
+         * @description ``contact_at``: null while nothing was heard since, or again; ``unread``: images and VMs not read there since.
+         *
+         *     ``fence``, ``reprotect``: why such a run cannot be asked for now; null when it can. ``calm_since``: it ends by
+         *     itself a minute after.
+         */
+        QuarantineOut: {
+            /** Id */
+            id: number;
+            state: components["schemas"]["QuarantineState"];
+            /** Site */
+            site: string;
+            /** Site Name */
+            site_name: string;
+            /** Survivor Name */
+            survivor_name: string;
+            /** Plan Id */
+            plan_id: number;
+            /** Group */
+            group: string;
+            /** Run Id */
+            run_id: number;
+            /** Begun By */
+            begun_by: string;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /** First Contact At */
+            first_contact_at: string | null;
+            /** Contact At */
+            contact_at: string | null;
+            /** Looked At */
+            looked_at: string | null;
+            /** Calm Since */
+            calm_since: string | null;
+            /** Unread */
+            unread: number;
+            /** Signs */
+            signs: components["schemas"]["SignOut"][];
+            /** Cleared At */
+            cleared_at: string | null;
+            /** Cleared By Run */
+            cleared_by_run: number | null;
+            /** Cleared How */
+            cleared_how: string;
+            /** Fence */
+            fence: string | null;
+            /** Reprotect */
+            reprotect: string | null;
+        };
+        /**
+         * QuarantineState
+         * @enum {string}
+         */
+        QuarantineState: "waiting" | "contact" | "cleared";
+        /** Quarantines */
+        Quarantines: {
+            /** Items */
+            items: components["schemas"]["QuarantineOut"][];
+        };
+        /**
+         * SignKind
+         * @description What is seen at the returned site, the worst first.
+         * @enum {string}
+         */
+        SignKind: "runs_twice" | "runs" | "writable" | "held_open";
+        /** SignOut */
+        SignOut: {
+            kind: components["schemas"]["SignKind"];
+            /** Subject */
+            subject: string;
+            /** Sentence */
+            sentence: string;
+        };
+        /** QuarantinePage */
+        QuarantinePage: {
+            /** Id */
+            id: number;
+            state: components["schemas"]["QuarantineState"];
+            /** Site */
+            site: string;
+            /** Site Name */
+            site_name: string;
+            /** Survivor Name */
+            survivor_name: string;
+            /** Plan Id */
+            plan_id: number;
+            /** Group */
+            group: string;
+            /** Run Id */
+            run_id: number;
+            /** Begun By */
+            begun_by: string;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /** First Contact At */
+            first_contact_at: string | null;
+            /** Contact At */
+            contact_at: string | null;
+            /** Looked At */
+            looked_at: string | null;
+            /** Calm Since */
+            calm_since: string | null;
+            /** Unread */
+            unread: number;
+            /** Signs */
+            signs: components["schemas"]["SignOut"][];
+            /** Cleared At */
+            cleared_at: string | null;
+            /** Cleared By Run */
+            cleared_by_run: number | null;
+            /** Cleared How */
+            cleared_how: string;
+            /** Fence */
+            fence: string | null;
+            /** Reprotect */
+            reprotect: string | null;
+            /** Images */
+            images: components["schemas"]["SuspectOut"][];
+        };
+        /** SuspectOut */
+        SuspectOut: {
+            /** Image Id */
+            image_id: number;
+            /** Name */
+            name: string;
+            /** Verdict */
+            verdict: string;
+            /** Sentence */
+            sentence: string;
+        };
+        /**
          * ExposureOverTime
          * @description ``target_s``: what was agreed (the strictest, where several groups agree on one).
          */
@@ -4279,7 +4453,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -4653,6 +4827,8 @@ export interface components {
             groups: components["schemas"]["GroupSummary"][];
             /** Two Primaries */
             two_primaries: components["schemas"]["TwoPrimaries"][];
+            /** Returned */
+            returned: components["schemas"]["ReturnedSite"][];
             /** Broken Glass */
             broken_glass: components["schemas"]["BrokenGlass"][];
             /** Differences */
@@ -4665,6 +4841,20 @@ export interface components {
             };
             exposure: components["schemas"]["ExposureNow"];
             live: components["schemas"]["Live"];
+        };
+        /**
+         * ReturnedSite
+         * @description A site that was lost in a disaster failover and is back: until its quarantine is over.
+         */
+        ReturnedSite: {
+            /** Quarantine Id */
+            quarantine_id: number;
+            /** Site */
+            site: string;
+            /** Runs Twice */
+            runs_twice: boolean;
+            /** Sentence */
+            sentence: string;
         };
         /** SiteSummary */
         SiteSummary: {
@@ -7787,6 +7977,84 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quarantines"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                quarantine_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinePage"];
                 };
             };
             /** @description It was not done; the problem says why */
