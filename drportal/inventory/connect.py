@@ -13,7 +13,7 @@ from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell, SshTarget
 from drportal.errors import Conflict
 from drportal.inventory.models import CephThrough, Credential, Site
-from drportal.inventory.secrets import unseal
+from drportal.sealing import unseal
 from drportal.settings import ACTS_AT_ONCE, SITE_SESSIONS
 from drportal.site_program.assemble import program_text
 
