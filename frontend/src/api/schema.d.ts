@@ -631,6 +631,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/plans/{plan_id}/rto-target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Plan Rto Target Set
+         * @description What was agreed. It stops no run: the time until the service is back is held against it.
+         */
+        put: operations["plan_rto_target_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/plans/{plan_id}/readiness": {
         parameters: {
             query?: never;
@@ -2757,7 +2777,10 @@ export interface components {
             /** Priority */
             priority: number;
         };
-        /** Plan */
+        /**
+         * Plan
+         * @description ``rto_s``: how long the service may be away, as agreed; null: nothing is agreed.
+         */
         Plan: {
             /** Id */
             id: number;
@@ -2781,6 +2804,8 @@ export interface components {
             active_run_id: number | null;
             /** Next Kinds */
             next_kinds: components["schemas"]["NextKind"][];
+            /** Rto S */
+            rto_s: number | null;
             /** Members */
             members: components["schemas"]["Member"][];
             /** Network Map */
@@ -2876,6 +2901,14 @@ export interface components {
             };
             /** Image Datastore Id */
             image_datastore_id?: number | null;
+        };
+        /**
+         * RtoTargetIn
+         * @description ``rto_s`` null: nothing is agreed.
+         */
+        RtoTargetIn: {
+            /** Rto S */
+            rto_s: number | null;
         };
         /** Finding */
         Finding: {
@@ -3394,6 +3427,47 @@ export interface components {
             /** Overdue */
             overdue: number;
         };
+        /** Losses */
+        Losses: {
+            /** Sentence */
+            sentence: string;
+            /** Images */
+            images: components["schemas"]["LostData"][];
+        };
+        /**
+         * LostData
+         * @description Of one image. ``bound_s``: as it was said before the yes; ``exact``: as it was found when both copies could be
+         *     compared, empty until then.
+         */
+        LostData: {
+            /** Image */
+            image: string;
+            /** Bound S */
+            bound_s: number | null;
+            /** Bound */
+            bound: string;
+            /** Exact */
+            exact: string;
+        };
+        /**
+         * Made
+         * @description ``head_seq`` and ``head_hash``: the newest entry of the trail then. A trail without it was cut or rewritten.
+         */
+        Made: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /** Portal */
+            portal: string;
+            /** Head Seq */
+            head_seq: number;
+            /** Head Hash */
+            head_hash: string;
+        };
         /**
          * PersonAct
          * @description What a person did with the run, with the trail's entry that proves it.
@@ -3412,6 +3486,19 @@ export interface components {
             seq: number;
             /** Reason */
             reason: string;
+        };
+        /**
+         * RecoveryTimeOut
+         * @description ``measured_s`` against ``target_s``, the RTO target as it was agreed when the run was asked for.
+         */
+        RecoveryTimeOut: {
+            word: components["schemas"]["TimeWord"];
+            /** Target S */
+            target_s: number | null;
+            /** Measured S */
+            measured_s: number | null;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * Review
@@ -3433,6 +3520,8 @@ export interface components {
             people: components["schemas"]["PersonAct"][];
             /** Duration S */
             duration_s: number | null;
+            recovery: components["schemas"]["RecoveryTimeOut"];
+            losses: components["schemas"]["Losses"];
             /** Vms */
             vms: components["schemas"]["ReportVm"][];
             /** Deviations */
@@ -3447,6 +3536,7 @@ export interface components {
             acts: components["schemas"]["ReviewActOut"][];
             /** Why Not */
             why_not: string;
+            made: components["schemas"]["Made"];
         };
         /** ReviewActOut */
         ReviewActOut: {
@@ -3462,6 +3552,11 @@ export interface components {
              */
             at: string;
         };
+        /**
+         * TimeWord
+         * @enum {string}
+         */
+        TimeWord: "within" | "beyond" | "no_target" | "not_back" | "not_measured";
         /** ReviewText */
         ReviewText: {
             /**
@@ -4506,6 +4601,22 @@ export interface components {
             because: string;
         };
         /**
+         * MappingLine
+         * @description A section of the report, and what it shows and does not show of an article of DORA and a clause of ISO 22301.
+         */
+        MappingLine: {
+            /** Section */
+            section: string;
+            /** Dora */
+            dora: string;
+            /** Iso */
+            iso: string;
+            /** Shows */
+            shows: string;
+            /** Shows Not */
+            shows_not: string;
+        };
+        /**
          * QuarterReport
          * @description ``results``: kind of run -> state -> how many. ``cut``: there are more runs than are listed.
          */
@@ -4540,17 +4651,9 @@ export interface components {
             plans: components["schemas"]["ReportPlan"][];
             /** Open */
             open: string[];
-            /** Head Seq */
-            head_seq: number;
-            /** Head Hash */
-            head_hash: string;
-            /**
-             * Made At
-             * Format: date-time
-             */
-            made_at: string;
-            /** Made By */
-            made_by: string;
+            /** Mapping */
+            mapping: components["schemas"]["MappingLine"][];
+            made: components["schemas"]["Made"];
         };
         /** ReportPlan */
         ReportPlan: {
@@ -4565,6 +4668,12 @@ export interface components {
             exercised_at: string | null;
             /** Exercised Within */
             exercised_within: number;
+            /** Rto S */
+            rto_s: number | null;
+            /** Within Target */
+            within_target: number;
+            /** Beyond Target */
+            beyond_target: number;
         };
         /**
          * RunLine
@@ -4601,6 +4710,9 @@ export interface components {
             finished_at: string;
             /** Duration S */
             duration_s: number;
+            recovery: components["schemas"]["RecoveryTimeOut"];
+            /** Lost */
+            lost: string;
             /** Review */
             review: string;
         };
@@ -6351,6 +6463,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_rto_target_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RtoTargetIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
             };
             /** @description It was not done; the problem says why */
             503: {
