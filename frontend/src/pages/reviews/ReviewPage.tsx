@@ -101,7 +101,13 @@ function Told({ review }: { review: Review }) {
       <Part title="VMs" empty="No VM was moved.">
         {review.vms.map((vm) => (
           <ListItem key={vm.name}>
-            {vm.name}: {vm.down_s === null ? "time down is not known" : `down for ${elapsedWords(vm.down_s)}`}
+            {vm.name}: {vm.down_s !== null && `down for ${elapsedWords(vm.down_s)}`}
+            {vm.down_s === null && vm.running_at === null && "not seen running by this run"}
+            {vm.down_s === null && vm.running_at !== null && (
+              <>
+                seen running at <TimeTwice at={vm.running_at} />; since when it was down is not known
+              </>
+            )}
           </ListItem>
         ))}
       </Part>
