@@ -13,6 +13,7 @@ from ninja import Router, Schema
 
 from drportal.api import needs
 from drportal.engine.gaps import GapLevel
+from drportal.engine.quarantine import SignKind
 from drportal.engine.states import ACTIVE_RUN
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.models import Site, SitePair
@@ -28,6 +29,7 @@ from drportal.jobs import RECOVERY, worker_alive
 from drportal.recovery.api import RunSummary, run_summary
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, Run
+from drportal.recovery.quarantine import headline, open_quarantines
 from drportal.roles import Permission
 from drportal.watch.api_exposure import severity, worst_now
 from drportal.watch.api_receipts import DifferenceOut, open_differences
@@ -54,6 +56,15 @@ class TwoPrimaries(Schema):
     name: str
 
 
+class ReturnedSite(Schema):
+    """A site that was lost in a disaster failover and is back: until its quarantine is over."""
+
+    quarantine_id: int
+    site: str
+    runs_twice: bool
+    sentence: str
+
+
 class BrokenGlass(Schema):
     """A run that one person began alone, until a manager has accepted it."""
 
@@ -73,6 +84,7 @@ class Overview(Schema):
     counts: dict[str, int]
     groups: list[GroupSummary]
     two_primaries: list[TwoPrimaries]
+    returned: list[ReturnedSite]
     broken_glass: list[BrokenGlass]
     differences: list[DifferenceOut]
     runs: list[RunSummary]
@@ -101,6 +113,7 @@ def overview(request: HttpRequest) -> Any:
         two_primaries=[
             TwoPrimaries(image_id=image.pk, name=str(image)) for one in rounds for image in one.two_primaries
         ],
+        returned=returned_sites(),
         broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in glass_runs()],
         differences=open_differences(),
         runs=[run_summary(run) for run in Run.objects.order_by("-id")[:NEWEST_RUNS]],
@@ -108,6 +121,19 @@ def overview(request: HttpRequest) -> Any:
         exposure=worst_now([image for one in rounds for image in one.speak], now),
         live=Live(poller_at=SitePair.objects.aggregate(at=Max("polled_at"))["at"], worker=worker_alive(RECOVERY)),
     )
+
+
+def returned_sites() -> list[ReturnedSite]:
+    return [
+        ReturnedSite(
+            quarantine_id=row.pk,
+            site=row.site.slug,
+            runs_twice=any(sign["kind"] == SignKind.RUNS_TWICE.value for sign in row.signs),
+            sentence=headline(row),
+        )
+        for row in open_quarantines()
+        if row.first_contact_at is not None
+    ]
 
 
 def group_summaries(rounds: list[Round], now: dt.datetime) -> list[GroupSummary]:
