@@ -17,6 +17,7 @@ from drportal.drivers import opennebula_parse as parse
 from drportal.drivers.base import Answer
 from drportal.drivers.base_cloud import CloudImage, CloudReading, Vm
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
+from drportal.drivers.leaks import without_keys
 from drportal.drivers.opennebula_errors import reason_for
 from drportal.drivers.opennebula_transport import FrontEnd, NoAnswerError, NotSentError, OpenNebulaTarget, Reply
 
@@ -138,7 +139,9 @@ class OpenNebulaOverXmlRpc:
 
         def answer(exit_status: int | None, out: str, err: str) -> Answer:
             took_s = time.monotonic() - started
-            return Answer(str(call), self._target.name, exit_status, out, err, started_at, took_s)
+            return Answer(
+                str(call), self._target.name, exit_status, without_keys(out), without_keys(err), started_at, took_s
+            )
 
         outcome = await self._outcome(call)
         if isinstance(outcome, NotSentError):

@@ -91,6 +91,7 @@ export type ApprovalSummary = S["ApprovalSummary"];
 export type Entry = S["Entry"];
 export type Entries = S["Entries"];
 export type Review = S["Review"];
+export type Made = S["Made"];
 export type ReviewItem = S["ReviewItem"];
 export type Chain = S["Chain"];
 export type AnchorPlace = S["AnchorPlace"];
