@@ -14,6 +14,7 @@ MODULES = (
     "connection",
     "librbd",
     "exports",
+    "measuring",
     "reach",
     "freeing",
     "judging",
