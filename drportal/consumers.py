@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from drportal.events import EVERYBODY, TOPICS, group_of, is_topic
+from drportal.people.factors import factor_missing
 from drportal.people.services import roles_of
 from drportal.people.sessions import user_of_session
 from drportal.roles import Permission, permissions_of
@@ -30,7 +31,9 @@ def permissions_of_session(session_key: str | None) -> frozenset[Permission] | N
     closed.
     """
     user = user_of_session(session_key)
-    return permissions_of(roles_of(user)) if user is not None else None
+    if user is None:
+        return None
+    return frozenset() if factor_missing(user) else permissions_of(roles_of(user))
 
 
 class LiveConsumer(AsyncWebsocketConsumer):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from drportal.api import api, no_such_endpoint
+from drportal.people import oidc
 from drportal.security import page
 from drportal.watch.metrics import metrics
 
 for router in (
-    "people.api", "inventory.api", "inventory.api_assets", "inventory.api_definitions", "inventory.api_changes",
+    "people.api", "people.api_factors",
+    "inventory.api", "inventory.api_assets", "inventory.api_definitions", "inventory.api_changes",
     "recovery.api", "recovery.api_runs", "recovery.api_reviews",
     "audit.api",
 ):  # fmt: skip
@@ -27,5 +29,6 @@ urlpatterns = [
     path("api/v1/", api.urls),
     re_path(r"^api/", no_such_endpoint),
     path("metrics", metrics),
+    path(oidc.CALLBACK.removeprefix("/"), oidc.callback),
     re_path(r"^(?!static/|ws/)", page),
 ]

@@ -65,11 +65,12 @@ class Turn:
         self.held: frozenset[str] = frozenset()
         self.suspects: frozenset[str] = frozenset()
         self._place = self._suspect_place = 0
-        self._said: dict[ImageRef, tuple[str, str]] = {}
+        self._said: dict[ImageRef, tuple[MirrorStatus | None, tuple[str, str]]] = {}
         self._due: dict[ImageRef, None] = {}  # in the order in which they became news
+        self._listed: tuple[list[tuple[str, ...]], list[ImageRef]] = ([], [])
 
     def choose(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
-        refs = good_refs(pools)
+        refs = self._refs(pools)
         for ref in refs:
             if self._is_news(ref, pools[ref.pool].statuses.get(ref.name)):
                 self._due[ref] = None
@@ -81,23 +82,33 @@ class Turn:
             del self._due[ref]
         share = -(-len(refs) * max(self.interval_s, 1.0) // EXACT_WITHIN_S)
         start = self._place % len(refs)
-        turn = (refs + refs)[start : start + int(share)]
+        round_from_here = refs[start:] + refs[:start]
         self._place = start + int(share)
-        held = [ref for ref in (refs + refs)[start : start + len(refs)] if str(ref) in self.held]
-        return sorted({*news, *turn, *held[:SMALL_POOL], *self.chosen_suspects(refs)})
+        held = [ref for ref in round_from_here if str(ref) in self.held] if self.held else []
+        return sorted({*news, *round_from_here[: int(share)], *held[:SMALL_POOL], *self.chosen_suspects(refs)})
+
+    def _refs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
+        """Made anew only when a list of names is: a large pool's is the same object for as long as it says the same."""
+        names = [reading.image_names for reading in pools.values()]
+        if len(names) != len(self._listed[0]) or any(a is not b for a, b in zip(names, self._listed[0], strict=True)):
+            self._listed = (names, good_refs(pools))
+        return list(self._listed[1])
 
     def chosen_suspects(self, refs: Collection[ImageRef]) -> list[ImageRef]:
         """Copies that may be a second primary are read in every round, or every other: nothing else is as urgent."""
-        found = sorted(ref for ref in refs if str(ref) in self.suspects)
+        found = sorted(ref for ref in refs if str(ref) in self.suspects) if self.suspects else []
         start = self._suspect_place % len(found) if found else 0
         self._suspect_place = start + SUSPECTS_AT_ONCE
         return (found + found)[start : start + min(SUSPECTS_AT_ONCE, len(found))]
 
     def _is_news(self, ref: ImageRef, status: MirrorStatus | None) -> bool:
         """The figures in a description change all the time; what stands before them does not."""
+        before = self._said.get(ref)
+        if before is not None and before[0] is status:
+            return False
         said = (status.state, status.description.split(", {", 1)[0]) if status else ("", "")
-        before, self._said[ref] = self._said.get(ref), said
-        return before != said
+        self._said[ref] = (status, said)
+        return before is None or before[1] != said
 
 
 @dataclass(frozen=True, slots=True)

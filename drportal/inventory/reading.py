@@ -25,7 +25,7 @@ from drportal.drivers.base import (
 from drportal.drivers.base_cloud import CloudReading
 from drportal.drivers.errors import DriverError, IdentityChanged, Reason, Refused, Unreachable
 from drportal.drivers.names import is_good_name
-from drportal.drivers.observation import Part
+from drportal.drivers.observation import Part, PoolObservation
 from drportal.engine.facts import JournalFacts, RoleFacts, SnapshotFacts, WatcherFacts
 from drportal.inventory.connect import SiteDrivers
 from drportal.inventory.facts import absent_role, journal_facts, role_facts, snapshot_facts, watcher_facts
@@ -50,8 +50,9 @@ class SiteReading:
     ceph: Heard = Heard(None)
     cloud: Heard = Heard(None)
     pools: dict[str, PoolReading] = field(default_factory=dict)
-    roles: dict[ImageRef, RoleFacts] = field(default_factory=dict)
+    roles: dict[ImageRef, RoleFacts] = field(default_factory=dict)  # beyond those that ``infos`` tell
     infos: dict[ImageRef, ImageInfo] = field(default_factory=dict)
+    infos_at: dict[str, dt.datetime] = field(default_factory=dict)  # pool -> when all its infos were read (again)
     journals: dict[ImageRef, JournalFacts] = field(default_factory=dict)
     snapshots: dict[ImageRef, SnapshotFacts] = field(default_factory=dict)
     watchers: dict[ImageRef, WatcherFacts] = field(default_factory=dict)
@@ -59,6 +60,11 @@ class SiteReading:
     hello: dict[str, Any] | None = None  # what the site program said of itself, where it is one that answers
     everything: CloudReading | None = None
     answers: list[tuple[str, Answer]] = field(default_factory=list)  # (subject, raw answer), for Observations
+
+    def role(self, ref: ImageRef) -> RoleFacts | None:
+        """As read in this look; None: it was not."""
+        info = self.infos.get(ref)
+        return role_facts(info, self.infos_at.get(ref.pool)) if info is not None else self.roles.get(ref)
 
 
 class SiteReader:
@@ -121,7 +127,7 @@ class SiteReader:
         chosen = wanted_refs = list(wanted(reading.pools))
         if at_once:
             await self._positions_at_once(reading, [reading.infos[ref] for ref in chosen if ref in reading.infos])
-            chosen = [ref for ref in chosen if ref not in reading.roles]
+            chosen = [ref for ref in chosen if ref not in reading.infos]
         suspects = [ref for ref in wanted_refs if str(ref) in held_open]
         await asyncio.gather(*(self._image(reading, ref) for ref in chosen), self._held_open(reading, suspects))
 
@@ -143,25 +149,33 @@ class SiteReader:
         """``with_roles``: and the role of every mirrored image of it."""
         try:
             if with_roles:
-                seen = await self.drivers.ceph.observe(pool, (Part.INFO, Part.STATUS, Part.POOL))
-                found, images = seen.pool, seen.images
-                assert found is not None
+                seen = await self.drivers.ceph.observe(pool, (Part.INFO, Part.POOL))
+                assert seen.pool is not None
+                found = seen.pool
+                self._keep_all(reading, seen)
             else:
-                found, images = await self.drivers.ceph.pool(pool), {}
+                found = await self.drivers.ceph.pool(pool)
         except (DriverError, ValueError) as error:
             if reading.ceph.ok is None:
                 reading.ssh, reading.ceph = heard_of(error)
             return
         reading.pools[pool] = found
         # The clock's answer is new each second and says nothing that the others do not.
-        reading.answers += [(pool, answer) for answer in found.answers[:3]]
-        for image in images.values():
-            if image.info is not None:
-                self._keep(reading, image.info)
+        reading.answers += [(pool, answer) for answer in found.answers[:-1]]
+
+    def _keep_all(self, reading: SiteReading, seen: PoolObservation) -> None:
+        """Where the site tells only what is news, that alone is kept as evidence."""
+        infos = [image.info for image in seen.images.values() if image.info is not None]
+        reading.infos.update((info.ref, info) for info in infos)
+        if seen.news is None:
+            reading.answers += [(str(info.ref), info.answer) for info in infos]
+        else:
+            reading.answers += [(answer.command.split(" ")[1], answer) for answer in seen.news]
+        if seen.asked_at is not None and seen.pool is not None:
+            reading.infos_at[seen.pool.pool] = seen.asked_at
 
     def _keep(self, reading: SiteReading, info: ImageInfo) -> None:
         reading.infos[info.ref] = info
-        reading.roles[info.ref] = role_facts(info)
         reading.answers.append((str(info.ref), info.answer))
 
     async def _positions_at_once(self, reading: SiteReading, infos: list[ImageInfo]) -> None:

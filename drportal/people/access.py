@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.contrib.auth.models import User
 
 from drportal.audit.models import AuditEntry
@@ -27,17 +29,26 @@ def last_given() -> dict[str, Given]:
     return {subject: Given(at, by) for subject, at, by in entries.values_list("subject", "at", "actor")}
 
 
-def access_table() -> dict[str, Any]:
-    """As the schema ``Access`` has it."""
+def access_table(*, factors: bool) -> dict[str, Any]:
+    """As the schema ``Access`` has it. ``factors``: who has a second factor too, which is for administrators: for
+    others it would be the list of whom to attack."""
     given = last_given()
     people = list(User.objects.prefetch_related("groups").order_by("username"))
     held = {person.pk: {group.name for group in person.groups.all()} for person in people}
+    with_factor = set(Authenticator.objects.values_list("user_id", flat=True)) if factors else None
+    demanding = {role.value for role in settings.REQUIRE_MFA}
+
+    def holder(person: User) -> dict[str, Any]:
+        has = None if with_factor is None else person.pk in with_factor
+        missing = None if has is None else not has and bool(held[person.pk] & demanding)
+        return {**described(person, given), "second_factor": has, "second_factor_missing": missing}
+
     roles = [
         {
             "role": role.value,
             "why": WHY[role],
             "permissions": [permission.value for permission in Permission if permission in GRANTS[role]],
-            "people": [holder(one, given) for one in people if role.value in held[one.pk]],
+            "people": [holder(one) for one in people if role.value in held[one.pk]],
         }
         for role in Role
     ]
@@ -45,11 +56,11 @@ def access_table() -> dict[str, Any]:
     return {
         "permissions": [{"permission": permission.value, "says": SAYS[permission]} for permission in Permission],
         "roles": roles,
-        "without_role": [holder(one, given) for one in people if not held[one.pk] & known],
+        "without_role": [holder(one) for one in people if not held[one.pk] & known],
     }
 
 
-def holder(person: User, given: dict[str, Given]) -> dict[str, Any]:
+def described(person: User, given: dict[str, Given]) -> dict[str, Any]:
     word = given.get(person.username)
     return {
         "username": person.username,

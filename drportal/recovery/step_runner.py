@@ -350,8 +350,9 @@ class StepRunner(StepWriter):
     async def _surely_ended(self, before: Probe | None) -> bool:
         """Whether "not done" can be believed.
 
-        Where the site keeps a receipt, by the receipt. Elsewhere: surely never sent; or it is not known to go on, two
-        looks agree, enough time has passed, and nobody holds the image.
+        Where the site keeps a receipt that tells, by the receipt. Elsewhere: surely never sent; or it is not known to
+        go on, two looks agree, enough time has passed, and nobody holds the image. So it is too with an act whose
+        process at the site died before the end could be read there: nobody waits for it as if it went on.
         """
         sent_at = self.step.last_sent_at
         if sent_at is None:
@@ -363,8 +364,8 @@ class StepRunner(StepWriter):
             receipt = await self._receipt()
         except DriverError:
             return False
-        if receipt is not None:
-            return not receipt.going_on
+        if receipt is not None and (receipt.tells or receipt.going_on):
+            return receipt.tells
         if before is None or before.outcome is not ProbeOutcome.NOT_DONE:
             return False
         if (self.world.clock() - sent_at).total_seconds() < self.pace.settle_s:

@@ -17,7 +17,7 @@ from drportal.engine.standing import OLD_AFTER_S
 from drportal.engine.states import ACTIVE_RUN, RunState
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.images import contested
-from drportal.inventory.installed import skew_sentence
+from drportal.inventory.installed import pools_sentence, skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
 from drportal.recovery.glass import alone, glass_runs
@@ -165,3 +165,5 @@ def different_programs() -> Iterator[Condition]:
     for site in Site.objects.all():
         if sentence := skew_sentence(site):
             yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}", sentence, f"/sites/{site.slug}")
+        if sentence := pools_sentence(site):
+            yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}:pools", sentence, f"/sites/{site.slug}")

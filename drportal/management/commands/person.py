@@ -15,7 +15,10 @@ from django.db import transaction
 
 from drportal.audit.record import record
 from drportal.errors import PortalError
+from drportal.people.factors import factors_of, factors_remove_all, name_of
+from drportal.people.identities import account_link, is_of_provider
 from drportal.people.services import roles_of, token_create, token_delete, why_no_name
+from drportal.people.sessions import sessions_end_all
 from drportal.roles import Permission, Role
 
 
@@ -32,19 +35,23 @@ def ask_password() -> str:
 
 HELP = """add: a person with a password, or with --role service-account a program's account without one. roles: give
 other roles. password: set another. close: the account opens nothing any more. token: print a new token of a service
-account (--name, --days, --scope), or with --withdraw take one back."""
+account (--name, --days, --scope), or with --withdraw take one back. factors: the second factors of a person; with
+--remove all of them go, because they are lost, and the person's sessions end. link: this is the account of --subject at
+the identity provider from now on, and its password opens nothing any more."""
 
 
 class Command(BaseCommand):
     help = HELP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=["add", "roles", "password", "close", "token"])
+        parser.add_argument("action", choices=["add", "roles", "password", "close", "token", "factors", "link"])
         parser.add_argument("username")
         parser.add_argument("--role", action="append", choices=[role.value for role in Role], default=[])
         parser.add_argument("--name", help="what the token is for")
         parser.add_argument("--days", type=int, default=90, help="until the token ends")
         parser.add_argument("--scope", action="append", choices=[one.value for one in Permission], default=[])
+        parser.add_argument("--remove", action="store_true", help="the second factors are lost")
+        parser.add_argument("--subject", help="who it is at the identity provider: the claim sub")
         parser.add_argument("--withdraw", type=int, metavar="ID", help="the token's number")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -56,11 +63,13 @@ class Command(BaseCommand):
             raise CommandError(f"{why} Nothing was changed.")
         before = roles_of(known) if known else []
         actor = f"cli:{getpass.getuser()}"
-        if action == "token":
+        if action in {"token", "factors", "link"}:
             assert known is not None
-            self.token(known, options, actor)
+            {"token": self.token, "factors": self.factors, "link": self.link}[action](known, options, actor)
             return
         check_roles(action, before, roles)
+        if action == "password" and known and is_of_provider(known):
+            raise CommandError(f"{username} signs in at the identity provider. Nothing was changed.")
         with transaction.atomic():
             person = known or User(username=username)
             if action == "add" and Role.SERVICE in roles:
@@ -92,6 +101,26 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         self.stdout.write(f"token {made.pk} of {account.username}, shown this once, ends {made.expires_at:%Y-%m-%d}:")
         self.stdout.write(text)
+
+    def factors(self, person: User, options: dict[str, Any], actor: str) -> None:
+        """Whoever has the lost telephone or key may have a session too."""
+        if options["remove"]:
+            with transaction.atomic():
+                removed = factors_remove_all(person, actor)
+                sessions_end_all(person)
+            self.stdout.write(f"{person.username}: {removed} second factors removed, all sessions ended")
+            return
+        for row in factors_of(person):
+            self.stdout.write(f"{name_of(row)} ({row.type}), added {row.created_at:%Y-%m-%d}")
+
+    def link(self, person: User, options: dict[str, Any], actor: str) -> None:
+        if not options["subject"]:
+            raise CommandError("--subject says who it is at the identity provider. Nothing was changed.")
+        try:
+            account_link(person, options["subject"], actor)
+        except PortalError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{person.username} signs in at the identity provider from now on")
 
 
 def set_password(person: User) -> None:

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('inventory', '0010_two_primaries_since'),
-        ('recovery', '0008_several_approvals_of_a_run'),
+        ('recovery', '0009_rto_target'),
     ]
 
     operations = [

@@ -145,7 +145,7 @@ def _make(door: Door, reason: str, attestation: str, request_key: str, user: Use
         fresh = RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
         runs.same_version(fresh, plan.version)
         run = Run.objects.create(
-            plan=plan, group_id=plan.group_id, kind=RunKind.DISASTER_FAILOVER.value,
+            plan=plan, group_id=plan.group_id, kind=RunKind.DISASTER_FAILOVER.value, rto_s=fresh.rto_s,
             state=next_run_state(RunState.DRAFT, RunEvent.SUBMIT).value, plan_version=fresh.version,
             plan_copy=to_json(copy), source_site=door.source, target_site=door.target, requested_by=user,
             requested_name=user.username, reason=reason, request_key=request_key,

@@ -331,6 +331,7 @@ def _make(
                 plan=plan, group_id=plan.group_id, kind=kind.value, state=state.value, plan_version=fresh.version,
                 plan_copy=to_json(copy), source_site=source, target_site=target, parent=parent, requested_by=user,
                 requested_name=actor, reason=reason, request_key=request_key, sentence="Waiting for an executor.",
+                rto_s=fresh.rto_s,
             )  # fmt: skip
             held = [
                 RunImage(run=run, image=image)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('watch', '0006_records_differ'),
+        ('watch', '0007_known_difference_words'),
     ]
 
     operations = [
