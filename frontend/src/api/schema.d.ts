@@ -3519,6 +3519,33 @@ export interface components {
             kind: string;
         };
         /**
+         * Loss
+         * @description What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
+         *
+         *     ``bound``: what was said of it before the forced promotion.
+         */
+        Loss: {
+            /** Image */
+            image: string;
+            /** Entries */
+            entries: number | null;
+            /** Bytes */
+            bytes: number | null;
+            /** Sentence */
+            sentence: string;
+            /** How */
+            how: string;
+            /** Why */
+            why: string;
+            /** Bound */
+            bound: string;
+            /**
+             * Measured At
+             * Format: date-time
+             */
+            measured_at: string;
+        };
+        /**
          * Run
          * @description ``approval_id``: what a second person is, or was, asked; null where the kind needs none.
          */
@@ -3576,6 +3603,8 @@ export interface components {
             tally: components["schemas"]["Tally"];
             /** Standing */
             standing: components["schemas"]["Standing"][];
+            /** Exact Loss */
+            exact_loss: components["schemas"]["Loss"][];
         };
         /**
          * RunAction
@@ -3784,6 +3813,8 @@ export interface components {
             exceptions: string[];
             /** Standing */
             standing: components["schemas"]["Standing"][];
+            /** Exact Loss */
+            exact_loss: components["schemas"]["Loss"][];
             /** Trail */
             trail: number[];
         };
