@@ -12,7 +12,8 @@ from drportal.security import page
 from drportal.watch.metrics import metrics
 
 for router in (
-    "people.api", "inventory.api", "inventory.api_assets", "inventory.api_definitions", "inventory.api_changes",
+    "people.api", "people.api_access",
+    "inventory.api", "inventory.api_assets", "inventory.api_definitions", "inventory.api_changes",
     "recovery.api", "recovery.api_runs", "recovery.api_reviews",
     "audit.api",
 ):  # fmt: skip

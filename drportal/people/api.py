@@ -12,19 +12,32 @@ from django.middleware.csrf import get_token
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from drportal.api import asker, needs, needs_session, require_csrf
-from drportal.people import access, services, sessions
+from drportal.api import asker, needs_session, require_csrf
+from drportal.people import services, sessions
 from drportal.people.models import ApiToken, BrowserSession
-from drportal.roles import PEOPLE, Permission, permissions_of
+from drportal.people.rights import rights_of, spelled_out
+from drportal.roles import PEOPLE, Permission
 
 router = Router()
 
 
+class Right(Schema):
+    """How far a permission goes. ``plans``: also those at the ``pairs``."""
+
+    permission: Permission
+    everywhere: bool
+    pairs: list[int]
+    plans: list[int]
+
+
 class Person(Schema):
+    """``permissions``: what they may do somewhere at all; ``rights``: where."""
+
     username: str
     name: str
     roles: list[str]
     permissions: list[str]
+    rights: list[Right]
 
 
 class DemoLogin(Schema):
@@ -94,42 +107,17 @@ class BrowserSessions(Schema):
     items: list[BrowserSessionOut]
 
 
-class GrantOut(Schema):
-    permission: str
-    says: str
-
-
-class Holder(Schema):
-    """``given_at``/``given_by``: by the trail's last word on this person's roles; null where it has none."""
-
-    username: str
-    name: str
-    active: bool
-    given_at: dt.datetime | None
-    given_by: str | None
-
-
-class RoleOut(Schema):
-    role: str
-    why: str
-    permissions: list[str]
-    people: list[Holder]
-
-
-class Access(Schema):
-    """The table of ``roles.py``, with who holds each role. ``without_role``: may sign in, and may do nothing."""
-
-    permissions: list[GrantOut]
-    roles: list[RoleOut]
-    without_role: list[Holder]
-
-
 def person_of(user: User | AnonymousUser) -> Person | None:
     if not isinstance(user, User):
         return None
-    roles = services.roles_of(user)
-    granted = sorted(permission.value for permission in permissions_of(roles))
-    return Person(username=user.username, name=user.get_full_name() or user.username, roles=roles, permissions=granted)
+    rights = rights_of(user)
+    return Person(
+        username=user.username,
+        name=user.get_full_name() or user.username,
+        roles=services.roles_of(user),
+        permissions=sorted(permission.value for permission in rights.permissions),
+        rights=[Right(permission=permission, **far) for permission, far in spelled_out(rights).items()],
+    )
 
 
 def demo_logins() -> list[DemoLogin]:
@@ -216,9 +204,3 @@ def session_revoke(request: HttpRequest, session_id: int) -> Any:
     """End one of your own sessions."""
     sessions.session_revoke(asker(request), session_id)
     return Status(204, None)
-
-
-@router.get("/access", auth=needs(Permission.VIEW), response=Access)
-def access_read(request: HttpRequest) -> Any:
-    """Who may do what, and why."""
-    return access.access_table()
