@@ -29,8 +29,10 @@ from ninja.utils import check_csrf
 
 from drportal.audit.record import refusal_record
 from drportal.errors import Forbidden, Invalid, NotFound, PortalError, Unauthenticated
+from drportal.people.factors import factor_missing
+from drportal.people.proof import proved_lately
 from drportal.people.rights import Rights, reaches, rights_of, visible_to, who_could_give, within_reach
-from drportal.people.services import live_token, proved_lately, rights_of_token
+from drportal.people.services import live_token, rights_of_token
 from drportal.people.sessions import session_seen
 from drportal.roles import Permission, roles_with
 from drportal.settings import VERSION
@@ -51,6 +53,7 @@ NAMED: dict[str, tuple[str, str] | None] = {
     "run_id": ("recovery.run", "pk"),
     "step_id": ("recovery.step", "pk"),
     "approval_id": ("recovery.approval", "pk"),
+    "quarantine_id": ("recovery.quarantine", "pk"),
     "check_id": ("watch.readinesscheck", "pk"),
     "difference_id": ("watch.receiptdifference", "pk"),
     "channel_id": ("watch.alertchannel", "pk"),
@@ -63,6 +66,7 @@ NAMED: dict[str, tuple[str, str] | None] = {
     "name": None,
     "kind": None,
     "session_id": None,
+    "factor_id": None,
     "token_id": None,
 }
 
@@ -161,8 +165,10 @@ class SessionCookie(_Requirement):
     openapi_in = "cookie"
     openapi_name = "sessionid"
 
-    def __init__(self, permission: Permission | None, *, again: bool = False, **where: bool) -> None:
-        self.again = again
+    def __init__(
+        self, permission: Permission | None, *, again: bool = False, bare: bool = False, **where: bool
+    ) -> None:
+        self.again, self.bare = again, bare
         super().__init__(permission, **where)
 
     def __call__(self, request: HttpRequest) -> User | None:
@@ -175,6 +181,8 @@ class SessionCookie(_Requirement):
         require_csrf(request)
         user = request.user
         session_seen(request, user)
+        if not self.bare:
+            require_factor(user)
         admitted = self.admit(request, user, rights_of(user), user.username)
         if self.again:
             require_proof(request)
@@ -191,9 +199,11 @@ class BearerToken(_Requirement):
         token = live_token(bearer_token(request) or "")
         if token is None:
             raise Unauthenticated(
-                "The token is not known, has expired, or its owner's account is closed. Nothing was changed."
+                "The token is not known, has expired, or its owner's account is closed (or signed in too long ago at "
+                "the identity provider). Nothing was changed."
             )
         request.user = token.user  # also where it is refused now: a cookie beside it may be somebody else's
+        require_factor(token.user)
         return self.admit(request, token.user, rights_of_token(token), f"the token “{token.name}”")
 
 
@@ -220,12 +230,22 @@ def require_csrf(request: HttpRequest) -> None:
         )
 
 
+def require_factor(user: User) -> None:
+    """Forbidden for somebody whose role demands a second factor and who has none yet."""
+    if factor_missing(user):
+        raise Forbidden(
+            "Your role demands a second factor, and you have none. Nothing was changed. Set one up: page Account.",
+            code="second_factor_needed",
+        )
+
+
 def require_proof(request: HttpRequest) -> None:
-    """Forbidden unless the password was given within the last minutes. For what only some bodies of a request do; else
-    ``needs(again=True)``. A token is not asked."""
+    """Forbidden unless it was shown within the last minutes that it is the session's owner. For what only some bodies
+    of a request do; else ``needs(again=True)``. A token is not asked."""
     if bearer_token(request) is None and not proved_lately(request):
         raise Forbidden(
-            "This needs your password again: you gave it too long ago. Nothing was changed.", code="password_again"
+            "This needs your password, or your second factor, again: you gave it too long ago. Nothing was changed.",
+            code="password_again",
         )
 
 
@@ -236,16 +256,20 @@ def needs(
     that the path names. What a body or a query names, and what a list shows, is the endpoint's to hold against
     ``people.rights``.
 
-    ``again``: dangerous in the hands of whoever sits down at an unlocked desk: a session must have seen the password
-    within the last minutes. A token is given to a program on purpose, with a scope; it is not asked.
+    ``again``: dangerous in the hands of whoever sits down at an unlocked desk: a session must have seen within the last
+    minutes that it is still its owner (people/proof.py). A token is given to a program on purpose, with a scope; it is
+    not asked.
     """
     where = {"everywhere": everywhere, "ground": ground}
     return [SessionCookie(permission, again=again, **where), BearerToken(permission, **where)]
 
 
-def needs_session(*, again: bool = False) -> list[_Requirement]:
-    """For ``auth=``: somebody who is signed in, in a browser; for what is their own. ``again``: as above."""
-    return [SessionCookie(None, again=again), NoToken(None)]
+def needs_session(*, again: bool = False, bare: bool = False) -> list[_Requirement]:
+    """For ``auth=``: somebody who is signed in, in a browser; for what is their own. ``again``: as above.
+
+    ``bare``: also somebody who still has to set up the second factor that their role demands.
+    """
+    return [SessionCookie(None, again=again, bare=bare), NoToken(None)]
 
 
 def asker(request: HttpRequest) -> User:

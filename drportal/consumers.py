@@ -13,6 +13,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from drportal.events import EVERYBODY, TOPICS, group_of, is_topic
+from drportal.people.factors import factor_missing
 from drportal.people.rights import Rights, rights_of, seen_names
 from drportal.people.sessions import user_of_session
 
@@ -29,7 +30,9 @@ def rights_of_session(session_key: str | None) -> Rights | None:
     closed.
     """
     user = user_of_session(session_key)
-    return rights_of(user) if user is not None else None
+    if user is None:
+        return None
+    return Rights() if factor_missing(user) else rights_of(user)
 
 
 def may_hear(rights: Rights, topics: Iterable[str]) -> set[str]:

@@ -13,6 +13,7 @@ from ninja import Router, Schema
 
 from drportal.api import asking, needs, seen
 from drportal.engine.gaps import GapLevel
+from drportal.engine.quarantine import SignKind
 from drportal.engine.states import ACTIVE_RUN
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.models import MirroredImage, Site, SitePair
@@ -29,6 +30,7 @@ from drportal.people.rights import seen_names
 from drportal.recovery.api import RunSummary, run_summary
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, Run
+from drportal.recovery.quarantine import headline, open_quarantines
 from drportal.roles import Permission
 from drportal.watch.api_exposure import severity, worst_now
 from drportal.watch.api_receipts import DifferenceOut, open_differences
@@ -55,6 +57,15 @@ class TwoPrimaries(Schema):
     name: str
 
 
+class ReturnedSite(Schema):
+    """A site that was lost in a disaster failover and is back: until its quarantine is over."""
+
+    quarantine_id: int
+    site: str
+    runs_twice: bool
+    sentence: str
+
+
 class BrokenGlass(Schema):
     """A run that one person began alone, until a manager has accepted it."""
 
@@ -74,6 +85,7 @@ class Overview(Schema):
     counts: dict[str, int]
     groups: list[GroupSummary]
     two_primaries: list[TwoPrimaries]
+    returned: list[ReturnedSite]
     broken_glass: list[BrokenGlass]
     differences: list[DifferenceOut]
     runs: list[RunSummary]
@@ -105,6 +117,7 @@ def overview(request: HttpRequest) -> Any:
         two_primaries=[
             TwoPrimaries(image_id=image.pk, name=str(image)) for one in rounds for image in one.two_primaries
         ],
+        returned=returned_sites(request),
         broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in alone_runs(request)],
         differences=open_differences(request),
         runs=[run_summary(run) for run in seen(request, Run.objects.order_by("-id"))[:NEWEST_RUNS]],
@@ -120,6 +133,21 @@ def alone_runs(request: HttpRequest) -> list[Run]:
     found = glass_runs()
     names = seen_names(asking(request).rights, (f"run:{run.pk}" for run in found))
     return [run for run in found if f"run:{run.pk}" in names]
+
+
+def returned_sites(request: HttpRequest) -> list[ReturnedSite]:
+    rows = [row for row in open_quarantines() if row.first_contact_at is not None]
+    names = seen_names(asking(request).rights, (f"quarantine:{row.pk}" for row in rows))
+    return [
+        ReturnedSite(
+            quarantine_id=row.pk,
+            site=row.site.slug,
+            runs_twice=any(sign["kind"] == SignKind.RUNS_TWICE.value for sign in row.signs),
+            sentence=headline(row),
+        )
+        for row in rows
+        if f"quarantine:{row.pk}" in names
+    ]
 
 
 def group_summaries(

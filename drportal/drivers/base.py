@@ -11,9 +11,10 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from drportal.drivers.ages import age_s
 from drportal.drivers.names import checked_name
 from drportal.drivers.vantage import Address, Seen
 
@@ -161,7 +162,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PoolReading:
-    """``rbd mirror pool info`` and ``pool status --verbose`` and ``rbd ls -l`` of one pool, read together."""
+    """``rbd mirror pool info`` and ``pool status --verbose`` and ``rbd ls -l`` of one pool, read together.
+
+    ``site_now``: the site's clock, where ``statuses`` holds some that were told before and have said nothing new; their
+    ``age_s`` is of then. ``status`` gives one as of now.
+    """
 
     pool: str
     mode: str
@@ -175,6 +180,13 @@ class PoolReading:
     parents: dict[str, str]
     site_clock_skew_s: float | None
     answers: tuple[Answer, ...]
+    site_now: dt.datetime | None = None
+
+    def status(self, name: str) -> MirrorStatus | None:
+        found = self.statuses.get(name)
+        if found is None or self.site_now is None:
+            return found
+        return replace(found, age_s=age_s(found.last_update_text, self.site_now))
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -16,6 +16,7 @@ class RunKind(enum.StrEnum):
     WAY_BACK = "way_back"
     DISASTER_FAILOVER = "disaster_failover"
     REPROTECT = "reprotect"
+    FENCE = "fence"
 
 
 class PlanImpossible(ValueError):
@@ -258,10 +259,24 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
     return (*stops, *images)
 
 
+def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
+    """The first thing at a site that came back: its VMs off, then its images not writable any more. Nothing is
+    discarded. An image waits for its own VM only: each that is off the air sooner is a fork that grows less."""
+    stops = [_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, ()) for group in _groups(plan.vms) for vm in group]
+    demotes = [
+        _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (step_key(StepKind.VM_STOP_RETURNED, vm.key),))
+        for group in _groups(plan.vms)
+        for vm in group
+        for image in vm.image_keys
+    ]
+    return (*stops, *demotes)
+
+
 BUILDERS: dict[RunKind, Callable[[PlanInput], tuple[PlannedStep, ...]]] = {
     RunKind.PLANNED_FAILOVER: _planned_failover,
     RunKind.FAILBACK: _failback,
     RunKind.WAY_BACK: _way_back,
     RunKind.DISASTER_FAILOVER: _disaster_failover,
     RunKind.REPROTECT: _reprotect,
+    RunKind.FENCE: _fence,
 }

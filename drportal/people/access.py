@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
@@ -27,11 +29,18 @@ def shown_grants(rights: Rights) -> QuerySet[Grant]:
 
 
 def access_table(reader: User, rights: Rights) -> dict[str, Any]:
-    """As the schema ``Access`` has it. Whoever holds nothing that is shown is named only to who may give something."""
+    """As the schema ``Access`` has it. Whoever holds nothing that is shown is named only to who may give something.
+
+    Who has a second factor is for those who may give rights everywhere: for others it would be the list of whom to
+    attack.
+    """
     grants = list(shown_grants(rights))
     people = User.objects.order_by("username")
     if not rights.reach(Permission.RIGHTS):
         people = people.filter(pk__in={grant.person_id for grant in grants})
+    factors = rights.reach(Permission.RIGHTS).everywhere
+    with_factor = set(Authenticator.objects.values_list("user_id", flat=True)) if factors else set()
+    demanded = {grant.person_id for grant in grants if grant.role in settings.REQUIRE_MFA}
     return {
         "permissions": [{"permission": one.value, "says": SAYS[one]} for one in Permission],
         "roles": [
@@ -43,6 +52,8 @@ def access_table(reader: User, rights: Rights) -> dict[str, Any]:
                 "username": person.username,
                 "name": person.get_full_name() or person.username,
                 "active": person.is_active,
+                "second_factor": person.pk in with_factor if factors else None,
+                "second_factor_missing": person.pk in demanded - with_factor if factors else None,
                 "grants": [grant_out(grant, reader, rights) for grant in grants if grant.person_id == person.pk],
             }
             for person in people

@@ -48,9 +48,14 @@ class GrantOut(Schema):
 
 
 class PersonAccess(Schema):
+    """``second_factor``: whether there is one; ``…_missing``: a role demands one. Both null but for who may give rights
+    everywhere."""
+
     username: str
     name: str
     active: bool
+    second_factor: bool | None
+    second_factor_missing: bool | None
     grants: list[GrantOut]
 
 

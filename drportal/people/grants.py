@@ -101,10 +101,17 @@ def grant_take(*, grant_id: int, actor: str, reason: str, by: User | None = None
         _take([grant], actor, reason.strip())
 
 
-def roles_set(*, person: User, roles: Iterable[Role], actor: str, reason: str) -> None:
+def everywhere_of(person: User) -> list[str]:
+    """The roles that are held everywhere now, in the order of the table."""
+    held = set(live_grants().filter(person=person, pair=None, plan=None).values_list("role", flat=True))
+    return [role.value for role in Role if role.value in held]
+
+
+def roles_set(*, person: User, roles: Iterable[Role], actor: str, reason: str, even_the_last: bool = False) -> None:
     """Hold these roles everywhere, with no end, and no others everywhere. What is held at a pair or a plan stays.
 
-    For commands and for sign-in by groups of a directory; for one person's act see ``grant_give``.
+    For commands and for sign-in by groups of a directory; for one person's act see ``grant_give``. ``even_the_last``:
+    administrator may be taken from the last one; the directory's word holds, and it is what makes the next.
     """
     wanted = set(roles)
     with transaction.atomic():
@@ -115,7 +122,8 @@ def roles_set(*, person: User, roles: Iterable[Role], actor: str, reason: str) -
         for role in new:
             stays = Grant.objects.filter(person=person).exclude(pk__in=[one.pk for one in gone])
             _fits(person, role, list(stays))
-        _take(gone, actor, reason, but={person.pk} if Role.ADMINISTRATOR in wanted else set())
+        stays_one = even_the_last or Role.ADMINISTRATOR in wanted
+        _take(gone, actor, reason, but={person.pk} if stays_one else set())
         for role in new:
             grant_give(person=person, role=role, actor=actor, reason=reason)
 

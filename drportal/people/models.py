@@ -1,6 +1,8 @@
-"""People's grants, personal tokens and sessions, passwords that are being tried, and reads that are paced.
+"""People's grants, personal tokens and sessions, passwords and codes that are being tried, secrets of second factors,
+and reads that are paced.
 
-Accounts are Django's own; what a role may do is in ``drportal.roles``.
+Accounts are Django's own; what a role may do is in ``drportal.roles``; second factors and who is who at the identity
+provider are django-allauth's (``Authenticator``, ``SocialAccount``).
 """
 
 from __future__ import annotations
@@ -77,6 +79,18 @@ class PasswordAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.username} from {self.address}"
+
+
+class FactorSecret(models.Model):
+    """The secret of a TOTP app or of recovery codes, sealed; the ``Authenticator`` keeps its number.
+
+    A table of its own, so that another encryption key (``inventory/secrets.py``) reaches these too.
+    """
+
+    ciphertext = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"secret {self.pk} of a second factor"
 
 
 class BrowserSession(models.Model):

@@ -62,6 +62,7 @@ WHERE: Mapping[str, Where] = {
     "recovery.run": Where(pair=("plan__group__pair",), plan=("plan",)),
     "recovery.step": Where(pair=("run__plan__group__pair",), plan=("run__plan",)),
     "recovery.approval": Where(pair=("run__plan__group__pair",), plan=("run__plan",)),
+    "recovery.quarantine": Where(pair=("group__pair",), plan=("group__plan",)),
     "watch.readinesscheck": Where(pair=("plan__group__pair",), plan=("plan",)),
     "watch.receiptdifference": Where(pair=_OF_SITE.pair, plan=("run__plan",), every=True),
     "people.grant": Where(pair=("pair", "plan__group__pair"), plan=("plan",)),
@@ -179,6 +180,7 @@ WORDS: Mapping[str, str] = {
     "group": "recovery.protectiongroup",
     "plan": "recovery.recoveryplan",
     "run": "recovery.run",
+    "quarantine": "recovery.quarantine",
     "difference": "watch.receiptdifference",
 }
 

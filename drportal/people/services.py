@@ -10,7 +10,9 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from django.contrib.auth import authenticate, login, logout
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.contrib.auth import authenticate, logout
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,16 +21,16 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from drportal.audit.record import NO_PERSONS, record, refusal_record
-from drportal.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from drportal.people.guessing import TooManyAttempts, counted_attempt, password_matches
+from drportal.errors import Invalid, NotFound, Unauthenticated
+from drportal.people.guessing import TooManyAttempts, counted_attempt
 from drportal.people.models import ApiToken
 from drportal.people.rights import Rights, live_grants, rights_of
-from drportal.people.sessions import session_gone, session_seen
+from drportal.people.second_step import address_of, welcome
+from drportal.people.sessions import session_gone
 from drportal.roles import Permission, Role
 
 NOBODY = "nobody"  # who acts where nobody is signed in
 TOKEN_PREFIX = "drp_"  # noqa: S105  (so that secret scanners know one when they see one)
-PROVED_AT, PROVED_FOR = "proved_at", dt.timedelta(minutes=15)
 USED_EVERY = dt.timedelta(minutes=1)
 
 
@@ -38,13 +40,13 @@ def roles_of(user: User) -> list[str]:
     return [role.value for role in Role if role.value in held]
 
 
-def sign_in(request: HttpRequest, username: str, password: str) -> User:
-    """Start a session.
+def sign_in(request: HttpRequest, username: str, password: str) -> None:
+    """Start a session, or ask for a second factor.
 
     One and the same refusal for a wrong name, a wrong password and a closed account; both outcomes are in the trail.
     Raises TooManyAttempts.
     """
-    address = request.META.get("REMOTE_ADDR") or "unknown"
+    address = address_of(request)
     try:
         with counted_attempt(username, address) as attempt:
             user = authenticate(request, username=username, password=password)
@@ -57,28 +59,7 @@ def sign_in(request: HttpRequest, username: str, password: str) -> User:
         with transaction.atomic():
             record("session.refused", username[:100], {"address": address}, actor=NOBODY)
         raise Unauthenticated("User name or password is wrong. You are not signed in.", code="wrong_password")
-    with transaction.atomic():
-        login(request, user)
-        request.session[PROVED_AT] = timezone.now().timestamp()
-        session_seen(request, user)
-        record("session.start", user.username, {"address": address}, actor=user.username)
-    return user
-
-
-def prove(request: HttpRequest, user: User, password: str) -> None:
-    """The password once more, in a session that goes on. Raises Forbidden, TooManyAttempts; both in the trail."""
-    right = password_matches(user, password)
-    with transaction.atomic():
-        record("session.proved" if right else "session.not_proved", user.username, {}, actor=user.username)
-    if not right:
-        raise Forbidden("The password is wrong. Nothing was changed.", code="wrong_password")
-    request.session[PROVED_AT] = timezone.now().timestamp()
-
-
-def proved_lately(request: HttpRequest) -> bool:
-    """Whether the session's owner gave the password (signing in counts) within ``PROVED_FOR``."""
-    at = request.session.get(PROVED_AT, 0.0)
-    return bool(timezone.now().timestamp() - at < PROVED_FOR.total_seconds())
+    welcome(request, user, {"by": "password"}, proved_at=timezone.now().timestamp())
 
 
 def sign_out(request: HttpRequest) -> None:
@@ -144,11 +125,15 @@ def token_delete(owner: User, token_id: int, actor: str = "") -> None:
 
 
 def live_token(text: str) -> ApiToken | None:
-    """The token of this text, with its owner; None where it has ended or never was."""
+    """The token of this text, with its owner; None where it has ended or never was, and where its owner has not signed
+    in at the identity provider for long: they may have no rights there any more."""
     now = timezone.now()
     known = ApiToken.objects.select_related("user").filter(digest=digest_of(text), user__is_active=True)
     token = known.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now)).first()
-    if token is None:
+    if (
+        token is None
+        or SocialAccount.objects.filter(user=token.user, last_login__lt=now - settings.OIDC_TOKENS).exists()
+    ):
         return None
     if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

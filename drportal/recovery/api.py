@@ -64,6 +64,13 @@ def plan_change(request: HttpRequest, plan_id: int, body: PlanIn) -> Any:
     return plan_out(plan)
 
 
+@router.put("/plans/{int:plan_id}/rto-target", auth=needs(Permission.PLAN), response=Plan)
+def plan_rto_target_set(request: HttpRequest, plan_id: int, body: schemas.RtoTargetIn) -> Any:
+    """What was agreed. It stops no run: the time until the service is back is held against it."""
+    plan = services.plan_set_rto(plan_id=plan_id, rto_s=body.rto_s, actor=asker(request).username)
+    return plan_out(plan)
+
+
 @router.delete("/plans/{int:plan_id}", auth=needs(Permission.PLAN), response={204: None})
 def plan_delete(request: HttpRequest, plan_id: int) -> Any:
     """Only a plan that never ran. Needs If-Match."""
@@ -150,6 +157,7 @@ def plan_out(plan: RecoveryPlan) -> Plan:
     runs = models.Run.objects.filter(plan=plan).select_related("plan", "source_site", "target_site")[:NEWEST_RUNS]
     return Plan(
         **_summary(plan),
+        rto_s=plan.rto_s,
         members=[schemas.Member(vm=vm_out(vm), priority=members[vm.pk].priority) for vm in vms],
         network_map=plan.network_map,
         image_datastore_id=plan.image_datastore_id,

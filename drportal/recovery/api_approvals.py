@@ -94,7 +94,10 @@ def approval_read(request: HttpRequest, approval_id: int, look: bool = False) ->
 def approval_approve(request: HttpRequest, approval_id: int, body: ApproveIn) -> Any:
     """Yes to this evidence and these commands. The sites are read once more first."""
     by_token = bearer_token(request) is not None
-    found = services.approval_approve(approval_id=approval_id, user=asker(request), by_token=by_token, **body.dict())
+    shown = {"evidence_sha256": body.evidence_sha256, "commands_sha256": body.commands_sha256}
+    found = services.approval_approve(
+        approval_id=approval_id, user=asker(request), by_token=by_token, proof=body.proof(), **shown
+    )
     return approval_out(found)
 
 
@@ -105,7 +108,11 @@ def approval_break_glass(request: HttpRequest, approval_id: int, body: GlassIn) 
     """Go on alone: everybody is told, and the plan is locked until a manager has accepted the run."""
     by_token = bearer_token(request) is not None
     found = services.approval_break_glass(
-        approval_id=approval_id, user=asker(request), by_token=by_token, **body.dict()
+        approval_id=approval_id,
+        user=asker(request),
+        by_token=by_token,
+        proof=body.proof(),
+        **body.dict(include={"phrase", "reason", "evidence_sha256", "commands_sha256"}),
     )
     return approval_out(found)
 

@@ -53,6 +53,8 @@ def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
 
 
 def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) -> str:
+    if kind is RunKind.FENCE:
+        return f"Fence {_count(vms, 'VM')} and {_count(images, 'image')} at {source.name}"
     if kind is RunKind.REPROTECT:
         return f"Discard {_count(images, 'image')} at {source.name} and copy again"
     return f"Move {_count(vms, 'VM')} and {_count(images, 'image')} to {target.name}"
@@ -84,7 +86,21 @@ def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     ]
 
 
+def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:
+    return [
+        f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off, then each of "
+        f"{_count(len(copy.images()), 'image')} is demoted there as soon as its own VM is off: nothing can write to it "
+        "any more.",
+        f"At {target.name}, where the group runs, nothing is touched.",
+        f"Nothing is discarded: what {source.name} wrote by itself stays in its images until they are made anew "
+        "(Reprotect).",
+        "The run stops at the first error and waits for a person.",
+    ]
+
+
 def consequences(copy: PlanCopy, source: Site, target: Site, kind: RunKind) -> list[str]:
+    if kind is RunKind.FENCE:
+        return _fenced(copy, source, target)
     if kind is RunKind.REPROTECT:
         return _returned(copy, source, target)
     images = copy.images()

@@ -36,6 +36,12 @@ class PlanIn(Schema):
     image_datastore_id: NetworkId | None = None
 
 
+class RtoTargetIn(Schema):
+    """``rto_s`` null: nothing is agreed."""
+
+    rto_s: Annotated[int, Field(ge=1, le=30 * 86_400)] | None
+
+
 class NextKind(Schema):
     kind: str
     possible: bool
@@ -112,6 +118,9 @@ class Member(Schema):
 
 
 class Plan(PlanSummary):
+    """``rto_s``: how long the service may be away, as agreed; null: nothing is agreed."""
+
+    rto_s: int | None
     members: list[Member]
     network_map: dict[str, int]
     image_datastore_id: int | None

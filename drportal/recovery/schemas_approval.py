@@ -7,6 +7,8 @@ from typing import Any
 
 from ninja import Field, Schema
 
+from drportal.people.schemas import ProofIn
+
 
 class Way(Schema):
     """One of the ways to a site (``ssh``, ``ceph``, ``opennebula``) as the poller sees it. ``ok`` null: cannot tell."""
@@ -106,10 +108,9 @@ class NewApprovalIn(Schema):
     attestation: str = Field(max_length=2000)
 
 
-class ApproveIn(Schema):
-    """The hashes are of what the approver was shown."""
+class ApproveIn(ProofIn):
+    """That it is you, now. The hashes are of what the approver was shown."""
 
-    password: str = Field(max_length=1000)
     evidence_sha256: str = Field(max_length=64)
     commands_sha256: str = Field(max_length=64)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 MODULES = (
     "wire",
     "store",
+    "deposits",
     "encoding",
     "clients",
     "connection",
@@ -19,6 +20,7 @@ MODULES = (
     "judging",
     "acts",
     "turns",
+    "news",
     "serve",
 )
 _OWN_IMPORT = re.compile(r"^from drportal\.site_program\.\w+ import (\([^)]*\)|[^\n(]*)\n", re.MULTILINE)

@@ -194,6 +194,7 @@ VERBS: Dict[str, Fields] = {
         _PARTS,
         parts=(True, _listed(_one_of(POOL_PARTS + IMAGE_PARTS), 1, 8)),
         images=(False, _listed(_name, 0, 20000)),
+        news=(False, _whole(0, 1 << 53)),
     ),
     "observe-image": dict(_PARTS, parts=(True, _listed(_one_of(IMAGE_PARTS), 1, 5)), image=(True, _name)),
     "reach": {"targets": (True, _listed(_object(_TARGET), 1, 8))},
@@ -261,6 +262,8 @@ def check_request(request: Json) -> str:
     if not isinstance(verb, str) or verb not in VERBS:
         raise Fault("unknown-verb", "There is no verb %.40r. Nothing was done." % (verb,))
     _object(dict(_COMMON, **VERBS[verb]))("The request", request)
+    if "news" in request and "images" in request:
+        raise bad("News is told of all images of a pool, not of some.")
     expected = STARTS_FROM.get(verb)
     if expected is not None and request["expect"]["primary"] is not expected:
         raise bad("A %s starts from primary: %s." % (verb, json.dumps(expected)))

@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from drportal.api import bearer_token, problem
 from drportal.engine.exposure import ExposureKind
-from drportal.inventory.installed import installed_program, skew_sentence
+from drportal.inventory.installed import installed_program, pools_sentence, skew_sentence
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import current_verdict, exposure_now
 from drportal.jobs import RECOVERY, worker_alive
@@ -134,8 +134,9 @@ def record_metrics() -> Iterator[Metric]:
     ages = [([slug], (now - row.compared_at).total_seconds()) for slug, row in records if row and row.compared_at]
     yield gauge("records_compared_age_seconds", "Since a comparison of its receipts came to an end.", ["site"], ages)
     programs = [site for site in sites if installed_program(site)]
-    rows = (([site.slug], float(bool(skew_sentence(site)))) for site in programs)
-    yield gauge("site_program_differs", "1: the installed program is not the portal's own.", ["site"], rows)
+    rows = (([site.slug], float(bool(skew_sentence(site) or pools_sentence(site)))) for site in programs)
+    help_text = "1: the installed program is not the portal's own, or reaches other pools than the portal watches."
+    yield gauge("site_program_differs", help_text, ["site"], rows)
 
 
 def plan_metrics() -> Iterator[Metric]:

@@ -14,6 +14,7 @@ from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.engine.states import RunState
 from drportal.inventory.models import Site, VmDisk
+from drportal.people.proof import Proof
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
 from drportal.recovery.services import approvals, disaster, runs
 from drportal.recovery.services.steps import step_skip
@@ -58,7 +59,7 @@ def approved(run: Run, user: User) -> Approval:
     return approvals.approval_approve(
         approval_id=approval.pk,
         user=user,
-        password=PASSWORD,
+        proof=Proof(PASSWORD),
         evidence_sha256=approval.evidence.sha256,
         commands_sha256=approvals.commands_hash(approval),
         by_token=False,

@@ -66,7 +66,7 @@ def test_what_came_back_is_made_anew_and_all_goes_home(mover: Mover, came_back: 
     plan, images = came_back, mover.images(came_back)
     assert {mover.primary(image) for image in images} == {"ab"}
     assert reasons(plan)[RunKind.REPROTECT] == ""
-    assert "made anew first" in reasons(plan)[RunKind.FAILBACK]
+    assert "Return quarantine" in reasons(plan)[RunKind.FAILBACK]
     assert where_it_runs(mover, plan) == ("RUNNING", "RUNNING"), "twice"
 
     run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))

@@ -19,9 +19,12 @@ from drportal.audit.record import record
 from drportal.errors import PortalError
 from drportal.inventory.models import SitePair
 from drportal.management.commands.plan import find_plan
+from drportal.people.factors import factors_of, factors_remove_all, name_of
 from drportal.people.grants import grant_give, grant_take, refuse_the_last, roles_set, where_of
+from drportal.people.identities import account_link, is_of_provider
 from drportal.people.models import Grant
 from drportal.people.services import roles_of, token_create, token_delete, why_no_name
+from drportal.people.sessions import sessions_end_all
 from drportal.recovery.models import RecoveryPlan
 from drportal.roles import Permission, Role
 
@@ -43,14 +46,18 @@ HELP = """add: a person with a password, or with --role service-account a progra
 these roles everywhere, and no others everywhere. grant: give one --role more, everywhere or at --pair A/B or for
 --plan, with --reason, and with --until if it ends. revoke: take one such grant back (the same --role, --pair, --plan).
 password: set another. close: the account opens nothing any more. token: print a new token of a service account
-(--name, --days, --scope), or with --withdraw take one back."""
+(--name, --days, --scope), or with --withdraw take one back. factors: the second factors of a person; with --remove all
+of them go, because they are lost, and the person's sessions end. link: this is the account of --subject at the identity
+provider from now on, and its password opens nothing any more."""
+ACTIONS = ["add", "roles", "grant", "revoke", "password", "close", "token", "factors", "link"]
+OF_ONE = {"grant", "revoke", "token", "factors", "link"}  # each a method of the command
 
 
 class Command(BaseCommand):
     help = HELP
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=["add", "roles", "grant", "revoke", "password", "close", "token"])
+        parser.add_argument("action", choices=ACTIONS)
         parser.add_argument("username")
         parser.add_argument("--role", action="append", choices=[role.value for role in Role], default=[])
         parser.add_argument("--name", help="what the token is for")
@@ -60,6 +67,8 @@ class Command(BaseCommand):
         parser.add_argument("--plan", help="id or name of a plan")
         parser.add_argument("--until", type=dt.datetime.fromisoformat, help="such as 2027-03-31T18:00, UTC")
         parser.add_argument("--reason", default="", help="why, for the trail and the page Access")
+        parser.add_argument("--remove", action="store_true", help="the second factors are lost")
+        parser.add_argument("--subject", help="who it is at the identity provider: the claim sub")
         parser.add_argument("--withdraw", type=int, metavar="ID", help="the token's number")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -71,10 +80,12 @@ class Command(BaseCommand):
             raise CommandError(f"{why} Nothing was changed.")
         before = roles_of(known) if known else []
         actor = f"cli:{getpass.getuser()}"
-        if known is not None and action in {"token", "grant", "revoke"}:
+        if known is not None and action in OF_ONE:
             getattr(self, action)(known, options, actor)
             return
         check_roles(action, before, roles)
+        if action == "password" and known and is_of_provider(known):
+            raise CommandError(f"{username} signs in at the identity provider. Nothing was changed.")
         with transaction.atomic():
             person = known or User(username=username)
             if action == "add" and Role.SERVICE in roles:
@@ -121,6 +132,26 @@ class Command(BaseCommand):
         made, text = told(lambda: token_create(account, options["name"], options["days"], scope, actor))
         self.stdout.write(f"token {made.pk} of {account.username}, shown this once, ends {made.expires_at:%Y-%m-%d}:")
         self.stdout.write(text)
+
+    def factors(self, person: User, options: dict[str, Any], actor: str) -> None:
+        """Whoever has the lost telephone or key may have a session too."""
+        if options["remove"]:
+            with transaction.atomic():
+                removed = factors_remove_all(person, actor)
+                sessions_end_all(person)
+            self.stdout.write(f"{person.username}: {removed} second factors removed, all sessions ended")
+            return
+        for row in factors_of(person):
+            self.stdout.write(f"{name_of(row)} ({row.type}), added {row.created_at:%Y-%m-%d}")
+
+    def link(self, person: User, options: dict[str, Any], actor: str) -> None:
+        if not options["subject"]:
+            raise CommandError("--subject says who it is at the identity provider. Nothing was changed.")
+        try:
+            account_link(person, options["subject"], actor)
+        except PortalError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"{person.username} signs in at the identity provider from now on")
 
 
 def told(work: Callable[[], T]) -> T:

@@ -33,7 +33,7 @@ def to_groups(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('people', '0004_paced_reads'),
+        ('people', '0005_factor_secrets'),
         ('audit', '0001_initial'),
         ('auth', '0012_alter_user_first_name_max_length'),
         ('inventory', '0001_initial'),

@@ -19,7 +19,8 @@ export interface paths {
         put?: never;
         /**
          * Session Start
-         * @description Sign in. 401 ``wrong_password`` for an unknown user as well.
+         * @description Sign in; where there is a second factor, ``/session/factor`` goes on. 401 ``wrong_password`` for an unknown user
+         *     as well.
          */
         post: operations["session_start"];
         /**
@@ -32,7 +33,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/session/password": {
+    "/api/v1/session/factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Session Second Step
+         * @description The second factor of somebody who has given the password. 401 ``wrong_code``, ``wrong_key``.
+         */
+        post: operations["session_second_step"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/key-challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Session Key Challenge
+         * @description What the browser hands to the security keys of who is signed in, or has given the password.
+         */
+        post: operations["session_key_challenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Session To Provider
+         * @description Where the identity provider signs you in. 503 ``provider_unavailable``; a password needs none.
+         */
+        post: operations["session_to_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/proof": {
         parameters: {
             query?: never;
             header?: never;
@@ -43,7 +104,7 @@ export interface paths {
         put?: never;
         /**
          * Session Prove
-         * @description Give the password once more, for what needs it (403 ``password_again``). Good for a quarter of an hour.
+         * @description Show once more that it is you, for what needs it (403 ``password_again``). Good for a quarter of an hour.
          */
         post: operations["session_prove"];
         delete?: never;
@@ -142,11 +203,155 @@ export interface paths {
         };
         /**
          * Access Read
-         * @description Who may do what, and why.
+         * @description Who may do what, and why; to administrators also, who has a second factor.
          */
         get: operations["access_read"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Factor List
+         * @description Your second factors.
+         */
+        get: operations["factor_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/app/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * App Begin
+         * @description A secret for an app that shows codes. It counts once ``/factors/app`` has seen a code of it.
+         */
+        post: operations["app_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/app": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * App Add
+         * @description The app's first code: from now on signing in asks for one. 422 ``wrong_code``.
+         */
+        post: operations["app_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/keys/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Key Begin
+         * @description What the browser hands to a new security key.
+         */
+        post: operations["key_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Key Add
+         * @description The new key's answer. 422 ``wrong_key``.
+         */
+        post: operations["key_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/{factor_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Factor Remove
+         * @description With the last one go the recovery codes. 403 ``last_factor`` where your role demands one.
+         */
+        delete: operations["factor_remove"];
+        options?: never;
+        head?: never;
+        /**
+         * Key Rename
+         * @description Another name for a key.
+         */
+        patch: operations["key_rename"];
+        trace?: never;
+    };
+    "/api/v1/factors/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Recovery Renew
+         * @description New recovery codes; the old ones open nothing any more.
+         */
+        post: operations["recovery_renew"];
         delete?: never;
         options?: never;
         head?: never;
@@ -626,6 +831,26 @@ export interface paths {
          * @description Only a plan that never ran. Needs If-Match.
          */
         delete: operations["plan_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan_id}/rto-target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Plan Rto Target Set
+         * @description What was agreed. It stops no run: the time until the service is back is held against it.
+         */
+        put: operations["plan_rto_target_set"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1259,6 +1484,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quarantines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quarantine List
+         * @description Those that are not over. (Of one that is over, its own address tells.)
+         */
+        get: operations["quarantine_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantines/{quarantine_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Quarantine Read */
+        get: operations["quarantine_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/images/{image_id}/exposure": {
         parameters: {
             query?: never;
@@ -1714,7 +1976,12 @@ export interface components {
             /** Password */
             password: string;
         };
-        /** Person */
+        /**
+         * Person
+         * @description ``proofs``: what can show again that it is this person: password, code, key, oidc. ``factor_missing``: a role
+         *     demands a second factor; until there is one, nothing but setting it up is let through. ``sign_out_at``: where to
+         *     sign out at the identity provider too; empty for who does not come from there.
+         */
         Person: {
             /** Username */
             username: string;
@@ -1724,12 +1991,37 @@ export interface components {
             roles: string[];
             /** Permissions */
             permissions: string[];
+            /** Proofs */
+            proofs: string[];
+            /** Factor Missing */
+            factor_missing: boolean;
+            /** Sign Out At */
+            sign_out_at: string;
         };
-        /** Session */
+        /**
+         * SecondFactor
+         * @description Who has given the password, and has to give one of ``ways`` too: code, key.
+         */
+        SecondFactor: {
+            /** Username */
+            username: string;
+            /** Ways */
+            ways: string[];
+        };
+        /**
+         * Session
+         * @description ``second_factor``: signing in waits for it. ``oidc``: what the identity provider is called; null: there is none.
+         *     ``refusal``: why the way over the identity provider ended here.
+         */
         Session: {
             /** Authenticated */
             authenticated: boolean;
             user: components["schemas"]["Person"] | null;
+            second_factor: components["schemas"]["SecondFactor"] | null;
+            /** Oidc */
+            oidc: string | null;
+            /** Refusal */
+            refusal: string | null;
             /** Csrf Token */
             csrf_token: string;
             /** Version */
@@ -1751,10 +2043,72 @@ export interface components {
             /** Password */
             password: string;
         };
-        /** PasswordAgain */
-        PasswordAgain: {
-            /** Password */
+        /**
+         * SecondFactorIn
+         * @description ``code`` of an app, or a recovery code; or ``key``: the answer of a security key to its challenge.
+         */
+        SecondFactorIn: {
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * Challenge
+         * @description For the browser: PublicKeyCredential.parse…OptionsFromJSON.
+         */
+        Challenge: {
+            /** Public Key */
+            public_key: {
+                [key: string]: unknown;
+            };
+        };
+        /** ProviderAddress */
+        ProviderAddress: {
+            /** Address */
+            address: string;
+        };
+        /**
+         * ToProvider
+         * @description ``back_to``: the page to come back to. ``again``: you are signed in, and are asked anew.
+         */
+        ToProvider: {
+            /**
+             * Back To
+             * @default /
+             */
+            back_to: string;
+            /**
+             * Again
+             * @default false
+             */
+            again: boolean;
+        };
+        /**
+         * ProofIn
+         * @description One of: ``password``; ``code`` of an app, or a recovery code; ``key``: the answer of a security key to
+         *     ``/session/key-challenge``. None of them: you have just signed in at the identity provider again.
+         */
+        ProofIn: {
+            /**
+             * Password
+             * @default
+             */
             password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * Token
@@ -1871,6 +2225,7 @@ export interface components {
         /**
          * Holder
          * @description ``given_at``/``given_by``: by the trail's last word on this person's roles; null where it has none.
+         *     ``second_factor``: whether there is one; ``…_missing``: a role demands one. Both null for non-administrators.
          */
         Holder: {
             /** Username */
@@ -1883,6 +2238,10 @@ export interface components {
             given_at: string | null;
             /** Given By */
             given_by: string | null;
+            /** Second Factor */
+            second_factor: boolean | null;
+            /** Second Factor Missing */
+            second_factor_missing: boolean | null;
         };
         /** RoleOut */
         RoleOut: {
@@ -1894,6 +2253,80 @@ export interface components {
             permissions: string[];
             /** People */
             people: components["schemas"]["Holder"][];
+        };
+        /**
+         * Factor
+         * @description ``type``: totp (an app that shows codes) or webauthn (a security key).
+         */
+        Factor: {
+            /** Id */
+            id: number;
+            /** Type */
+            type: string;
+            /** Name */
+            name: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+        };
+        /**
+         * Factors
+         * @description ``recovery_left``: recovery codes that were not used yet. ``demanded``: a role demands a second factor, and there
+         *     is none: nothing else can be done.
+         */
+        Factors: {
+            /** Items */
+            items: components["schemas"]["Factor"][];
+            /** Recovery Left */
+            recovery_left: number;
+            /** Demanded */
+            demanded: boolean;
+        };
+        /**
+         * NewApp
+         * @description ``picture``: a QR code as SVG, of ``address``.
+         */
+        NewApp: {
+            /** Secret */
+            secret: string;
+            /** Address */
+            address: string;
+            /** Picture */
+            picture: string;
+        };
+        /**
+         * RecoveryCodes
+         * @description Shown this once; empty where there are some already.
+         */
+        RecoveryCodes: {
+            /** Recovery Codes */
+            recovery_codes: string[];
+        };
+        /** CodeIn */
+        CodeIn: {
+            /** Code */
+            code: string;
+        };
+        /**
+         * KeyIn
+         * @description ``answer``: what the browser made of the challenge (PublicKeyCredential.toJSON).
+         */
+        KeyIn: {
+            /** Name */
+            name: string;
+            /** Answer */
+            answer: {
+                [key: string]: unknown;
+            };
+        };
+        /** NameIn */
+        NameIn: {
+            /** Name */
+            name: string;
         };
         /**
          * Credentials
@@ -1916,7 +2349,8 @@ export interface components {
         };
         /**
          * InstalledProgram
-         * @description The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+         * @description The site program that is installed there. ``skew``: how it differs from the portal's own; ``pools_differ``: how
+         *     the pools that its keys may reach differ from those that the portal watches there; empty: it does not.
          *
          *     ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
          *     itself asks for an approval (docs/site-program.md).
@@ -1934,6 +2368,8 @@ export interface components {
             read_at: string | null;
             /** Skew */
             skew: string;
+            /** Pools Differ */
+            pools_differ: string;
             /** Force Promote */
             force_promote: string;
             /** Keys */
@@ -2757,7 +3193,10 @@ export interface components {
             /** Priority */
             priority: number;
         };
-        /** Plan */
+        /**
+         * Plan
+         * @description ``rto_s``: how long the service may be away, as agreed; null: nothing is agreed.
+         */
         Plan: {
             /** Id */
             id: number;
@@ -2781,6 +3220,8 @@ export interface components {
             active_run_id: number | null;
             /** Next Kinds */
             next_kinds: components["schemas"]["NextKind"][];
+            /** Rto S */
+            rto_s: number | null;
             /** Members */
             members: components["schemas"]["Member"][];
             /** Network Map */
@@ -2876,6 +3317,14 @@ export interface components {
             };
             /** Image Datastore Id */
             image_datastore_id?: number | null;
+        };
+        /**
+         * RtoTargetIn
+         * @description ``rto_s`` null: nothing is agreed.
+         */
+        RtoTargetIn: {
+            /** Rto S */
+            rto_s: number | null;
         };
         /** Finding */
         Finding: {
@@ -3394,6 +3843,47 @@ export interface components {
             /** Overdue */
             overdue: number;
         };
+        /** Losses */
+        Losses: {
+            /** Sentence */
+            sentence: string;
+            /** Images */
+            images: components["schemas"]["LostData"][];
+        };
+        /**
+         * LostData
+         * @description Of one image. ``bound_s``: as it was said before the yes; ``exact``: as it was found when both copies could be
+         *     compared, empty until then.
+         */
+        LostData: {
+            /** Image */
+            image: string;
+            /** Bound S */
+            bound_s: number | null;
+            /** Bound */
+            bound: string;
+            /** Exact */
+            exact: string;
+        };
+        /**
+         * Made
+         * @description ``head_seq`` and ``head_hash``: the newest entry of the trail then. A trail without it was cut or rewritten.
+         */
+        Made: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /** Portal */
+            portal: string;
+            /** Head Seq */
+            head_seq: number;
+            /** Head Hash */
+            head_hash: string;
+        };
         /**
          * PersonAct
          * @description What a person did with the run, with the trail's entry that proves it.
@@ -3412,6 +3902,19 @@ export interface components {
             seq: number;
             /** Reason */
             reason: string;
+        };
+        /**
+         * RecoveryTimeOut
+         * @description ``measured_s`` against ``target_s``, the RTO target as it was agreed when the run was asked for.
+         */
+        RecoveryTimeOut: {
+            word: components["schemas"]["TimeWord"];
+            /** Target S */
+            target_s: number | null;
+            /** Measured S */
+            measured_s: number | null;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * Review
@@ -3433,6 +3936,8 @@ export interface components {
             people: components["schemas"]["PersonAct"][];
             /** Duration S */
             duration_s: number | null;
+            recovery: components["schemas"]["RecoveryTimeOut"];
+            losses: components["schemas"]["Losses"];
             /** Vms */
             vms: components["schemas"]["ReportVm"][];
             /** Deviations */
@@ -3447,6 +3952,7 @@ export interface components {
             acts: components["schemas"]["ReviewActOut"][];
             /** Why Not */
             why_not: string;
+            made: components["schemas"]["Made"];
         };
         /** ReviewActOut */
         ReviewActOut: {
@@ -3462,6 +3968,11 @@ export interface components {
              */
             at: string;
         };
+        /**
+         * TimeWord
+         * @enum {string}
+         */
+        TimeWord: "within" | "beyond" | "no_target" | "not_back" | "not_measured";
         /** ReviewText */
         ReviewText: {
             /**
@@ -3909,11 +4420,23 @@ export interface components {
         };
         /**
          * ApproveIn
-         * @description The hashes are of what the approver was shown.
+         * @description That it is you, now. The hashes are of what the approver was shown.
          */
         ApproveIn: {
-            /** Password */
+            /**
+             * Password
+             * @default
+             */
             password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
             /** Evidence Sha256 */
             evidence_sha256: string;
             /** Commands Sha256 */
@@ -3924,8 +4447,20 @@ export interface components {
          * @description ``reason``: why nobody else can say yes.
          */
         GlassIn: {
-            /** Password */
+            /**
+             * Password
+             * @default
+             */
             password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
             /** Evidence Sha256 */
             evidence_sha256: string;
             /** Commands Sha256 */
@@ -3939,6 +4474,143 @@ export interface components {
         SaidIn: {
             /** Text */
             text: string;
+        };
+        /**
+         * QuarantineOut
+         * @description ``contact_at``: null while nothing was heard since, or again; ``unread``: images and VMs not read there since.
+         *
+         *     ``fence``, ``reprotect``: why such a run cannot be asked for now; null when it can. ``calm_since``: it ends by
+         *     itself a minute after.
+         */
+        QuarantineOut: {
+            /** Id */
+            id: number;
+            state: components["schemas"]["QuarantineState"];
+            /** Site */
+            site: string;
+            /** Site Name */
+            site_name: string;
+            /** Survivor Name */
+            survivor_name: string;
+            /** Plan Id */
+            plan_id: number;
+            /** Group */
+            group: string;
+            /** Run Id */
+            run_id: number;
+            /** Begun By */
+            begun_by: string;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /** First Contact At */
+            first_contact_at: string | null;
+            /** Contact At */
+            contact_at: string | null;
+            /** Looked At */
+            looked_at: string | null;
+            /** Calm Since */
+            calm_since: string | null;
+            /** Unread */
+            unread: number;
+            /** Signs */
+            signs: components["schemas"]["SignOut"][];
+            /** Cleared At */
+            cleared_at: string | null;
+            /** Cleared By Run */
+            cleared_by_run: number | null;
+            /** Cleared How */
+            cleared_how: string;
+            /** Fence */
+            fence: string | null;
+            /** Reprotect */
+            reprotect: string | null;
+        };
+        /**
+         * QuarantineState
+         * @enum {string}
+         */
+        QuarantineState: "waiting" | "contact" | "cleared";
+        /** Quarantines */
+        Quarantines: {
+            /** Items */
+            items: components["schemas"]["QuarantineOut"][];
+        };
+        /**
+         * SignKind
+         * @description What is seen at the returned site, the worst first.
+         * @enum {string}
+         */
+        SignKind: "runs_twice" | "runs" | "writable" | "held_open";
+        /** SignOut */
+        SignOut: {
+            kind: components["schemas"]["SignKind"];
+            /** Subject */
+            subject: string;
+            /** Sentence */
+            sentence: string;
+        };
+        /** QuarantinePage */
+        QuarantinePage: {
+            /** Id */
+            id: number;
+            state: components["schemas"]["QuarantineState"];
+            /** Site */
+            site: string;
+            /** Site Name */
+            site_name: string;
+            /** Survivor Name */
+            survivor_name: string;
+            /** Plan Id */
+            plan_id: number;
+            /** Group */
+            group: string;
+            /** Run Id */
+            run_id: number;
+            /** Begun By */
+            begun_by: string;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /** First Contact At */
+            first_contact_at: string | null;
+            /** Contact At */
+            contact_at: string | null;
+            /** Looked At */
+            looked_at: string | null;
+            /** Calm Since */
+            calm_since: string | null;
+            /** Unread */
+            unread: number;
+            /** Signs */
+            signs: components["schemas"]["SignOut"][];
+            /** Cleared At */
+            cleared_at: string | null;
+            /** Cleared By Run */
+            cleared_by_run: number | null;
+            /** Cleared How */
+            cleared_how: string;
+            /** Fence */
+            fence: string | null;
+            /** Reprotect */
+            reprotect: string | null;
+            /** Images */
+            images: components["schemas"]["SuspectOut"][];
+        };
+        /** SuspectOut */
+        SuspectOut: {
+            /** Image Id */
+            image_id: number;
+            /** Name */
+            name: string;
+            /** Verdict */
+            verdict: string;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * ExposureOverTime
@@ -4279,7 +4951,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -4506,6 +5178,22 @@ export interface components {
             because: string;
         };
         /**
+         * MappingLine
+         * @description A section of the report, and what it shows and does not show of an article of DORA and a clause of ISO 22301.
+         */
+        MappingLine: {
+            /** Section */
+            section: string;
+            /** Dora */
+            dora: string;
+            /** Iso */
+            iso: string;
+            /** Shows */
+            shows: string;
+            /** Shows Not */
+            shows_not: string;
+        };
+        /**
          * QuarterReport
          * @description ``results``: kind of run -> state -> how many. ``cut``: there are more runs than are listed.
          */
@@ -4540,17 +5228,9 @@ export interface components {
             plans: components["schemas"]["ReportPlan"][];
             /** Open */
             open: string[];
-            /** Head Seq */
-            head_seq: number;
-            /** Head Hash */
-            head_hash: string;
-            /**
-             * Made At
-             * Format: date-time
-             */
-            made_at: string;
-            /** Made By */
-            made_by: string;
+            /** Mapping */
+            mapping: components["schemas"]["MappingLine"][];
+            made: components["schemas"]["Made"];
         };
         /** ReportPlan */
         ReportPlan: {
@@ -4565,6 +5245,12 @@ export interface components {
             exercised_at: string | null;
             /** Exercised Within */
             exercised_within: number;
+            /** Rto S */
+            rto_s: number | null;
+            /** Within Target */
+            within_target: number;
+            /** Beyond Target */
+            beyond_target: number;
         };
         /**
          * RunLine
@@ -4601,6 +5287,9 @@ export interface components {
             finished_at: string;
             /** Duration S */
             duration_s: number;
+            recovery: components["schemas"]["RecoveryTimeOut"];
+            /** Lost */
+            lost: string;
             /** Review */
             review: string;
         };
@@ -4653,6 +5342,8 @@ export interface components {
             groups: components["schemas"]["GroupSummary"][];
             /** Two Primaries */
             two_primaries: components["schemas"]["TwoPrimaries"][];
+            /** Returned */
+            returned: components["schemas"]["ReturnedSite"][];
             /** Broken Glass */
             broken_glass: components["schemas"]["BrokenGlass"][];
             /** Differences */
@@ -4665,6 +5356,20 @@ export interface components {
             };
             exposure: components["schemas"]["ExposureNow"];
             live: components["schemas"]["Live"];
+        };
+        /**
+         * ReturnedSite
+         * @description A site that was lost in a disaster failover and is back: until its quarantine is over.
+         */
+        ReturnedSite: {
+            /** Quarantine Id */
+            quarantine_id: number;
+            /** Site */
+            site: string;
+            /** Runs Twice */
+            runs_twice: boolean;
+            /** Sentence */
+            sentence: string;
         };
         /** SiteSummary */
         SiteSummary: {
@@ -4823,6 +5528,128 @@ export interface operations {
             };
         };
     };
+    session_second_step: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_key_challenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_to_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToProvider"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderAddress"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     session_prove: {
         parameters: {
             query?: never;
@@ -4832,7 +5659,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PasswordAgain"];
+                "application/json": components["schemas"]["ProofIn"];
             };
         };
         responses: {
@@ -5073,6 +5900,322 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Access"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    factor_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Factors"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApp"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    factor_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_rename: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NameIn"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recovery_renew: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
             /** @description It was not done; the problem says why */
@@ -6351,6 +7494,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_rto_target_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RtoTargetIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
             };
             /** @description It was not done; the problem says why */
             503: {
@@ -7787,6 +8974,84 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quarantines"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                quarantine_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinePage"];
                 };
             };
             /** @description It was not done; the problem says why */

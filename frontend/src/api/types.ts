@@ -40,6 +40,7 @@ export type Alerts = S["Alerts"];
 export type AlertRule = S["RuleOut"];
 export type AlertRuleIn = S["RuleIn"];
 export type AlertChannel = S["ChannelOut"];
+export type Quarantine = S["QuarantinePage"];
 export type AlertRow = S["AlertOut"];
 export type Difference = S["DifferenceOut"];
 export type Gap = S["GapOut"];
