@@ -15,11 +15,13 @@ MODULES = (
     "connection",
     "librbd",
     "exports",
+    "measuring",
     "reach",
     "freeing",
     "judging",
     "acts",
     "turns",
+    "news",
     "serve",
 )
 _OWN_IMPORT = re.compile(r"^from drportal\.site_program\.\w+ import (\([^)]*\)|[^\n(]*)\n", re.MULTILINE)
