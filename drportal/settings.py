@@ -82,6 +82,8 @@ SIGNING_KEY = env("SIGNING_KEY")
 # Where the heads of the trail are noted (audit/anchors.py), and how often. Seconds.
 ANCHORS = env("ANCHORS").split()
 ANCHOR_INTERVAL_S = float(env("ANCHOR_INTERVAL", "900"))
+# For places such as ssh:user@host:port: the private key, and the lines of known_hosts that say who the hosts are.
+ANCHOR_SSH_KEY, ANCHOR_SSH_HOSTS = env("ANCHOR_SSH_KEY"), env("ANCHOR_SSH_HOSTS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -201,6 +203,10 @@ APPROVAL_MINUTES = max(1, int(env("APPROVAL_MINUTES", "15")))
 # Whether one person alone may begin a disaster failover when nobody else can be reached; the plan is locked afterwards.
 BREAK_GLASS = env("BREAK_GLASS", "1") == "1"
 SITE_SESSIONS = int(env("SITE_SESSIONS", "8"))
+# Acts that the site program is asked to have under way at the same time; never more than the site's own limit.
+ACTS_AT_ONCE = int(env("ACTS_AT_ONCE", "16"))
+if not 1 <= ACTS_AT_ONCE <= 64:
+    raise ImproperlyConfigured("DRPORTAL_ACTS_AT_ONCE must be from 1 to 64")
 
 LOGGING = {
     "version": 1,

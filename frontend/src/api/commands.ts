@@ -75,6 +75,9 @@ export const ruleDelete = (id: number) => answer(api.DELETE("/alert-rules/{rule_
 export const rpoTargetSet = (group: number, rpo_s: number | null) =>
   answer(api.PUT("/groups/{group_id}/rpo-target", { ...inPath({ group_id: group }), body: { rpo_s } }));
 
+export const rtoTargetSet = (plan: number, rto_s: number | null) =>
+  answer(api.PUT("/plans/{plan_id}/rto-target", { ...inPath({ plan_id: plan }), body: { rto_s } }));
+
 export const runRequest = (plan: number, body: T.RunIn) =>
   answer(api.POST("/plans/{plan_id}/runs", { ...inPath({ plan_id: plan }), body }));
 export const runPause = (id: number, reason: string) =>
