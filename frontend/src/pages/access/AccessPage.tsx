@@ -15,8 +15,8 @@ export function AccessPage() {
   return (
     <>
       <PageHead title="Who may do what, and why">
-        A person may do what their roles may do together. Roles are given by <code>manage.py person roles</code>, and
-        each change is in the trail.
+        A person may do what their roles may do together. Roles are given by <code>manage.py person roles</code>, or by
+        groups at the identity provider; each change is in the trail.
       </PageHead>
       <PageSection className="dr-stack">
         <Loaded query={query} what="The table of roles">
