@@ -68,7 +68,8 @@ def short(copies: dict[str, dict[str, Any]]) -> dict[str, tuple[str, list[int]]]
 
 
 def replicated(lab: LabClient) -> dict[str, dict[str, Any]]:
-    """What B holds once its daemon has done all it can with what it had fetched."""
+    """What B holds once its daemon has done all it can with what it had fetched: a copied snapshot is marked as whole
+    only some seconds later."""
     seen: list[dict[str, dict[str, Any]]] = [held(lab, "b")]
 
     def at_rest() -> bool:
@@ -164,9 +165,9 @@ def test_a_lost_site_s_group_is_forced_made_whole_and_brought_home(
         with WriteLoad(lab, "a") as load:
             wait_until("some of the load is at b", lambda: all(c["writes"] for c in held(lab, "b").values()), 150, 3.0)
             lab.fail("a", "site-down", power="lost")
+        evidence_at_rest(portal.client("operator"))
         sent = replicated(lab)
         newest = assert_is_a_moment_of_the_past(sent, load.told)
-        evidence_at_rest(portal.client("operator"))
 
         with PrimaryWitness(lab) as witness:
             decided_at = force_to_b(operator, approver, pictures)
@@ -175,7 +176,6 @@ def test_a_lost_site_s_group_is_forced_made_whole_and_brought_home(
         assert min(at for at, _ in witness.two_primaries) > decided_at, "nothing was forced before the yes"
         assert viewer.get("/plans/1")["active_site"] == "site-b"
         everybody_runs_at(lab, "b")
-        print(sent)
         assert short(held(lab, "b")) == short(sent), "what was forced is what was replicated, no more and no less"
         away = written(lab, "b", "away")
 

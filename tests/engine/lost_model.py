@@ -22,7 +22,7 @@ class LostWorld(World):
         self.anew = {Side.A: False, Side.B: False}  # gone, and being copied again
         self.chosen = Side.A
         self.saved: dict[Side, set[int]] = {Side.A: set(), Side.B: set()}
-        self.writes = 0
+        self.beside = 0
 
     # --- what befalls a site
 
@@ -38,17 +38,16 @@ class LostWorld(World):
         self.sides[side].vm_running = vm_runs and self.sides[side].role == PRIMARY
 
     def write(self, side: Side) -> bool:
-        if side is self.chosen:
-            wrote = self.up[side] and super().write(side)
-            self.writes = max(self.writes, *self.acked, 0) if self.acked else self.writes
-            return wrote
-        copy = self.sides[side]
-        if not self.up[side] or not copy.vm_running or copy.role != PRIMARY:
+        if not self.up[side]:
             return False
-        before = list(self.acked)
-        super().write(side)
-        self.acked = before  # a write beside the line: it counts for nobody
-        return True
+        before, copy = list(self.acked), self.sides[side]
+        wrote = super().write(side)
+        if wrote and side is not self.chosen:  # beside the line: it counts for nobody, and its number is its own
+            self.acked, self.beside = before, self.beside - 1
+            copy.content[-1] = self.beside
+            if self.mode is Mode.JOURNAL:
+                copy.log[-1] = (copy.log[-1][0], self.beside)
+        return wrote
 
     def only_at(self, side: Side) -> set[int]:
         """What would be gone for ever with this copy."""

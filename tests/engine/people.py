@@ -69,7 +69,7 @@ class ModelRun:
     source: Side
     plan_version: int
     ask: Ask | None = None
-    salvage: str = ""
+    salvage: str = ""  # saved, waived with a reason, or nothing: no place for it, and nobody said why
     begun: bool = False
     over: bool = False
     doubt: StepKind | None = None
@@ -217,7 +217,7 @@ class Office:
         if kind in (K.IMAGE_PROMOTE, K.IMAGE_FORCE_PROMOTE):
             return world.role(side).primary is True
         if kind is K.IMAGE_SALVAGE:
-            return run.salvage == "waived" or world.saved[side] >= world.only_at(side)
+            return run.salvage != "saved" or world.saved[side] >= world.only_at(side)
         assert kind is K.IMAGE_RESYNC
         if world.anew[side] or world.armed[side]:
             return True
