@@ -306,7 +306,7 @@ class Office:
             self.forced_at = None
         if good and not world.good_copies():
             raise Harm(f"I15 the last good copy went with {kind}")
-        if self.effects[run.number, kind] > 1:
+        if kind in acts and kind is not K.IMAGE_SALVAGE and self.effects[run.number, kind] > 1:
             raise Harm(f"I9 {kind} took effect twice in one run")
 
     def _judge_act(self, run: ModelRun, kind: StepKind, side: Side) -> None:

@@ -35,7 +35,7 @@ from tests.stack import wait_until
 
 pytestmark = pytest.mark.slow
 
-SHARDS, GROUPS = int(__import__("os").environ.get("S", "4")), int(__import__("os").environ.get("G", "25"))
+SHARDS, GROUPS = 4, 25
 ACTS = {
     RunKind.PLANNED_FAILOVER: ("vm.power_off", "image.demote", "image.promote", "image.register", "vm.start"),
     RunKind.FAILBACK: ("vm.power_off", "image.demote", "image.promote", "vm.start", "vm.retire"),

@@ -147,20 +147,18 @@ class Worker:
             image.flush()
 
     def held(self, name: str) -> dict[str, Any]:
-        """What this copy is worth: all of it, or of a copy in snapshot mode its newest whole mirror snapshot.
+        """What this copy is worth: all of it, or of one that is just being copied in snapshot mode what it held before.
 
         `writes` are the numbers of the guest's writes found in it (see `guest_write`), in order.
         """
-        whole = None
         with rbd.Image(self.io, name, read_only=True) as image:
-            if not image.mirror_image_get_info()["primary"] and (whole := _newest_whole(image)):
-                image.set_snap_by_id(whole)
+            if before := _half_copied(image):
+                image.set_snap_by_id(before)
             data = image.read(0, image.size())
         area = data[-_GUEST_AREA:]
         blocks = (area[at : at + _BLOCK] for at in range(0, _GUEST_AREA, _BLOCK))
         return {
             "sha256": hashlib.sha256(data).hexdigest(),
-            "snapshot": whole,
             "writes": sorted(number for block in blocks if (number := _number_of(name, block)) is not None),
         }
 
@@ -201,11 +199,15 @@ class Worker:
                         continue
 
 
-def _newest_whole(image: Any) -> int | None:
-    """The id of the newest mirror snapshot that is complete; None in journal mode, which has none."""
-    mirror = [s for s in image.list_snaps() if s["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR]
-    whole = [s["id"] for s in mirror if s["mirror"]["complete"] or not s["mirror"]["primary_mirror_uuid"]]
-    return max(whole, default=None)
+def _half_copied(image: Any) -> int | None:
+    """The id of the mirror snapshot that is being copied here, if there is one.
+
+    It is made before its data arrive, so reading at it shows what was there before (measured on Ceph 16.2.15: at a
+    snapshot that is complete too, so the image itself is what holds a complete one).
+    """
+    mirror = [snap for snap in image.list_snaps() if snap["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR]
+    newest = max(mirror, key=lambda snap: snap["id"], default=None)
+    return newest["id"] if newest is not None and not newest["mirror"]["complete"] else None
 
 
 def _numbered(name: str, number: int) -> bytes:
