@@ -224,13 +224,18 @@ class ThreePeople(RuleBasedStateMachine):
             return
         if dies_first:
             self.world.dies(source)
+        earlier = self.office.ask(self.people["olga"], source) if stolen else None
+        if earlier is not None and earlier.ask is not None:  # given, and never used: the run was cancelled
+            self.office.yes(earlier.ask, self.people["anna"])
+            self.office.cancel()
         run = self.office.ask(self.people[asks], source)
         if run is None or run.ask is None:
             return
         self.befalls(0, misfortune, run)
         self.office.break_glass(run.ask, self.people[asks]) if alone else self.office.yes(run.ask, self.people[says])
         self.befalls(1, misfortune, run)
-        self.office.begin(run, stolen=self.office.asks[0] if stolen else None)
+        self.office.begin(run, stolen=earlier.ask if earlier else None)
+        self.office.begin(run)  # another executor, which had looked at the same moment
         self.befalls(2, misfortune, run)
         self.office.advance(dies=deaths[0])
         self.befalls(3, misfortune, run)
@@ -423,39 +428,84 @@ def wants_no_choice(here: Any, there: Any, now: Any, **given: Any) -> GateResult
 
 force_gates_g_force, return_gates_g_peer = force_gates.g_force, return_gates.g_peer
 
-SEEDED = {
-    "I1 G-FORCE": ("I1 ", force_gates, "g_force", met(GateId.FORCE)),
-    "I3 G-OFF": ("I3", gates, "g_off", met(GateId.OFF)),
-    "I3 the salvage choice": ("I3", return_gates, "g_peer", wants_no_choice),
-    "I4 G-PEER": ("I4", return_gates, "g_peer", met(GateId.PEER)),
-    "I4 the record of what was forced": ("I4", return_gates, "g_peer", forgets_what_was_forced),
-    "I5 G-FENCE and G-ALONE": ("I5 ", force_gates, "g_fence", met(GateId.FENCE)),
-    "I5 G-ALONE": ("I5", force_gates, "g_alone", met(GateId.ALONE)),
-    "I6 G-APPROVAL at each command": ("I6", force_gates, "g_approval", met(GateId.APPROVAL)),
-    "I6 own yes": ("I6", approvals, "counted", own_yes_counts),
-    "I6 role removed": ("I6", approvals, "counted", lost_role_counts),
-    **{
-        f"I6 {code}": ("I6", approvals, "misfit", blind_to(code))
-        for code in Unfit
-        if code not in (Unfit.TOO_FEW, Unfit.NOT_APPROVED)
-    },
-    "I11 a gate that wants the dead site": ("I11", force_gates, "g_force", wants_the_dead_site),
-    "I14 G-DEMOTED": ("I14", gates, "g_demoted", met(GateId.DEMOTED)),
+CALM, LIVES = (0, ""), [""] * 8
+History = Callable[[ThreePeople], object]
+
+
+def disaster(
+    misfortune: tuple[int, str] = CALM, *, dies: bool = True, says: str = "anna", stolen: bool = False
+) -> History:
+    return lambda three: three.a_disaster(dies, "olga", says, False, stolen, misfortune, LIVES)
+
+
+def reprotect(misfortune: tuple[int, str] = CALM, *, salvage: str = "saved", wrong_way: bool = False) -> History:
+    def history(three: ThreePeople) -> None:
+        three.write(Side.A)
+        three.a_site_is_lost_and_forced(Side.A, LIVES, False)
+        three.the_lost_site_is_made_whole(salvage, True, wrong_way, misfortune)
+
+    return history
+
+
+def half_a_demotion(three: ThreePeople) -> None:
+    three.a_planned_move(1, True, LIVES, CALM)
+
+
+def lost_and_forced(three: ThreePeople) -> None:
+    three.a_site_is_lost_and_forced(Side.A, LIVES, False)
+
+
+SEEDED: dict[str, tuple[Any, str, Callable[..., Any], History]] = {
+    "I1 G-FORCE": (force_gates, "g_force", met(GateId.FORCE), disaster(dies=False)),
+    "I3 G-OFF": (gates, "g_off", met(GateId.OFF), reprotect((1, "started"))),
+    "I3 the salvage choice": (return_gates, "g_peer", wants_no_choice, reprotect(salvage="")),
+    "I4 G-PEER": (return_gates, "g_peer", met(GateId.PEER), reprotect((0, "by hand"))),
+    "I4 the record of what was forced": (return_gates, "g_peer", forgets_what_was_forced, reprotect(wrong_way=True)),
+    "I5 G-FENCE and G-ALONE": (force_gates, "g_fence", met(GateId.FENCE), disaster((3, "returns running"))),
+    "I5 G-ALONE": (force_gates, "g_alone", met(GateId.ALONE), disaster((3, "returns"))),
+    "I6 G-APPROVAL at each command": (force_gates, "g_approval", met(GateId.APPROVAL), disaster((2, "late"))),
+    "I6 own yes": (approvals, "counted", own_yes_counts, disaster(says="olga")),
+    "I6 role removed": (approvals, "counted", lost_role_counts, disaster((1, "roles"))),
+    "I6 second use": (approvals, "misfit", blind_to(Unfit.USED_BEFORE), disaster()),
+    "I6 expired": (approvals, "misfit", blind_to(Unfit.EXPIRED), disaster((1, "late"))),
+    "I6 another run": (approvals, "misfit", blind_to(Unfit.OTHER_RUN), disaster(stolen=True)),
+    "I6 another plan version": (approvals, "misfit", blind_to(Unfit.OTHER_PLAN), disaster((1, "plan"))),
+    "I6 other evidence": (approvals, "misfit", blind_to(Unfit.OTHER_EVIDENCE), disaster((1, "returns"))),
+    "I6 other commands": (approvals, "misfit", blind_to(Unfit.OTHER_COMMANDS), disaster((1, "command"))),
+    "I11 a gate that wants the dead site": (force_gates, "g_force", wants_the_dead_site, lost_and_forced),
+    "I14 G-DEMOTED": (gates, "g_demoted", met(GateId.DEMOTED), half_a_demotion),
 }
+
+
+def three_people() -> ThreePeople:
+    """In snapshot mode: in journal mode Ceph itself refuses half a demotion."""
+    three = ThreePeople()
+    three.choose(Mode.SNAPSHOT)
+    return three
 
 
 @pytest.mark.parametrize("name", SEEDED)
 def test_a_seeded_bug_in_the_guard_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    invariant, module, guard, instead = SEEDED[name]
-    monkeypatch.setattr(module, guard, instead)
+    """One history of the machine's own rules: harmless as the product is, and with its guard taken out the harm of just
+    that invariant."""
+    module, guard, instead, history = SEEDED[name]
     if guard == "g_fence":  # G-ALONE refuses what it would let through
         monkeypatch.setattr(module, "g_alone", met(GateId.ALONE))
+    history(three_people())
+    monkeypatch.setattr(module, guard, instead)
     if guard == "misfit":
         monkeypatch.setattr(force_gates, "misfit", instead)  # which has it by its own name
+    with pytest.raises(Harm) as found:
+        history(three_people())
+    assert str(found.value).startswith(f"{name.split()[0]} "), f"{found.value}, which is another one's"
+
+
+def test_the_machine_finds_a_seeded_bug_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tells it the history."""
+    monkeypatch.setattr(return_gates, "g_peer", met(GateId.PEER))
     searching = settings(
-        max_examples=1500, stateful_step_count=40, deadline=None, database=None, derandomize=True,
+        max_examples=2000, stateful_step_count=20, deadline=None, database=None, derandomize=True,
         phases=[Phase.generate], report_multiple_bugs=False,
     )  # fmt: skip
-    with pytest.raises(Harm) as found:
+    with pytest.raises(Harm, match=r"^I4 "):
         run_state_machine_as_test(ThreePeople, settings=searching)  # type: ignore[no-untyped-call]
-    assert str(found.value).startswith(invariant), f"{found.value}, which is another one's"
