@@ -1,5 +1,5 @@
 """Guards that no model can stand in for, because a database, a lab or a process does: taken out of the product one by
-one, and the invariant's own test fails. The others are taken out in ``engine/test_people_machine.py`` and
+one, and the invariant's own test fails. The others are taken out in ``engine/test_people_seeded.py`` and
 ``engine/test_machine.py``, and the trail's in ``audit/test_tampering.py``.
 """
 
