@@ -147,7 +147,7 @@ class PortalClient:
         """
         answer = self._send(method, path, body, headers)
         if _asks_for_password(answer):
-            self._checked(self._send("POST", "/session/password", {"password": self._password}, {}))
+            self._checked(self._send("POST", "/session/proof", {"password": self._password}, {}))
             answer = self._send(method, path, body, headers)
         return answer
 

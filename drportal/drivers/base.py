@@ -11,14 +11,15 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from drportal.drivers.ages import age_s
 from drportal.drivers.names import checked_name
 from drportal.drivers.vantage import Address, Seen
 
 if TYPE_CHECKING:
-    from drportal.drivers.observation import Part, PoolObservation
+    from drportal.drivers.observation import Measured, Part, PoolObservation
     from drportal.drivers.orders import Receipt, Warrant
 
 
@@ -161,7 +162,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PoolReading:
-    """``rbd mirror pool info`` and ``pool status --verbose`` and ``rbd ls -l`` of one pool, read together."""
+    """``rbd mirror pool info`` and ``pool status --verbose`` and ``rbd ls -l`` of one pool, read together.
+
+    ``site_now``: the site's clock, where ``statuses`` holds some that were told before and have said nothing new; their
+    ``age_s`` is of then. ``status`` gives one as of now.
+    """
 
     pool: str
     mode: str
@@ -175,6 +180,13 @@ class PoolReading:
     parents: dict[str, str]
     site_clock_skew_s: float | None
     answers: tuple[Answer, ...]
+    site_now: dt.datetime | None = None
+
+    def status(self, name: str) -> MirrorStatus | None:
+        found = self.statuses.get(name)
+        if found is None or self.site_now is None:
+            return found
+        return replace(found, age_s=age_s(found.last_update_text, self.site_now))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -309,6 +321,12 @@ class CephSite(Protocol):
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None
     ) -> PoolObservation:
         """Parts of a pool and of many images at once (``names`` None: all mirrored ones). Raises as a read."""
+        ...
+
+    async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
+        """What this copy holds that its peer never had: behind what every client of its journal acknowledged, or since
+        one of its own mirror snapshots. Takes up to a minute. Refused (OTHER) where only the ``rbd`` client is there,
+        or it takes longer; NOT_FOUND where that snapshot is gone."""
         ...
 
     async def demote(self, order: Order) -> Answer: ...

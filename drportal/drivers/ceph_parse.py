@@ -6,11 +6,13 @@ Shapes as printed by Ceph 16.2 and later with ``--format json`` (rbd(8)); unknow
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from drportal.drivers.ages import age_s
 from drportal.drivers.base import (
     Answer,
     ImageInfo,
@@ -31,13 +33,16 @@ from drportal.drivers.base import (
 from drportal.drivers.errors import Reason, Refused
 
 Parsed = TypeVar("Parsed")
-_STAMP = "%Y-%m-%d %H:%M:%S"
+_MODES = {mode.value: mode for mode in MirrorMode}
 
 
-def parsed(answer: Answer, make: Callable[[Any], Parsed]) -> Parsed:
-    """``make`` applied to the answer's JSON; Refused(UNREADABLE) when it is not JSON or not of the expected shape."""
+def parsed(answer: Answer, make: Callable[[Any], Parsed], said: Any = None) -> Parsed:
+    """``make`` applied to the answer's JSON (``said``: the same, where the caller has it read already).
+
+    Raises Refused(UNREADABLE) when it is not JSON or not of the expected shape.
+    """
     try:
-        return make(json.loads(answer.stdout))
+        return make(json.loads(answer.stdout) if said is None else said)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
         # ValueError includes json.JSONDecodeError: an answer cut off in the middle ends here too.
         raise Refused(
@@ -48,8 +53,9 @@ def parsed(answer: Answer, make: Callable[[Any], Parsed]) -> Parsed:
         ) from exc
 
 
-def info(ref: ImageRef, answer: Answer) -> ImageInfo:
-    return parsed(answer, lambda data: _info(ref, data, answer))
+def info(ref: ImageRef, answer: Answer, said: Any = None) -> ImageInfo:
+    """``said``: as for ``parsed``; here and below."""
+    return parsed(answer, lambda data: _info(ref, data, answer), said)
 
 
 def _info(ref: ImageRef, data: dict[str, Any], answer: Answer) -> ImageInfo:
@@ -63,7 +69,7 @@ def _info(ref: ImageRef, data: dict[str, Any], answer: Answer) -> ImageInfo:
         ref=ref,
         image_id=str(data["id"]),
         size_bytes=int(data["size"]),
-        features=tuple(str(feature) for feature in data.get("features", ())),
+        features=_features(tuple(str(feature) for feature in data.get("features", ()))),
         parent=_parent(data.get("parent")),
         # An image with journaling names a mode even while its mirroring is disabled.
         mode=_mode(mirroring.get("mode")) if mirroring.get("state") != "disabled" else None,
@@ -74,9 +80,15 @@ def _info(ref: ImageRef, data: dict[str, Any], answer: Answer) -> ImageInfo:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _features(names: tuple[str, ...]) -> tuple[str, ...]:
+    """One tuple for the thousands of images that have the same."""
+    return names
+
+
 def _mode(word: str | None) -> MirrorMode | None:
     """None also for a mode this portal doesn't know: such an image counts as not mirrored, which refuses every act."""
-    return MirrorMode(word) if word in tuple(MirrorMode) else None
+    return _MODES.get(word) if word else None
 
 
 def _parent(parent: dict[str, Any] | None) -> str | None:
@@ -86,9 +98,9 @@ def _parent(parent: dict[str, Any] | None) -> str | None:
     return f"{parent['pool']}/{namespace}{parent['image']}@{parent['snapshot']}"
 
 
-def status(answer: Answer, site_now: dt.datetime | None) -> MirrorStatus:
+def status(answer: Answer, site_now: dt.datetime | None, said: Any = None) -> MirrorStatus:
     """One image's status. ``site_now``: the site's own clock with its own offset, or None where it was not read."""
-    return parsed(answer, lambda data: mirror_status(data, site_now))
+    return parsed(answer, lambda data: mirror_status(data, site_now), said)
 
 
 def mirror_status(data: dict[str, Any], site_now: dt.datetime | None) -> MirrorStatus:
@@ -127,21 +139,6 @@ def replay_details(description: str) -> dict[str, object] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def age_s(last_update: str, site_now: dt.datetime | None) -> float | None:
-    """Seconds since ``last_update``, both by the site's clock and in its local time; None if either is missing.
-
-    A negative age (a clock that was set back) is kept: it is not fresh, and hiding it would make it look so.
-    """
-    if site_now is None or not last_update:
-        return None
-    try:
-        # Both ends are the site's local wall clock; the zone is left out on purpose, because rbd prints none.
-        updated = dt.datetime.strptime(last_update, _STAMP)
-    except ValueError:
-        return None
-    return (site_now.replace(tzinfo=None) - updated).total_seconds()
 
 
 def site_clock(answer: Answer) -> dt.datetime | None:
@@ -206,8 +203,10 @@ def image_list(data: list[dict[str, Any]]) -> tuple[tuple[str, ...], dict[str, s
     return tuple(str(entry["image"]) for entry in images), {child: p for child, p in parents.items() if p is not None}
 
 
-def journal(ref: ImageRef, answer: Answer) -> JournalReading:
-    return parsed(answer, lambda data: JournalReading(ref, tuple(map(_client, data["registered_clients"])), answer))
+def journal(ref: ImageRef, answer: Answer, said: Any = None) -> JournalReading:
+    return parsed(
+        answer, lambda data: JournalReading(ref, tuple(map(_client, data["registered_clients"])), answer), said
+    )
 
 
 def _client(data: dict[str, Any]) -> JournalClient:
@@ -222,8 +221,8 @@ def _client(data: dict[str, Any]) -> JournalClient:
     )
 
 
-def snapshots(ref: ImageRef, answer: Answer) -> SnapshotReading:
-    return parsed(answer, lambda data: _snapshots(ref, data, answer))
+def snapshots(ref: ImageRef, answer: Answer, said: Any = None) -> SnapshotReading:
+    return parsed(answer, lambda data: _snapshots(ref, data, answer), said)
 
 
 def _snapshots(ref: ImageRef, data: list[dict[str, Any]], answer: Answer) -> SnapshotReading:
@@ -252,7 +251,7 @@ def _mirror_snapshot(entry: dict[str, Any]) -> MirrorSnapshot:
     )
 
 
-def watchers(ref: ImageRef, answer: Answer) -> WatcherReading:
+def watchers(ref: ImageRef, answer: Answer, said: Any = None) -> WatcherReading:
     return parsed(
         answer,
         lambda data: WatcherReading(
@@ -260,6 +259,7 @@ def watchers(ref: ImageRef, answer: Answer) -> WatcherReading:
             tuple(Watcher(str(w["address"]), str(w["client"]), str(w["cookie"])) for w in data["watchers"]),
             answer,
         ),
+        said,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from dataclasses import dataclass, field
 
@@ -38,6 +39,14 @@ IMAGE_PARTS = (Part.INFO, Part.JOURNAL, Part.SNAPSHOTS, Part.WATCHERS, Part.STAT
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a copy holds that its peer never had. ``entries``: writes of its journal; None in snapshot mode."""
+
+    entries: int | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageObservation:
     """The parts of one image that were asked for and could be read.
 
@@ -57,9 +66,15 @@ class ImageObservation:
 
 @dataclass(frozen=True, slots=True)
 class PoolObservation:
-    """Many images read in as few exchanges as the site allows. ``pool`` and ``mirror_clients`` where asked for."""
+    """Many images read in as few exchanges as the site allows. ``pool`` and ``mirror_clients`` where asked for.
+
+    ``news``: where the site tells only what it has not told before, the raw parts of images that say something new.
+    ``images`` has all of them then, each as it is at ``asked_at``, whenever it was told.
+    """
 
     images: dict[str, ImageObservation]
     pool: PoolReading | None
     mirror_clients: MirrorClients | None
     answers: tuple[Answer, ...]
+    asked_at: dt.datetime | None = None
+    news: tuple[Answer, ...] | None = None

@@ -27,30 +27,44 @@ from drportal.drivers.base import (
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
-from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Part, PoolObservation
+from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
+from drportal.drivers.told import LARGE, Told
 from drportal.drivers.vantage import Address, Echo, Seen
 
 # How long an act whose answer was lost is asked after before its outcome is called unknown.
 ASK_AFTER_S = 30.0
+MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
 _EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
 _POOL_PARTS = ("pool", "listing", "status")
+_AT_ONCE_SINCE = (1, 3)
 
 
 class SiteProgram:
-    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``."""
+    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``.
+
+    ``acts_at_once``: at most so many acts go on there at the same time, and never more than the site itself allows.
+    """
 
     def __init__(
-        self, link: SiteLink, *, ceph_user: str | None = None, deadline_s: float = 10.0, patience_s: float = 90.0
+        self,
+        link: SiteLink,
+        *,
+        ceph_user: str | None = None,
+        deadline_s: float = 10.0,
+        patience_s: float = 90.0,
+        acts_at_once: int = 16,
     ) -> None:
         self._link = link
         self._commands = RbdCommands(ceph_user)
         self._deadline_s = deadline_s
         self._patience_s = patience_s
+        self._acts_at_once = acts_at_once
         self._together = Gatherer(self._ask_together)
+        self._told: dict[str, Told] = {}
 
     # ---- reading
 
@@ -136,6 +150,10 @@ class SiteProgram:
             rest = [part for part in parts if part is not Part.POOL]
             some, reading = await asyncio.gather(self.observe(pool, rest, names), self.pool(pool))
             return replace(some, pool=reading, answers=some.answers + reading.answers)
+        if names is None and set(parts) == {Part.INFO, Part.POOL}:
+            told = self._told.setdefault(pool, Told())
+            if told.large and (await self.hello()).raw.get("news"):
+                return await self._news(pool, told)
         of_images = [part for part in IMAGE_PARTS if part in parts]
         words = [part.value for part in Part if part in parts]
         words += [word for word in _POOL_PARTS if Part.POOL in parts and word not in words]
@@ -144,6 +162,12 @@ class SiteProgram:
         if names is not None:
             fields["images"] = sorted(names)
         reply = await self._read(what, "observe-pool", **fields)
+        return self._observed(pool, what, reply, parts, of_images)
+
+    def _observed(
+        self, pool: str, what: str, reply: Reply, parts: Collection[Part], of_images: Sequence[Part]
+    ) -> PoolObservation:
+        """A reply that has everything it was asked for."""
         images = {
             name: self._observation(what, reply, ImageRef(pool, name), image, of_images)
             for name, image in reply.content["images"].items()
@@ -156,6 +180,41 @@ class SiteProgram:
             answers=(self._answer(what, reply, {"images": len(images)}),),
         )
 
+    async def _news(self, pool: str, told: Told) -> PoolObservation:
+        """As ``observe`` with the roles of all images and the pool, but what was told before is not told again."""
+        what, parts = f"observe-pool {pool} info pool listing status", ["info", *_POOL_PARTS]
+        async with told.lock:
+            reply = await self._read(what, "observe-pool", pool=pool, parts=parts, news=told.number)
+            self._whole(what, reply)
+            if reply.content.get("since") == 0 and len(reply.content["images"]) <= LARGE:
+                told.forget()
+                told.large = False
+                return self._observed(pool, what, reply, (Part.INFO, Part.POOL), (Part.INFO,))
+            answers = told.take(
+                reply.content,
+                lambda name, image: (
+                    self._observation(what, reply, ImageRef(pool, name), image, [Part.INFO])
+                    if is_good_name(name)
+                    else None
+                ),
+                lambda name, said: self._answer(f"observe-image {pool}/{name}", reply, said),
+            )
+            return PoolObservation(
+                images=dict(told.images),
+                pool=self._pool_reading(pool, what, reply, told),
+                mirror_clients=None,
+                answers=(self._answer(what, reply, {"images": len(reply.content["images"])}),),
+                asked_at=reply.started_at,
+                news=answers,
+            )
+
+    def _whole(self, what: str, reply: Reply) -> None:
+        """Raises Refused, Unreachable when a part of the pool could not be read."""
+        errors = reply.content.get("errors", {})
+        for part in _POOL_PARTS:
+            if part in errors:
+                raise refusal(errors[part], self._answer(what, reply, errors, 1))
+
     def _observation(
         self, what: str, reply: Reply, ref: ImageRef, image: dict[str, Any], parts: Sequence[Part]
     ) -> ImageObservation:
@@ -167,7 +226,10 @@ class SiteProgram:
                 if part is Part.JOURNAL and part.value not in image and part.value not in image.get("errors", {}):
                     continue
                 answer = self._part(f"observe-image {ref} {part}", reply, image, ref.name, part)
-                found[part.value] = parse.status(answer, clock) if part is Part.STATUS else _PARSERS[part](ref, answer)
+                said = image[part.value]
+                found[part.value] = (
+                    parse.status(answer, clock, said) if part is Part.STATUS else _PARSERS[part](ref, answer, said)
+                )
             except DriverError as error:
                 troubles[part] = error
         return ImageObservation(ref, troubles=troubles, **found)
@@ -178,22 +240,29 @@ class SiteProgram:
         assert reading is not None
         return reading
 
-    def _pool_reading(self, pool: str, what: str, reply: Reply) -> PoolReading:
+    def _pool_reading(self, pool: str, what: str, reply: Reply, told: Told | None = None) -> PoolReading:
+        """``told``: what was told before, where the reply has only news."""
+        self._whole(what, reply)
         content = reply.content
-        for part in _POOL_PARTS:
-            if part in content.get("errors", {}):
-                raise refusal(content["errors"][part], self._answer(what, reply, content["errors"], 1))
         about = content.get("pool") or {}
-        images = [image["status"] for image in content["images"].values() if "status" in image]
+        state = {"summary": about.get("summary"), "daemons": about.get("daemons")}
+        if told is None:
+            state["images"] = [image["status"] for image in content["images"].values() if "status" in image]
         info = self._answer(f"{what} (info)", reply, about.get("info"))
-        state = {"summary": about.get("summary"), "daemons": about.get("daemons"), "images": images}
         status = self._answer(f"{what} (status)", reply, state)
         listing = self._answer(f"{what} (listing)", reply, content.get("listing"))
-        clock, told = _clock(reply), self._answer(f"{what} (site_clock)", reply, content.get("site_clock"))
+        clock, clock_said = _clock(reply), self._answer(f"{what} (site_clock)", reply, content.get("site_clock"))
         mode, site_name, peers = parse.parsed(info, parse.pool_info)
-        health, daemon_health, daemons = parse.parsed(status, parse.pool_health)
-        names, parents = parse.parsed(listing, parse.image_list)
+        health, daemon_health, daemons = parse.parsed(status, parse.pool_health, state)
+        if told is None:
+            statuses = parse.parsed(status, lambda data: parse.pool_statuses(data, clock), state)
+            names, parents = parse.parsed(listing, parse.image_list)
+        else:
+            statuses, (names, parents) = dict(told.statuses), told.listing
         ended_at = reply.started_at + dt.timedelta(seconds=reply.duration_s)
+        answers = (info, status, listing, clock_said)
+        if "listing" in content.get("same", ()):
+            answers = (info, status, clock_said)
         return PoolReading(
             pool=pool,
             mode=mode,
@@ -202,11 +271,12 @@ class SiteProgram:
             health=health,
             daemon_health=daemon_health,
             daemons=daemons,
-            statuses=parse.parsed(status, lambda data: parse.pool_statuses(data, clock)),
+            statuses=statuses,
             image_names=names,
             parents=parents,
             site_clock_skew_s=(clock - ended_at).total_seconds() if clock is not None else None,
-            answers=(info, status, listing, told),
+            answers=answers,
+            site_now=clock if told is not None else None,
         )
 
     async def mirror_clients(self, pool: str) -> MirrorClients:
@@ -235,6 +305,14 @@ class SiteProgram:
         reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
         answer = self._answer(what, reply, reply.content.get("reached"))
         return parse.parsed(answer, lambda told: _seen(told, addresses)), answer
+
+    async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
+        """A program older than 1.4 refuses it (BAD_REQUEST)."""
+        since = {} if since_snapshot is None else {"snap_id": since_snapshot}
+        what = f"measure {ref}" + ("" if since_snapshot is None else f" since snapshot {since_snapshot}")
+        reply = await self._read(what, "measure", MEASURE_S, pool=ref.pool, image=ref.name, **since)
+        answer = self._answer(what, reply, reply.content.get("measured"))
+        return parse.parsed(answer, lambda told: Measured(told["entries"], int(told["bytes"]))), answer
 
     # ---- acting
 
@@ -299,6 +377,7 @@ class SiteProgram:
         }
         patient_until = time.monotonic() + self._patience_s
         try:
+            fields.update(self._bound(await self._link.hello()))
             reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
         except AnswerLost as lost:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
@@ -309,6 +388,13 @@ class SiteProgram:
             return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
         exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
         raise refusal(error, self._answer(shown, reply, error, exit_status), act)
+
+    def _bound(self, hello: Hello) -> dict[str, Any]:
+        """How many acts may go on beside this one. A program older than 1.3 knows its own limit only."""
+        allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
+        if not isinstance(allowed, int) or _version(hello.program) < _AT_ONCE_SINCE:
+            return {}
+        return {"at_once": min(self._acts_at_once, allowed)}
 
     def _ended(self, act: str, shown: str, reply: Reply, receipt: object) -> Answer:
         if not isinstance(receipt, dict):
@@ -388,12 +474,18 @@ class ReceiptPage:
     more: bool
 
 
-_PARSERS: dict[Part, Callable[[ImageRef, Answer], Any]] = {
+_PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
     Part.INFO: parse.info,
     Part.JOURNAL: parse.journal,
     Part.SNAPSHOTS: parse.snapshots,
     Part.WATCHERS: parse.watchers,
 }
+
+
+def _version(program: str) -> tuple[int, ...]:
+    """Of ``1.3``; empty where it is no version as we number them."""
+    words = program.split(".")
+    return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
 
 
 def _error(content: dict[str, Any]) -> dict[str, Any]:
@@ -434,7 +526,7 @@ def _receipt_of(receipt: dict[str, Any], answer: Answer) -> Receipt:
     return Receipt(
         operation_id=str(receipt.get("op")),
         state=str(receipt.get("state")),
-        going_on=receipt.get("state") == "begun",
+        going_on=receipt.get("state") == "begun" and receipt.get("alive") is not False,
         text=str(receipt.get("text") or ""),
         answer=answer,
         after=receipt.get("after") or {},

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from drportal.engine.exposure import ExposureKind, Track, exposure
 from drportal.engine.verdicts import VerdictCode
-from drportal.inventory.bulk import batches
+from drportal.inventory.bulk import JsonText, batches
 from drportal.inventory.models import ExposureDay, MirroredImage
 
 DAY_S = 86_400
@@ -35,9 +35,9 @@ SO = 1.0
 _TRACK = TypeAdapter(Track)
 
 
-def track_to_json(track: Track) -> dict[str, Any]:
+def track_as_text(track: Track) -> JsonText:
     """As ``MirroredImage.track`` keeps it."""
-    return dict(_TRACK.dump_python(track, mode="json"))
+    return JsonText(_TRACK.dump_json(track).decode())
 
 
 def track_from_json(kept: Mapping[str, Any]) -> Track:

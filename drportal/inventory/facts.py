@@ -37,13 +37,14 @@ from drportal.engine.facts import (
     VmFacts,
     WatcherFacts,
 )
+from drportal.inventory.bulk import JsonText
 
 _SIDE = TypeAdapter(SideFacts)
 
 
-def side_to_json(facts: SideFacts) -> dict[str, Any]:
+def side_as_text(facts: SideFacts) -> JsonText:
     """As ``MirroredImage.side_a`` and ``side_b`` keep it."""
-    return dict(_SIDE.dump_python(facts, mode="json"))
+    return JsonText(_SIDE.dump_json(facts).decode())
 
 
 def side_from_json(kept: Mapping[str, Any]) -> SideFacts:
@@ -51,7 +52,8 @@ def side_from_json(kept: Mapping[str, Any]) -> SideFacts:
     return _SIDE.validate_python(kept) if kept else SideFacts(reachable=None)
 
 
-def role_facts(info: ImageInfo) -> RoleFacts:
+def role_facts(info: ImageInfo, read_at: dt.datetime | None = None) -> RoleFacts:
+    """``read_at``: when it was read again, and was the same."""
     return RoleFacts(
         exists=True,
         primary=info.primary,
@@ -59,7 +61,7 @@ def role_facts(info: ImageInfo) -> RoleFacts:
         global_id=info.global_id,
         image_id=info.image_id,
         parent=info.parent,
-        read_at=info.answer.started_at,
+        read_at=read_at or info.answer.started_at,
         features=info.features,
     )
 

@@ -7,7 +7,10 @@ changed are written, and the others now and then, so that their ages stay honest
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+import enum
+import heapq
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,8 +22,8 @@ from drportal.engine.gaps import ImageGapFacts, image_gaps
 from drportal.engine.verdicts import VerdictCode, VerdictPolicy
 from drportal.inventory.bulk import update_rows
 from drportal.inventory.changes import Change, image_changes, note, size_change
-from drportal.inventory.exposure import Sampler, track_from_json, track_to_json
-from drportal.inventory.facts import daemon_healthy, peer_direction, side_from_json, side_to_json
+from drportal.inventory.exposure import Sampler, track_as_text, track_from_json
+from drportal.inventory.facts import daemon_healthy, peer_direction, side_as_text, side_from_json
 from drportal.inventory.images import (
     POLICY,
     Readings,
@@ -38,15 +41,28 @@ REFRESH_SMALL_S, REFRESH_LARGE_S = 10.0, 55.0
 SMALL = 500
 # What is shown may be told larger than it is by this much, so that a row is not written for every second of proof.
 POINT_STEP_S = 8.0
-# Nothing is skipped whose verdict could change by age alone before the next look.
-ROLE_SETTLED_S, STATUS_SETTLED_S = 60.0, 60.0
-FIELDS = [
-    "global_id", "mode", "size_bytes", "side_a", "side_b", "verdict", "verdict_sentence", "primary_side",
-    "two_primaries_since",
-    "protected_until", "track", "gaps", "changed_at", "gone_at",
+# Nothing is skipped whose verdict could change by age alone before the next look; what is older than ``OLD_S`` does not
+# wait for its turn.
+ROLE_SETTLED_S, STATUS_SETTLED_S, OLD_S = 60.0, 60.0, 68.0
+# New figures and times of many images come at once, twice a minute. They are written down within this time, so many a
+# round; what says something else is written at once. (A figure that waits makes an exposure larger, never smaller.)
+FIGURES_WITHIN_S, FIGURES_AT_LEAST = 20.0, 500
+LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
+FIGURES = ["side_a", "side_b", "protected_until", "track"]
+REST = [
+    "global_id", "mode", "size_bytes", "verdict", "verdict_sentence", "primary_side", "two_primaries_since", "gaps",
+    "changed_at", "gone_at",
 ]  # fmt: skip
 
 Said = tuple[str, str, str] | None
+
+
+class Due(enum.IntEnum):
+    """What one side's answer has for an image that is known."""
+
+    NOTHING = 0
+    FIGURES = 1
+    NEWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +98,12 @@ class Known:
     used: bool = False
     said: dict[Side, Said] = field(default_factory=dict)
     roles: dict[Side, RoleFacts] = field(default_factory=dict)  # as last read; a side's may be unknown in between
+    infos: dict[Side, ImageInfo] = field(default_factory=dict)  # the very answers that the roles are of
     new: bool = False
+    judged_at: dt.datetime = LONG_AGO
     stored_at: dt.datetime | None = None
     stored_point: dt.datetime | None = None
+    stored_rest: tuple[Any, ...] = ()
 
 
 class ImageBook:
@@ -96,6 +115,7 @@ class ImageBook:
         self._as_of: dt.datetime | None = None
         self._loaded = False
         self._changes: dict[Side, list[Change]] = {}
+        self._round_at: dt.datetime | None = None
 
     def round(
         self,
@@ -112,21 +132,11 @@ class ImageBook:
         self._add(listed(readings))
         views = self._views(readings)
         homes, used, skew_s = home_sides(self.pair), used_images(self.pair), clock_skews(self.pair, readings)
-        refresh_s = REFRESH_SMALL_S if len(self._known) <= SMALL else REFRESH_LARGE_S
         sample_all = sampler is not None and sampler.wants_all(now)
         write, news, verdicts = [], [], False
-        for known in self._known.values():
-            row, home = known.row, homes.get(known.row.pk)
-            if (
-                known.home is home
-                and known.used is (row.pk in used)
-                and not _due(known.stored_at, now, refresh_s)
-                and all(_settled(known, side, views.get((side, row.pool)), now) for side in Side)
-            ):
-                if sample_all and sampler is not None:
-                    sampler.take(row, row.protected_until, now)
-                continue
-            known.home, known.used = home, row.pk in used
+        for known in self._in_turn(views, homes, used, now):
+            row = known.row
+            known.home, known.used, known.judged_at = homes.get(row.pk), row.pk in used, now
             verdict_before, point_before = row.verdict, row.protected_until
             changed = self._update(known, views, now, policy)
             known.track = follow(known.track, known.sides, skew_s)
@@ -139,13 +149,53 @@ class ImageBook:
             point = row.protected_until
             moved = point is None and known.stored_point is not None
             moved |= point is not None and _due(known.stored_point, point, POINT_STEP_S)
-            if changed or moved or _due(known.stored_at, now, refresh_s):
+            if changed or moved or _due(known.stored_at, now, self._refresh_s):
                 write.append(known)
+        if sample_all and sampler is not None:
+            for known in self._known.values():
+                if known.judged_at != now:
+                    sampler.take(known.row, known.row.protected_until, now)
         self._write(write, now)
         for side, changes in self._changes.items():
             note(self.pair.a if side is Side.A else self.pair.b, changes, now)
         self._changes = {}
         return Written(tuple(news), verdicts)
+
+    def sides_of(self, pool: str, name: str) -> Mapping[Side, SideFacts]:
+        """What is known of an image now; empty where it was never listed."""
+        known = self._known.get((pool, name))
+        return known.sides if known is not None else {}
+
+    def _in_turn(
+        self,
+        views: Mapping[tuple[Side, str], View],
+        homes: Mapping[int, Side],
+        used: Collection[int],
+        now: dt.datetime,
+    ) -> list[Known]:
+        """Whose answer is news; and of those with new figures, or with facts that grow old, the longest waiting."""
+        at_once: list[Known] = []
+        waiting: list[Known] = []
+        for known in self._known.values():
+            row = known.row
+            if known.home is not homes.get(row.pk) or known.used is not (row.pk in used):
+                at_once.append(known)
+                continue
+            due = max(_due_of(known, side, views.get((side, row.pool)), now) for side in Side)
+            if due is Due.NEWS:
+                at_once.append(known)
+            elif due is Due.FIGURES or _due(known.stored_at, now, self._refresh_s):
+                waiting.append(known)
+        passed_s = FIGURES_WITHIN_S if self._round_at is None else (now - self._round_at).total_seconds()
+        self._round_at = now
+        most = max(FIGURES_AT_LEAST, math.ceil(len(self._known) * passed_s / FIGURES_WITHIN_S))
+        if len(waiting) > most:
+            waiting = heapq.nsmallest(most, waiting, key=lambda known: known.judged_at)
+        return at_once + waiting
+
+    @property
+    def _refresh_s(self) -> float:
+        return REFRESH_SMALL_S if len(self._known) <= SMALL else REFRESH_LARGE_S
 
     # --- rows
 
@@ -176,11 +226,17 @@ class ImageBook:
 
     @staticmethod
     def _write(knowns: list[Known], now: dt.datetime) -> None:
+        """Where nothing but figures and times is new, these alone."""
+        whole, figures = [], []
         for known in knowns:
             row, known.stored_at, known.stored_point = known.row, now, known.row.protected_until
-            row.side_a, row.side_b = side_to_json(known.sides[Side.A]), side_to_json(known.sides[Side.B])
-            row.track = track_to_json(known.track)
-        update_rows([known.row for known in knowns], FIELDS)
+            row.side_a, row.side_b = side_as_text(known.sides[Side.A]), side_as_text(known.sides[Side.B])
+            row.track = track_as_text(known.track)
+            rest = tuple(getattr(row, name) for name in REST)
+            (figures if known.stored_rest == rest else whole).append(row)
+            known.stored_rest = rest
+        update_rows(whole, FIGURES + REST)
+        update_rows(figures, FIGURES)
         for known in knowns:
             _forget_json(known.row)
 
@@ -216,8 +272,9 @@ class ImageBook:
                 known.sides[side], row.pool, row.name, ref, view.reading, now, names=view.names
             )
             known.said[side] = _said(view.pool.statuses.get(row.name)) if view.pool else None
-            if ref is not None and ref in view.reading.infos:
-                infos.append(view.reading.infos[ref])
+            if ref is not None and (info := view.reading.infos.get(ref)) is not None:
+                infos.append(info)
+                known.infos[side] = info
         _set_identity(row, infos)
         judged = judge(known.sides, pair, known.home, now, policy, usable_name=ref is not None)
         self._note_changes(known, size_before)
@@ -273,49 +330,65 @@ def listed(readings: Readings) -> set[tuple[str, str]]:
     }
 
 
-def _settled(known: Known, side: Side, view: View | None, now: dt.datetime) -> bool:
+def _due_of(known: Known, side: Side, view: View | None, now: dt.datetime) -> Due:
     """Whether this side says what it said before, and nothing it said has grown old."""
     facts = known.sides[side]
     if facts.reachable is False:
-        return view is None or (view.pool is None and view.dark)
-    if not _young(facts, now) or known.ref is None:
-        return False
-    if view is None:
+        return Due.NOTHING if view is None or (view.pool is None and view.dark) else Due.NEWS
+    if known.ref is None or facts.role is None:
+        return Due.NEWS
+    if view is not None and (view.pool is None or _brings_news(known, side, view)):
+        return Due.NEWS
+    age_s = _oldest_s(facts, now)
+    if age_s > OLD_S and known.row.verdict != VerdictCode.CANNOT_TELL.value:
+        return Due.NEWS
+    if view is not None and view.pool is not None:
+        said = _said(view.pool.statuses.get(known.row.name))
+        if side not in known.said or known.said[side] != said:
+            return Due.FIGURES if _words(known.said.get(side)) == _words(said) else Due.NEWS
+    return Due.FIGURES if facts.reachable is not True or age_s > min(ROLE_SETTLED_S, STATUS_SETTLED_S) else Due.NOTHING
+
+
+def _brings_news(known: Known, side: Side, view: View) -> bool:
+    """Whether an exact read of this image, or one of its pool, says something else than the one before."""
+    facts, ref, reading = known.sides[side], known.ref, view.reading
+    assert ref is not None and facts.role is not None
+    if (facts.daemon_healthy, facts.peer_direction) != (view.healthy, view.direction):
         return True
-    if view.pool is None or _brings_news(known.ref, facts, view.reading):
-        return False
-    return (
-        facts.role is not None
-        and facts.role.exists is (known.row.name in view.names)
-        and (facts.daemon_healthy, facts.peer_direction) == (view.healthy, view.direction)
-        and side in known.said
-        and known.said[side] == _said(view.pool.statuses.get(known.row.name))
-    )
-
-
-def _brings_news(ref: ImageRef, facts: SideFacts, reading: SiteReading) -> bool:
-    """Whether an exact read of this image says something else than the one before."""
-    role, journal, snapshots = reading.roles.get(ref), reading.journals.get(ref), reading.snapshots.get(ref)
-    if journal is not None:
+    if facts.role.exists is not (known.row.name in view.names):
+        return True
+    if reading.journals.get(ref) is not None:
         return True  # read because it matters, and what it proves of the exposure is news each time
-    new = SideFacts(facts.reachable, role or facts.role, None, None, snapshots or facts.snapshots)
-    old = SideFacts(facts.reachable, facts.role, None, None, facts.snapshots)
-    return _side_told(new) != _side_told(old)
-
-
-def _young(facts: SideFacts, now: dt.datetime) -> bool:
-    """Whether no fact of a side that answers will be too old for a verdict before the next look."""
-    role, status = facts.role, facts.status
-    if facts.reachable is not True or role is None or (now - role.read_at).total_seconds() > ROLE_SETTLED_S:
-        return False
-    if status is None:
+    snapshots = reading.snapshots.get(ref)
+    if snapshots is not None and (facts.snapshots is None or snapshots.snaps != facts.snapshots.snaps):
         return True
-    age_s = (now - status.read_at).total_seconds()
-    return status.age_s is not None and status.age_s + age_s < STATUS_SETTLED_S
+    info = reading.infos.get(ref)
+    if info is not None and info is known.infos.get(side):
+        return False
+    role = reading.role(ref)
+    if role is not None and _role_told(role) != _role_told(facts.role):
+        return True
+    if info is not None:
+        known.infos[side] = info
+    return False
+
+
+def _oldest_s(facts: SideFacts, now: dt.datetime) -> float:
+    """How old the oldest is of what a verdict goes by: the role, and the status where its age is known."""
+    role, status = facts.role, facts.status
+    ages = [] if role is None else [(now - role.read_at).total_seconds()]
+    if status is not None:
+        ages.append(math.inf if status.age_s is None else status.age_s + (now - status.read_at).total_seconds())
+    return max(ages, default=math.inf)
 
 
 def _said(status: MirrorStatus | None) -> Said:
     return (status.state, status.description, status.last_update_text) if status else None
+
+
+def _words(said: Said) -> tuple[str, str] | None:
+    """Without the figures, which change all the time."""
+    return (said[0], said[1].split(", {", 1)[0]) if said else None
 
 
 def _due(at: dt.datetime | None, now: dt.datetime, every_s: float) -> bool:
@@ -341,13 +414,17 @@ def _side_told(facts: SideFacts) -> tuple[Any, ...]:
         journal = None
     return (
         facts.reachable,
-        role and (role.exists, role.primary, role.mode, role.global_id, role.image_id, role.parent, role.features),
+        role and _role_told(role),
         status and (status.state, status.description, status.syncing),
         journal and (journal.local, journal.peer, journal.peer_registered),
         facts.snapshots and facts.snapshots.snaps,
         facts.daemon_healthy,
         facts.peer_direction,
     )
+
+
+def _role_told(role: RoleFacts) -> tuple[Any, ...]:
+    return role.exists, role.primary, role.mode, role.global_id, role.image_id, role.parent, role.features
 
 
 def _set_identity(row: MirroredImage, infos: Iterable[ImageInfo]) -> None:

@@ -92,8 +92,8 @@ def updated_side(
         return replace(kept, reachable=False, unreachable_since=since)
     names = found.image_names if names is None else names
     read_at = read_time(found)
-    status = found.statuses.get(name)
-    role = reading.roles.get(ref) if ref else None
+    status = found.status(name)
+    role = reading.role(ref) if ref else None
     if role is None:
         role = kept.role if name in names and kept.role and kept.role.exists else None
     if role is None and name not in names:

@@ -12,7 +12,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -21,6 +22,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from drportal.drivers.base import ImageRef, MirrorStatus, PoolReading
+from drportal.drivers.opennebula import Memory
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
@@ -43,6 +45,7 @@ LEASE_S = 15.0
 CONVERSATION_S = 300.0
 SMALL_POOL = 16
 AT_ONCE = 32
+SUSPECTS_AT_ONCE = 64
 EXACT_WITHIN_S = 60.0
 DEFINITIONS_EVERY_S = 30.0
 PAIRS_EVERY_S = 5.0
@@ -61,12 +64,14 @@ class Turn:
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
         self.held: frozenset[str] = frozenset()
-        self._place = 0
-        self._said: dict[ImageRef, tuple[str, str]] = {}
+        self.suspects: frozenset[str] = frozenset()
+        self._place = self._suspect_place = 0
+        self._said: dict[ImageRef, tuple[MirrorStatus | None, tuple[str, str]]] = {}
         self._due: dict[ImageRef, None] = {}  # in the order in which they became news
+        self._listed: tuple[list[tuple[str, ...]], list[ImageRef]] = ([], [])
 
     def choose(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
-        refs = good_refs(pools)
+        refs = self._refs(pools)
         for ref in refs:
             if self._is_news(ref, pools[ref.pool].statuses.get(ref.name)):
                 self._due[ref] = None
@@ -78,16 +83,63 @@ class Turn:
             del self._due[ref]
         share = -(-len(refs) * max(self.interval_s, 1.0) // EXACT_WITHIN_S)
         start = self._place % len(refs)
-        turn = (refs + refs)[start : start + int(share)]
+        round_from_here = refs[start:] + refs[:start]
         self._place = start + int(share)
-        held = [ref for ref in (refs + refs)[start : start + len(refs)] if str(ref) in self.held]
-        return sorted({*news, *turn, *held[:SMALL_POOL]})
+        held = [ref for ref in round_from_here if str(ref) in self.held] if self.held else []
+        return sorted({*news, *round_from_here[: int(share)], *held[:SMALL_POOL], *self.chosen_suspects(refs)})
+
+    def _refs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
+        """Made anew only when a list of names is: a large pool's is the same object for as long as it says the same."""
+        names = [reading.image_names for reading in pools.values()]
+        if len(names) != len(self._listed[0]) or any(a is not b for a, b in zip(names, self._listed[0], strict=True)):
+            self._listed = (names, good_refs(pools))
+        return list(self._listed[1])
+
+    def chosen_suspects(self, refs: Collection[ImageRef]) -> list[ImageRef]:
+        """Copies that may be a second primary are read in every round, or every other: nothing else is as urgent."""
+        found = sorted(ref for ref in refs if str(ref) in self.suspects) if self.suspects else []
+        start = self._suspect_place % len(found) if found else 0
+        self._suspect_place = start + SUSPECTS_AT_ONCE
+        return (found + found)[start : start + min(SUSPECTS_AT_ONCE, len(found))]
 
     def _is_news(self, ref: ImageRef, status: MirrorStatus | None) -> bool:
         """The figures in a description change all the time; what stands before them does not."""
+        before = self._said.get(ref)
+        if before is not None and before[0] is status:
+            return False
         said = (status.state, status.description.split(", {", 1)[0]) if status else ("", "")
-        before, self._said[ref] = self._said.get(ref), said
-        return before != said
+        self._said[ref] = (status, said)
+        return before is None or before[1] != said
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSeen:
+    """A round that has been written: what was just read, and each image's facts of both sides as they are known now."""
+
+    pair: SitePair
+    readings: Mapping[Side, SiteReading]
+    book: ImageBook
+    now: dt.datetime
+
+
+class Beside(Protocol):
+    """What somebody above the inventory wants of each round."""
+
+    def suspects(self, pair: SitePair) -> Mapping[Side, Collection[str]]:
+        """Images (``pool/name``) at each side whose role and holders are read as often as can be."""
+        ...
+
+    def seen(self, one: RoundSeen) -> None:
+        """Within the transaction of the round."""
+        ...
+
+
+class Nobody:
+    def suspects(self, pair: SitePair) -> Mapping[Side, Collection[str]]:
+        return {}
+
+    def seen(self, one: RoundSeen) -> None:
+        return None
 
 
 class SideWatch:
@@ -104,6 +156,7 @@ class SideWatch:
         self._drivers: SiteDrivers | None = None
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
+        self._memory = Memory()
 
     async def run(self) -> None:
         """Until cancelled. A fault of our own is logged and does not end the watch."""
@@ -129,13 +182,21 @@ class SideWatch:
         if self._drivers is None:
             self._drivers_at = clock()
             try:
-                self._drivers = await in_database(site_drivers, self.site, Reach(sessions=POLL_SESSIONS))
+                self._drivers = await in_database(
+                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory)
+                )
             except PortalError as error:
                 unasked = Heard(False, error.detail)
                 return SiteReading(asked_at=timezone.now(), ssh=unasked, ceph=unasked, cloud=unasked)
         with_cloud = clock() >= self._cloud_at
         reader = SiteReader(self._drivers)
-        reading = await reader.look(self.pools, self.turn.choose, deadline_s=LOOK_DEADLINE_S, with_cloud=with_cloud)
+        reading = await reader.look(
+            self.pools,
+            self.turn.choose,
+            deadline_s=LOOK_DEADLINE_S,
+            with_cloud=with_cloud,
+            held_open=self.turn.suspects,
+        )
         self._pace_cloud(reading, with_cloud)
         return reading
 
@@ -154,8 +215,9 @@ class SideWatch:
 class PairWatch:
     """Watches one pair for as long as it holds the lease."""
 
-    def __init__(self, pair_id: int, owner: str, interval_s: float) -> None:
+    def __init__(self, pair_id: int, owner: str, interval_s: float, beside: Beside | None = None) -> None:
         self.pair_id = pair_id
+        self.beside = beside or Nobody()
         self.owner = owner
         self.interval_s = interval_s
         self.keeper = Keeper()
@@ -194,8 +256,10 @@ class PairWatch:
                 _, now_fingerprint, held = await in_database(load, self.pair_id)
                 if now_fingerprint != fingerprint:
                     return
-                for watch in sides.values():
+                suspects = await in_database(self.beside.suspects, pair)
+                for side, watch in sides.items():
                     watch.turn.held = frozenset(held)
+                    watch.turn.suspects = frozenset(suspects.get(side, ()))
         finally:
             for task in tasks:
                 task.cancel()
@@ -234,6 +298,7 @@ class PairWatch:
                 self.keeper.keep(site, reading.answers)
                 vms_changed |= self.write_cloud(site, side, pair, reading)
             SitePair.objects.filter(pk=pair.pk).update(polled_at=now)
+            self.beside.seen(RoundSeen(pair, readings, self.book, now))
             hint(pair, written.changed, vms_changed, overview=sites_changed or written.verdicts, sites=sites_changed)
         return len(written.changed)
 
@@ -303,8 +368,9 @@ async def in_database(work: Callable[Given, Result], *args: Given.args, **kwargs
 class Poller:
     """All pairs, until stopped. New pairs are taken up, removed ones dropped."""
 
-    def __init__(self, interval_s: float | None = None) -> None:
+    def __init__(self, interval_s: float | None = None, beside: Beside | None = None) -> None:
         self.interval_s = interval_s or settings.POLL_INTERVAL_S
+        self.beside = beside
         self.owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{os.urandom(4).hex()}"
         self.stopping = asyncio.Event()
 
@@ -333,5 +399,5 @@ class Poller:
         for pair_id in watches.keys() - wanted:
             watches.pop(pair_id).cancel()
         for pair_id in wanted - watches.keys():
-            watch = PairWatch(pair_id, self.owner, self.interval_s)
+            watch = PairWatch(pair_id, self.owner, self.interval_s, self.beside)
             watches[pair_id] = asyncio.create_task(watch.run())

@@ -9,16 +9,19 @@ from pathlib import Path
 MODULES = (
     "wire",
     "store",
+    "deposits",
     "encoding",
     "clients",
     "connection",
     "librbd",
     "exports",
+    "measuring",
     "reach",
     "freeing",
     "judging",
     "acts",
     "turns",
+    "news",
     "serve",
 )
 _OWN_IMPORT = re.compile(r"^from drportal\.site_program\.\w+ import (\([^)]*\)|[^\n(]*)\n", re.MULTILINE)

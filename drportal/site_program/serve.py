@@ -19,6 +19,7 @@ from drportal.site_program.acts import Acts, Settings
 from drportal.site_program.clients import READERS, Clients
 from drportal.site_program.connection import BINDINGS
 from drportal.site_program.librbd import Librbd
+from drportal.site_program.news import News
 from drportal.site_program.reach import reach
 from drportal.site_program.store import MOST_OPEN, Store
 from drportal.site_program.turns import Turns
@@ -129,6 +130,7 @@ class Server:
         self._running: Dict[int, Any] = {}
         self._lock = threading.Lock()
         self._turns = Turns(settings.acts_at_once)
+        self._news = News()
         self._pools = {
             "read": ThreadPoolExecutor(READERS),
             "ask": ThreadPoolExecutor(64),
@@ -235,6 +237,9 @@ class Server:
                 "image": self._engine.image(request["pool"], request["image"], request["parts"]),
                 "site_clock": site_clock(),
             },
+            "measure": lambda: {
+                "measured": self._engine.measure(request["pool"], request["image"], request.get("snap_id"))
+            },
             "reach": lambda: {"reached": reach(request["targets"])},
             "receipt": lambda: {"receipt": self._receipt(request)},
             "receipts": lambda: self._receipts(request),
@@ -267,6 +272,7 @@ class Server:
             },
             "force_promote": self._settings.force_promote,
             "salvage": self._settings.salvage is not None,
+            "news": True,
             "state": self._settings.state,
             "site_clock": site_clock(),
         }
@@ -285,6 +291,8 @@ class Server:
                 except Fault as fault:
                     errors[part] = fault.as_json()
         clock = site_clock()
+        if "news" in request:
+            images, last = self._news.picked(request, images, last)
         names = list(images)
         while len(names) > IMAGES_PER_LINE:
             some, names = names[:IMAGES_PER_LINE], names[IMAGES_PER_LINE:]

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 Json = Dict[str, Any]
 
 PROTOCOL = 1
-PROGRAM_VERSION = "1.3"
+PROGRAM_VERSION = "1.4"
 LINE_BYTES = 1 << 20
 QUEUE = 4096
 MOST_AT_ONCE = 64
@@ -194,8 +194,10 @@ VERBS: Dict[str, Fields] = {
         _PARTS,
         parts=(True, _listed(_one_of(POOL_PARTS + IMAGE_PARTS), 1, 8)),
         images=(False, _listed(_name, 0, 20000)),
+        news=(False, _whole(0, 1 << 53)),
     ),
     "observe-image": dict(_PARTS, parts=(True, _listed(_one_of(IMAGE_PARTS), 1, 5)), image=(True, _name)),
+    "measure": dict(_PARTS, image=(True, _name), snap_id=(False, _whole(0, (1 << 64) - 1))),
     "reach": {"targets": (True, _listed(_object(_TARGET), 1, 8))},
     "receipt": {"op": (True, _op), "wait_s": (False, _whole(0, 120)), "bar": (False, _true_or_false)},
     "receipts": {"since": (True, _whole(0, 1 << 53)), "limit": (True, _whole(1, 1000))},
@@ -221,7 +223,7 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
-READ_VERBS = ("hello", "observe-pool", "observe-image", "reach", "receipt", "receipts")
+READ_VERBS = ("hello", "observe-pool", "observe-image", "measure", "reach", "receipt", "receipts")
 
 
 def _no_twins(pairs: List[Tuple[str, Any]]) -> Json:
@@ -261,6 +263,8 @@ def check_request(request: Json) -> str:
     if not isinstance(verb, str) or verb not in VERBS:
         raise Fault("unknown-verb", "There is no verb %.40r. Nothing was done." % (verb,))
     _object(dict(_COMMON, **VERBS[verb]))("The request", request)
+    if "news" in request and "images" in request:
+        raise bad("News is told of all images of a pool, not of some.")
     expected = STARTS_FROM.get(verb)
     if expected is not None and request["expect"]["primary"] is not expected:
         raise bad("A %s starts from primary: %s." % (verb, json.dumps(expected)))

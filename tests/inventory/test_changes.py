@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from drportal.engine.facts import Mode, RoleFacts, Side
 from drportal.inventory import changes, cloud
 from drportal.inventory.changes import Change, ground_changes, image_changes, note, pool_changes, size_change
 from drportal.inventory.discovery import discover, look_at_both
-from drportal.inventory.facts import side_from_json, side_to_json
+from drportal.inventory.facts import side_as_text, side_from_json
 from drportal.inventory.models import InventoryChange, MirroredImage, Pool, Site, SitePair, SiteResource, VirtualMachine
 from tests.conftest import Person
 
@@ -143,7 +144,7 @@ def test_discovery_notes_what_is_different_and_nothing_twice(lab_pair: SitePair)
     known = side_from_json(image.side_a)
     assert known.role is not None
     before = replace(known, role=replace(known.role, features=("layering",)))
-    MirroredImage.objects.filter(pk=image.pk).update(side_a=side_to_json(before), size_bytes=2**20)
+    MirroredImage.objects.filter(pk=image.pk).update(side_a=json.loads(side_as_text(before)), size_bytes=2**20)
     MirroredImage.objects.filter(pk=lost.pk).delete()
     Pool.objects.filter(site=pair.b).update(mode="pool")
     Site.objects.filter(pk=pair.a_id).update(ceph_version="16.2.0")

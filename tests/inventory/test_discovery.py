@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import replace
 
 import pytest
 from django.utils import timezone
 
-from drportal.drivers.base_cloud import CloudReading
+from drportal.drivers.base_cloud import CloudReading, Document
 from drportal.engine.facts import Side
 from drportal.errors import NotFound
 from drportal.inventory import cloud, discovery
 from drportal.inventory.discovery import discover, next_to_discover
-from drportal.inventory.facts import side_from_json, side_to_json
+from drportal.inventory.facts import side_as_text, side_from_json
 from drportal.inventory.models import (
     CapturedDefinition,
     Credential,
@@ -163,7 +164,7 @@ def test_a_changed_definition_is_a_new_one_and_monitoring_is_not(lab_pair: SiteP
     now = timezone.now() + dt.timedelta(seconds=1)
 
     def changed(old: str, new: str) -> CloudReading:
-        vms = tuple(replace(vm, xml=vm.xml.replace(old, new)) for vm in found.vms)
+        vms = tuple(replace(vm, document=Document(vm.document.text.replace(old, new))) for vm in found.vms)
         assert vms != found.vms, f"{old} does not occur"
         return replace(found, vms=vms)
 
@@ -179,7 +180,7 @@ def test_facts_come_back_from_their_json_as_they_were(lab_pair: SitePair) -> Non
             facts = side_from_json(kept)
             assert facts.role is not None
             assert facts.status is not None
-            assert side_to_json(facts) == kept
+            assert json.loads(side_as_text(facts)) == kept
 
 
 def test_an_unknown_pair_is_not_found(db: None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from drportal.errors import PortalError
-from drportal.inventory.installed import skew_sentence
+from drportal.inventory.installed import pools_sentence, skew_sentence
 from drportal.inventory.models import Site
 from drportal.inventory.services import site_get
 from drportal.inventory.site_program import (
@@ -82,6 +82,8 @@ class Command(BaseCommand):
             f"receipts in {there.get('state')}"
         )
         self.stdout.write(skew_sentence(site) or "It is the one that belongs to this portal.")
+        if sentence := pools_sentence(site):
+            self.stdout.write(sentence)
         options = there.get("options")
         if options is None:
             return  # it was installed by hand

@@ -275,6 +275,12 @@ export const disasterQuery = (plan: number) =>
     ...forItsTurn,
   });
 
+export const quarantineQuery = (id: number) =>
+  queryOptions({
+    queryKey: ["overview", "quarantine", id],
+    queryFn: () => answer(api.GET("/quarantines/{quarantine_id}", { params: { path: { quarantine_id: id } } })),
+  });
+
 export const approvalsQuery = queryOptions({
   queryKey: ["runs", "approvals"],
   queryFn: () => answer(api.GET("/approvals")),
@@ -353,6 +359,11 @@ export const entryQuery = (seq: number) =>
 export const tokensQuery = queryOptions({
   queryKey: ["tokens"],
   queryFn: () => answer(api.GET("/tokens")),
+});
+
+export const factorsQuery = queryOptions({
+  queryKey: ["factors"],
+  queryFn: () => answer(api.GET("/factors")),
 });
 
 export const sessionsQuery = queryOptions({

@@ -7,6 +7,7 @@ import { kindWord } from "../../lib/words";
 const DOORS: Record<string, string> = {
   planned_failover: "/planned-failover",
   failback: "/failback",
+  fence: "/fence",
   reprotect: "/reprotect",
 };
 

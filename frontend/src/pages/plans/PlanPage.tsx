@@ -24,6 +24,7 @@ import { count, kindWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Fact } from "../runs/RunFacts";
 import { Doors } from "./Doors";
+import { RtoCard } from "./RtoCard";
 import { StandingCard } from "./StandingCard";
 
 export function PlanPage() {
@@ -70,6 +71,7 @@ function ThePlan({ plan }: { plan: Plan }) {
         <StandingCard planId={plan.id} />
         <ReadinessCard plan={plan} />
         <ExposureCard of={{ what: "group", id: plan.group.id }} targetOf={plan.group.id} />
+        <RtoCard plan={plan} />
         <MembersCard plan={plan} />
         <NetworksCard plan={plan} />
         <Card>

@@ -56,7 +56,7 @@ function fits(run: Run, { action, possible }: RunAction): boolean {
     possible ||
     (action === "way_back" &&
       ["aborted", "failed"].includes(run.state) &&
-      !["way_back", "disaster_failover", "reprotect"].includes(run.kind))
+      !["way_back", "disaster_failover", "reprotect", "fence"].includes(run.kind))
   );
 }
 
