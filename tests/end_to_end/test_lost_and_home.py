@@ -182,6 +182,7 @@ def test_a_lost_site_s_group_is_forced_made_whole_and_brought_home(
         lab.restore("a")
         operator.goto("/")
         expect(operator.get_by_text(BAND)).to_be_visible(timeout=180_000)
+        wait_until("its quarantine has seen it", lambda: viewer.get("/overview")["returned"], 60, 1.0)
         diverged = held(lab, "a")
         for name, copy in diverged.items():
             assert load.told[name] in copy["writes"], f"{name}: an acknowledged write is not even at home"
@@ -192,6 +193,7 @@ def test_a_lost_site_s_group_is_forced_made_whole_and_brought_home(
         assert read(lab, "a") == away
         everybody_runs_at(lab, "a")
         assert viewer.get("/plans/1")["active_site"] == "site-a"
+        assert not viewer.get("/overview")["returned"], "nothing of it is a suspect any more"
         both_sides_protected(lab, viewer)
         assert read(lab, "b") == away
         assert portal.client("manager").get("/audit/verify")["ok"] is True

@@ -59,9 +59,9 @@ class Ground:
     record: Callable[[str, object], None]
 
     def deaths(self, kind: RunKind) -> list[Death]:
-        """One to three: at a point of an act, then at any moment."""
+        """One or two: at a point of an act, then at any moment."""
         first = f"{self.chance.choice(ACTS[kind])}:{self.chance.choice(POINTS)}"
-        return [first, *(self.chance.uniform(0.05, 2.0) for _ in range(self.chance.randrange(3)))]
+        return [first, *(self.chance.uniform(0.05, 2.0) for _ in range(self.chance.randrange(2)))]
 
     def drive(self, kind: RunKind, runs: list[Run]) -> None:
         """All of them, and what must be true of each afterwards."""
