@@ -29,6 +29,7 @@ from drportal.inventory import cloud, heard, installed
 from drportal.inventory.connect import Reach, SiteDrivers, site_drivers
 from drportal.inventory.exposure import Sampler
 from drportal.inventory.image_book import ImageBook
+from drportal.inventory.memory import give_back
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
@@ -206,6 +207,10 @@ class PairWatch:
                 for watch in sides.values():
                     watch.latest = None
                 await in_database(self.write, pair, readings)
+                large = any(reading.everything is not None for reading in readings.values())
+                readings = {}
+                if large:
+                    await asyncio.to_thread(give_back)
                 _, now_fingerprint, held = await in_database(load, self.pair_id)
                 if now_fingerprint != fingerprint:
                     return
