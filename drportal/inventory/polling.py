@@ -224,11 +224,12 @@ class PairWatch:
     async def wait_for_news(self, sides: Mapping[Side, SideWatch]) -> None:
         """Until one side has been read, or an interval has passed: facts age, and verdicts with them."""
         waiting = [asyncio.create_task(watch.news.wait()) for watch in sides.values()]
-        await asyncio.wait(waiting, timeout=self.interval_s, return_when=asyncio.FIRST_COMPLETED)
+        _, late = await asyncio.wait(waiting, timeout=self.interval_s, return_when=asyncio.FIRST_COMPLETED)
+        if late and len(late) < len(waiting):
+            # The other side is most often done a moment later: one transaction for both.
+            await asyncio.wait(late, timeout=min(0.3, self.interval_s / 4))
         for task in waiting:
             task.cancel()
-        # The other side is most often done a moment later: one transaction for both.
-        await asyncio.sleep(min(0.3, self.interval_s / 4))
         for watch in sides.values():
             watch.news.clear()
 
