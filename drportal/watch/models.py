@@ -7,6 +7,7 @@ from django.db import models
 from drportal.inventory.models import Site
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.watch.models_alerts import Alert, AlertChannel, AlertMessage, AlertRule
+from drportal.watch.models_views import SavedView
 
 __all__ = [
     "Alert",
@@ -17,6 +18,7 @@ __all__ = [
     "GroupTarget",
     "ReadinessCheck",
     "ReceiptDifference",
+    "SavedView",
     "SiteRecord",
 ]
 
