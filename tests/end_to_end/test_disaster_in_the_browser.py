@@ -16,6 +16,7 @@ from tests.stack import LabProcess, PortalStack, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+SHEET = {"width": 688, "height": 1010}  # A4 less its margins, in CSS pixels
 BUTTON = "Ask to force-promote 5 images at"
 
 
@@ -166,13 +167,16 @@ def on_paper(page: Page, pictures: Path, folder: Path, name: str, words: str) ->
     page.emulate_media(media="print")
     expect(button).to_be_hidden()
     expect(page.get_by_role("navigation").first).to_be_hidden()
-    shot(page, pictures, f"7-{name}-on-paper")
+    page.set_viewport_size(SHEET)
+    expect(page.locator("thead").first).to_be_visible()  # a table, and not a list of its cells
     sheet = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert sheet <= 0, f"{sheet} pixels are cut off at the right"
+    shot(page, pictures, f"7-{name}-on-paper")
     printed = page.pdf(path=pictures / f"{name}.pdf", prefer_css_page_size=True)
     assert printed.startswith(b"%PDF")
     assert len(printed) > 10_000
     page.emulate_media(media="null")
+    page.set_viewport_size({"width": 1440, "height": 1000})
 
 
 def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
