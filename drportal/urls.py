@@ -13,7 +13,7 @@ from drportal.security import page
 from drportal.watch.metrics import metrics
 
 for router in (
-    "people.api", "people.api_factors",
+    "people.api", "people.api_factors", "people.api_access",
     "inventory.api", "inventory.api_assets", "inventory.api_definitions", "inventory.api_changes",
     "recovery.api", "recovery.api_runs", "recovery.api_reviews",
     "audit.api",

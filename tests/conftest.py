@@ -13,15 +13,17 @@ from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connections
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from drportal.inventory.models import Site, SitePair
 from drportal.lab.control import LabClient
+from drportal.people.models import Grant
 from drportal.roles import Role
 from tests.end_to_end.browser import chromium
 from tests.stack import LabProcess
@@ -108,10 +110,16 @@ class Person(Client):
         return answer.json()
 
 
-def make_person(username: str, *roles: Role) -> Person:
+def make_person(username: str, *roles: Role, pair: Any = None, plan: Any = None) -> Person:
+    """Somebody who holds the roles everywhere, or at the pair, or for the plan."""
     user = User.objects.create_user(username, password=PASSWORD)
-    user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])
+    hold(user, *roles, pair=pair, plan=plan)
     return Person(user)
+
+
+def hold(user: User, *roles: Role, **scope: Any) -> None:
+    fields = {"given_by": "a test", "given_at": timezone.now(), **scope}
+    Grant.objects.bulk_create([Grant(person=user, role=role.value, **fields) for role in roles])
 
 
 @pytest.fixture

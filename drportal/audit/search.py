@@ -34,6 +34,7 @@ class Filter:
     site: str = ""
     run: int | None = None
     text: str = ""
+    seen: Q | None = None  # what the reader may see at all; None: everything
 
     @property
     def within_time_only(self) -> bool:
@@ -57,6 +58,8 @@ def page(wanted: Filter, before: int | None, limit: int) -> Page:
         high = min(high, before - 1)
     if high < low:
         return Page([], None)
+    if wanted.seen is not None:
+        return page_by_stretches(wanted, low, high, limit)
     if wanted.text or len([one for one in (wanted.actor, wanted.action, wanted.site) if one]) > 1:
         if wanted.run is None:
             return page_by_stretches(wanted, low, high, limit)
@@ -84,7 +87,7 @@ def bounds(wanted: Filter) -> tuple[int, int]:
 
 def matching(wanted: Filter) -> QuerySet[AuditEntry]:
     """All but the times."""
-    rows = AuditEntry.objects.all()
+    rows = AuditEntry.objects.all() if wanted.seen is None else AuditEntry.objects.filter(wanted.seen)
     if wanted.run is not None:
         rows = rows.filter(run_id=wanted.run)
     if wanted.actor:

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema
 
-from drportal.api import asker, needs
+from drportal.api import asker, needs, seen
 from drportal.audit.models import AuditEntry
 from drportal.audit.paper import Made, made_by
 from drportal.audit.record import NO_PERSONS
@@ -102,12 +102,16 @@ def review_list(
     cursor: Cursor | None = None,
 ) -> Any:
     """Runs that have ended, newest first. ``open``: not accepted yet."""
-    rows = reviews.reviewable(state)
+    rows = seen(request, reviews.reviewable(state))
     if cursor is not None:
         rows = rows.filter(pk__lt=int(cursor))
     page = list(rows[: PAGE + 1])
     following = str(page[PAGE - 1].pk) if len(page) > PAGE else None
-    return {"items": [item_of(run) for run in page[:PAGE]], "next": following, "overdue": reviews.overdue()}
+    return {
+        "items": [item_of(run) for run in page[:PAGE]],
+        "next": following,
+        "overdue": seen(request, reviews.overdue()).count(),
+    }
 
 
 @router.get("/runs/{int:run_id}/review", auth=needs(Permission.VIEW), response=Review)

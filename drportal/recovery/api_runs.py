@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Field, Router, Status
 
-from drportal.api import asker, needs, require_proof
+from drportal.api import asker, needs, require_proof, seen
 from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import models, schemas
 from drportal.recovery.models import StepAttempt
-from drportal.recovery.presenters import RunPage, run_summary, title
+from drportal.recovery.presenters import RunPage, losses_out, run_summary, title
 from drportal.recovery.reckoning import vm_times
 from drportal.recovery.schemas import ReasonIn, RunIn, Runs, RunSummary, StepDetail, WayBackIn
 from drportal.recovery.services import runs as services
@@ -52,7 +52,7 @@ def run_list(
     request: HttpRequest, state: RunState | None = None, plan: int | None = None, cursor: Cursor | None = None
 ) -> Any:
     """Newest first."""
-    rows = models.Run.objects.select_related("plan", "source_site", "target_site")
+    rows = seen(request, models.Run.objects.select_related("plan", "source_site", "target_site"))
     if state is not None:
         rows = rows.filter(state=state.value)
     if plan is not None:
@@ -174,6 +174,7 @@ def report(run: models.Run) -> schemas.Report:
         attempts=[_reported(attempt) for attempt in attempts],
         exceptions=[_exception(step) for step in steps if step.state in (StepState.SKIPPED, StepState.FAILED)],
         standing=[schemas.Standing(**line) for line in run.standing],
+        exact_loss=losses_out(run),
         trail=list(AuditEntry.objects.filter(run_id=run.pk).values_list("seq", flat=True)),
     )
 

@@ -163,6 +163,8 @@ class Approval(ApprovalSummary):
     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
     site's own people type there before the last yes, where that site asks for it; else empty.
 
+    ``could_approve``: who could say yes to it now, by name; empty once it is decided.
+
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
     """
 
@@ -180,6 +182,7 @@ class Approval(ApprovalSummary):
     now: EvidenceOut | None
     differences: list[Difference] | None
     said: list[Said]
+    could_approve: list[str]
 
 
 class Approvals(Schema):

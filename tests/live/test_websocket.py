@@ -181,7 +181,7 @@ async def test_who_loses_the_role_hears_no_more(person: Person, monkeypatch: pyt
     async with socket(person) as live:
         await live.send_json({"subscribe": ["overview"]})
         await hear(live)
-        await sync_to_async(lambda: User.objects.get().groups.clear())()
+        await sync_to_async(lambda: User.objects.get().grants.all().delete())()
         await asyncio.sleep(0.5)
         await apublish("overview")
         assert await live.receive_nothing(timeout=0.3)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -24,7 +23,7 @@ from drportal.recovery.services import disaster
 from drportal.recovery.sweep import Sweeper
 from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
-from tests.conftest import PASSWORD, Person, make_person
+from tests.conftest import PASSWORD, Person, hold, make_person
 from tests.recovery.conftest import Bell
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,7 +172,7 @@ def test_one_of_two_who_lost_the_role_does_not_count(
 ) -> None:
     page, second = request_of().json(), make_person("second", Role.APPROVER)
     assert approve(approver, page).status_code == 200
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     assert approve(second, page).json()["state"] == "requested", "one yes of somebody who may say it"
     assert not bell.rung
     third = make_person("third", Role.APPROVER)
@@ -264,10 +263,10 @@ def test_role_removed_before_the_decision_and_before_the_use(request_of: Callabl
     assert approver.user is not None
     assert approve(approver, page).status_code == 200
     assert warrants.why_not_usable(page["run_id"]) is None
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     assert why_not(page["run_id"]) == "approval_too_few"
     assert approve(approver, page).status_code == 403
-    approver.user.groups.add(Group.objects.get(name=Role.APPROVER.value))
+    hold(approver.user, Role.APPROVER)
     assert warrants.why_not_usable(page["run_id"]) is None
 
 
@@ -402,7 +401,7 @@ def test_the_role_removed_between_the_request_and_the_decision(
 ) -> None:
     page = request_of().json()
     assert approver.user is not None
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     answer = approve(approver, page)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.content
     assert not bell.rung
@@ -495,5 +494,5 @@ def test_who_lost_the_right_after_going_on_alone_is_not_followed(
     page = request_of().json()
     assert go_on_alone(operator, page).status_code == 200
     assert operator.user is not None
-    operator.user.groups.clear()
+    operator.user.grants.all().delete()
     assert why_not(page["run_id"]) == "approval_too_few"

@@ -6,6 +6,11 @@ type S = components["schemas"];
 export type Session = S["Session"];
 export type Person = S["Person"];
 export type DemoLogin = S["DemoLogin"];
+export type SecondFactor = S["SecondFactor"];
+export type Factor = S["Factor"];
+export type Factors = S["Factors"];
+/** That it is you: one of these, or none after a fresh sign-in at the identity provider. */
+export type Proof = { password?: string; code?: string; key?: Record<string, unknown> };
 export type Token = S["Token"];
 export type Permission = S["Permission"];
 export type BrowserSession = S["BrowserSessionOut"];

@@ -2,7 +2,15 @@ import { useSuspenseQuery } from "@tanstack/react-query";
 import { sessionQuery } from "../api/queries";
 import type { Person } from "../api/types";
 
-const NOBODY: Person = { username: "", name: "", roles: [], permissions: [] };
+const NOBODY: Person = {
+  username: "",
+  name: "",
+  roles: [],
+  permissions: [],
+  proofs: [],
+  factor_missing: false,
+  sign_out_at: "",
+};
 
 export function useMe(): Person {
   return useSuspenseQuery(sessionQuery).data.user ?? NOBODY;

@@ -93,6 +93,8 @@ function GrantsCard({ access }: { access: Access }) {
 
 function Holders({ people, label, nobody }: { people: Holder[]; label: string; nobody: string }) {
   if (people.length === 0) return <Empty title={nobody} />;
+  // For administrators alone; the server leaves it out for others.
+  const shown = people.some((person) => person.second_factor !== null);
   return (
     <Table aria-label={label} variant="compact">
       <Thead>
@@ -101,6 +103,7 @@ function Holders({ people, label, nobody }: { people: Holder[]; label: string; n
           <Th>User name</Th>
           <Th>Roles last changed</Th>
           <Th>By</Th>
+          {shown && <Th>Second factor</Th>}
         </Tr>
       </Thead>
       <Tbody>
@@ -114,6 +117,20 @@ function Holders({ people, label, nobody }: { people: Holder[]; label: string; n
               {person.given_at ? <Time at={person.given_at} /> : "not in the trail"}
             </Td>
             <Td dataLabel="By">{person.given_by ?? "not in the trail"}</Td>
+            {shown && (
+              <Td dataLabel="Second factor">
+                {person.second_factor ? (
+                  "yes"
+                ) : (
+                  <StateText
+                    state={{
+                      tone: person.second_factor_missing ? "warn" : "idle",
+                      word: person.second_factor_missing ? "none, and one is demanded" : "none",
+                    }}
+                  />
+                )}
+              </Td>
+            )}
           </Tr>
         ))}
       </Tbody>
