@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ninja import Schema
@@ -13,7 +13,7 @@ from drportal.engine.recovery_time import RecoveryTime, TimeWord, recovery_time
 from drportal.engine.states import StepState
 from drportal.engine.steps import StepKind
 from drportal.recovery import schemas
-from drportal.recovery.models import Approval, Run, RunImage, Step
+from drportal.recovery.models import Approval, MeasuredLoss, Run, RunImage, Step
 
 STARTS = (StepKind.VM_START, StepKind.VM_RESUME_HERE, StepKind.VM_START_ALONE)
 OF_VMS = (StepKind.VM_POWER_OFF, *STARTS)
@@ -117,14 +117,13 @@ def _forced(run: Run) -> Losses:
     return Losses(sentence=said, images=sorted(lost, key=lambda one: one.image))
 
 
-def _exact(run: Run) -> Mapping[str, str]:
-    """Image to what was found, where the run's record of the image holds it."""
-    found = {}
-    for row in RunImage.objects.filter(run=run).select_related("image"):
-        exact = getattr(row, "exact_loss", None)
-        if exact:
-            said = exact.get("sentence", "") if isinstance(exact, Mapping) else str(exact)
-            found[f"{row.image.pool}/{row.image.name}"] = str(said)
+def _exact(run: Run) -> dict[str, str]:
+    """Image to what was found at the lost site when it was first measured there after the run."""
+    images = RunImage.objects.filter(run=run).values("image")
+    rows = MeasuredLoss.objects.filter(site=run.source_site, image__in=images, run_id__gt=run.pk)
+    found: dict[str, str] = {}
+    for row in rows.select_related("image").order_by("run_id"):
+        found.setdefault(f"{row.image.pool}/{row.image.name}", row.sentence)
     return found
 
 

@@ -226,6 +226,9 @@ def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
         home = portal.client("operator").get("/plans/1/readiness?kind=failback")
         assert home["state"] == "not_ready", home["findings"]
         bring_home(operator, pictures)
+        lost = portal.client("manager").get("/runs/1/review")["losses"]["images"]
+        assert len(lost) == 5
+        assert all(one["exact"] and one["bound"] for one in lost), lost
         sites = lab.client.status()["sites"]
         assert {vm["state"] for vm in sites["a"]["vms"].values()} == {"RUNNING"}
         assert {side: {image["primary"] for image in sites[side]["images"].values()} for side in "ab"} == {
