@@ -10,10 +10,11 @@ from ninja import Schema
 
 from drportal.engine.plans import RunKind
 from drportal.engine.recovery_time import RecoveryTime, TimeWord, recovery_time
-from drportal.engine.states import StepState
+from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
 from drportal.recovery import schemas
-from drportal.recovery.models import Approval, MeasuredLoss, Run, RunImage, Step
+from drportal.recovery.models import Approval, MeasuredLoss, Run, RunImage, Step, StepAttempt
+from drportal.recovery.presenters import title
 
 STARTS = (StepKind.VM_START, StepKind.VM_RESUME_HERE, StepKind.VM_START_ALONE)
 OF_VMS = (StepKind.VM_POWER_OFF, *STARTS)
@@ -82,6 +83,22 @@ def _contact_lost(run: Run) -> dt.datetime | None:
     reached = _used(run).values_list("evidence__content__source_reachable", flat=True).first() or {}
     silent = [since for ok, since, *_ in reached.values() if ok is False and since]
     return min((dt.datetime.fromisoformat(since) for since in silent), default=None)
+
+
+def deviations_of(run: Run, time: RecoveryTime) -> list[str]:
+    """Beside steps that failed or were taken out: what went otherwise than a run of its kind should."""
+    said = []
+    if Approval.objects.filter(run=run, glass=True).exists():
+        said.append("It was begun by one person alone: the glass was broken, and nobody else said yes.")
+    if run.state == RunState.ABORTED:
+        said.append("It was cancelled before it was through.")
+    again = StepAttempt.objects.filter(step__run=run, number__gt=1).values("step")
+    for step in run.steps.filter(pk__in=again).select_related("site"):
+        first = step.attempts.order_by("number").values_list("sentence", flat=True).first() or "no outcome was seen"
+        said.append(f"{title(step)}: took {step.attempts.count()} attempts. The first: {first}")
+    if time.word in (TimeWord.BEYOND, TimeWord.NOT_BACK):
+        said.append(time.sentence)
+    return said
 
 
 def losses_of(run: Run) -> Losses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from drportal.engine.recovery_time import TimeWord
-from drportal.recovery.models import Approval, Evidence, MeasuredLoss, RecoveryPlan, Run
+from drportal.recovery.models import Approval, Evidence, MeasuredLoss, RecoveryPlan, Run, StepAttempt
 from drportal.recovery.reckoning import losses_of, time_of, vm_times
 from tests.conftest import Person
 from tests.recovery.conftest import Bell, ask
@@ -115,3 +116,21 @@ def test_the_review_tells_time_losses_and_what_it_can_be_held_against(manager: P
     head = manager.read("/audit/chain")["head"]
     assert (review["made"]["head_seq"], review["made"]["head_hash"]) == (head["seq"], head["hash"])
     assert review["made"]["by"] == "manager"
+
+
+def test_deviations_are_said_in_plain_words(manager: Person, disaster: Run) -> None:
+    yes(disaster, "a", {"1": image("one/one-1", 4.0)})
+    assert manager.read(f"/runs/{disaster.pk}/review")["deviations"] == []
+    Approval.objects.update(glass=True)
+    Run.objects.filter(pk=disaster.pk).update(rto_s=10)
+    step = disaster.steps.order_by("position")[0]
+    for number, said in ((1, "The connection was lost; what became of it is not known."), (2, "Seen running.")):
+        StepAttempt.objects.create(
+            step=step, number=number, operation_id=uuid.uuid4(), fence=1, command="start", host="b", intent_at=LOST,
+            sentence=said,
+        )  # fmt: skip
+    told = manager.read(f"/runs/{disaster.pk}/review")["deviations"]
+    assert len(told) == 3
+    assert "one person alone" in told[0]
+    assert told[1].endswith("took 2 attempts. The first: The connection was lost; what became of it is not known.")
+    assert "90 s beyond the target of 10 s" in told[2]
