@@ -15,6 +15,10 @@ export const tokenDelete = (id: number) => answer(api.DELETE("/tokens/{token_id}
 export const sessionRevoke = (id: number) => answer(api.DELETE("/sessions/{session_id}", inPath({ session_id: id })));
 export const passwordAgain = (password: string) => answer(api.POST("/session/password", { body: { password } }));
 
+export const grantGive = (body: T.GrantIn) => answer(api.POST("/grants", { body }));
+export const grantTake = (id: number, reason: string) =>
+  answer(api.POST("/grants/{grant_id}/take", { ...inPath({ grant_id: id }), body: { reason } }));
+
 export const siteCreate = (body: T.SiteIn) => answer(api.POST("/sites", { body }));
 export const siteChange = (slug: string, version: number, body: T.SiteChange) =>
   answer(api.PATCH("/sites/{slug}", { ...inPath({ slug }), headers: ifMatch(version), body }));

@@ -27,7 +27,7 @@ export function BreakGlass({ approval, looked }: { approval: Approval; looked: A
 }
 
 function Alone({ approval, looked }: { approval: Approval; looked: Approval | undefined }) {
-  const { whyNot: notAllowed } = useMay("break_glass");
+  const { whyNot: notAllowed } = useMay("break_glass", { plan: approval.plan_id });
   const [reason, setReason] = useState("");
   const [password, setPassword] = useState("");
   const [typed, setTyped] = useState("");

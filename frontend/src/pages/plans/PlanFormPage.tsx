@@ -68,7 +68,7 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
   const [version] = useState(plan?.version ?? 0);
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { whyNot: notAllowed } = useMay("plan");
+  const { whyNot: notAllowed } = useMay("plan", plan ? { plan: plan.id } : "somePair");
   const pair = pairs.find((each) => each.id === draft.pairId);
   const peer = pair ? (pair.a === draft.homeSite ? pair.b : pair.a) : "";
   const vms = useQuery(allVmsQuery(draft.homeSite));
