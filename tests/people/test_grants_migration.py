@@ -17,7 +17,7 @@ from drportal.people.rights import rights_of
 from drportal.roles import PEOPLE, Role, permissions_of
 from tests.recovery.conftest import make_plan, plan  # noqa: F401  (fixtures)
 
-migration: Any = importlib.import_module("drportal.people.migrations.0006_grants")
+migration: Any = importlib.import_module("drportal.people.migrations.0007_grants_of_groups")
 SCHEMA = SimpleNamespace()
 
 pytestmark = pytest.mark.django_db

@@ -79,6 +79,8 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
     mutationFn: () => (plan ? planChange(plan.id, version, planBody(draft)) : planCreate(planBody(draft))),
     onSuccess: async (saved) => {
       await client.invalidateQueries({ queryKey: ["plan"] });
+      // Who may do something at the pair may do it with the new plan: the session says so when it is asked again.
+      if (!plan) await client.invalidateQueries({ queryKey: ["session"] });
       void navigate(`/plans/${saved.id}`);
     },
   });
