@@ -238,12 +238,12 @@ def vm_definition(request: HttpRequest, vm_id: int) -> Any:
     }
 
 
-@router.get("/sites/{slug}/networks", auth=needs(Permission.VIEW), response=Networks)
+@router.get("/sites/{slug}/networks", auth=needs(Permission.VIEW, ground=True), response=Networks)
 def network_list(request: HttpRequest, slug: str) -> Any:
     return {"items": list(site_get(slug).networks.order_by("name"))}
 
 
-@router.get("/sites/{slug}/resources", auth=needs(Permission.VIEW), response=Resources)
+@router.get("/sites/{slug}/resources", auth=needs(Permission.VIEW, ground=True), response=Resources)
 def resource_list(request: HttpRequest, slug: str) -> Any:
     """Datastores and hosts."""
     ground = [SiteResource.Kind.DATASTORE, SiteResource.Kind.HOST]

@@ -200,13 +200,16 @@ EVERYWHERE = """
     PUT /alert-rules/{rule_id}
     DELETE /alert-rules/{rule_id}
 """
-# What somebody is shown of the pair and the sites on which a plan stands that they see: only what is that plan's.
+# What somebody is shown of the pair and the sites on which a plan stands that they see: of images and VMs only that
+# plan's, and what there is to stand on.
 GROUND = """
     GET /pairs/{pair_id}/images
     GET /pairs/{pair_id}/images.csv
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/networks
+    GET /sites/{slug}/resources
 """
 
 

@@ -388,6 +388,16 @@ export const accessQuery = queryOptions({
   queryFn: () => answer(api.GET("/access")),
 });
 
+/** Who may do what with one plan, or at one pair. */
+export const accessHereQuery = (of: { plan: number } | { pair: number }) =>
+  queryOptions({
+    queryKey: ["access", of],
+    queryFn: () =>
+      "plan" in of
+        ? answer(api.GET("/plans/{plan_id}/access", { params: { path: { plan_id: of.plan } } }))
+        : answer(api.GET("/pairs/{pair_id}/access", { params: { path: { pair_id: of.pair } } })),
+  });
+
 /** A filter of the address bar as the API's query: without the empty fields. What does not fit, the API refuses. */
 function filled<Query>(filter: Record<string, string>): Query {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== "")) as Query;
