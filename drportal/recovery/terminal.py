@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 
 from drportal.engine.states import RunState
-from drportal.errors import PortalError
-from drportal.recovery.models import Run
+from drportal.errors import Forbidden, PortalError
+from drportal.people.rights import may, who_could_give
+from drportal.recovery.models import RecoveryPlan, Run
+from drportal.roles import Permission
 
 DONE, FAILED, USAGE, WAITS, NOT_READY = 0, 1, 2, 3, 4
 EXIT_STATUS = """
@@ -25,9 +28,17 @@ def actor_argument(parser: CommandParser) -> None:
     )
 
 
-def actor_of(given: str | None) -> str:
-    """Whoever may run this command may act; the trail keeps the name of the login."""
+def actor_of(given: str | None, plan: RecoveryPlan) -> str:
+    """Whoever may run this command may act; the trail keeps the name of the login. In the name of somebody with an
+    account only what that person may do with the plan. Raises Forbidden.
+    """
     login = f"cli:{getpass.getuser()}"
+    named = User.objects.filter(username=given).first() if given else None
+    if named is not None and not may(named, Permission.RUN, plan):
+        raise Forbidden(
+            f"{given} may not run {plan.name}. Nothing was changed. {who_could_give(plan)} "
+            "Without --as you act in your own name."
+        )
     return f"{given} ({login})" if given else login
 
 

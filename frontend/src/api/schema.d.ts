@@ -4487,6 +4487,8 @@ export interface components {
             id: number;
             /** Run Id */
             run_id: number;
+            /** Plan Id */
+            plan_id: number;
             /** Plan */
             plan: string;
             /** Source Site */
@@ -4608,6 +4610,8 @@ export interface components {
             id: number;
             /** Run Id */
             run_id: number;
+            /** Plan Id */
+            plan_id: number;
             /** Plan */
             plan: string;
             /** Source Site */
