@@ -82,6 +82,8 @@ SIGNING_KEY = env("SIGNING_KEY")
 # Where the heads of the trail are noted (audit/anchors.py), and how often. Seconds.
 ANCHORS = env("ANCHORS").split()
 ANCHOR_INTERVAL_S = float(env("ANCHOR_INTERVAL", "900"))
+# For places such as ssh:user@host:port: the private key, and the lines of known_hosts that say who the hosts are.
+ANCHOR_SSH_KEY, ANCHOR_SSH_HOSTS = env("ANCHOR_SSH_KEY"), env("ANCHOR_SSH_HOSTS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",

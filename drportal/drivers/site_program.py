@@ -27,7 +27,7 @@ from drportal.drivers.base import (
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
-from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Part, PoolObservation
+from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
@@ -37,6 +37,7 @@ from drportal.drivers.vantage import Address, Echo, Seen
 
 # How long an act whose answer was lost is asked after before its outcome is called unknown.
 ASK_AFTER_S = 30.0
+MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
 _EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
 _POOL_PARTS = ("pool", "listing", "status")
 _AT_ONCE_SINCE = (1, 3)
@@ -304,6 +305,14 @@ class SiteProgram:
         reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
         answer = self._answer(what, reply, reply.content.get("reached"))
         return parse.parsed(answer, lambda told: _seen(told, addresses)), answer
+
+    async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
+        """A program older than 1.4 refuses it (BAD_REQUEST)."""
+        since = {} if since_snapshot is None else {"snap_id": since_snapshot}
+        what = f"measure {ref}" + ("" if since_snapshot is None else f" since snapshot {since_snapshot}")
+        reply = await self._read(what, "measure", MEASURE_S, pool=ref.pool, image=ref.name, **since)
+        answer = self._answer(what, reply, reply.content.get("measured"))
+        return parse.parsed(answer, lambda told: Measured(told["entries"], int(told["bytes"]))), answer
 
     # ---- acting
 

@@ -250,7 +250,9 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
             for image in vm.image_keys:
                 own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
                 before = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own, *last))
-                images.append(before)
+                measure = _step(StepKind.IMAGE_MEASURE, image, vm, plan, (before.key,))
+                images += [before, measure]
+                before = measure
                 if plan.saves:
                     before = _step(StepKind.IMAGE_SALVAGE, image, vm, plan, (before.key,))
                     images.append(before)
@@ -263,13 +265,14 @@ def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
     """The first thing at a site that came back: its VMs off, then its images not writable any more. Nothing is
     discarded. An image waits for its own VM only: each that is off the air sooner is a fork that grows less."""
     stops = [_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, ()) for group in _groups(plan.vms) for vm in group]
-    demotes = [
-        _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (step_key(StepKind.VM_STOP_RETURNED, vm.key),))
-        for group in _groups(plan.vms)
-        for vm in group
-        for image in vm.image_keys
-    ]
-    return (*stops, *demotes)
+    images: list[PlannedStep] = []
+    for group in _groups(plan.vms):
+        for vm in group:
+            for image in vm.image_keys:
+                own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
+                demote = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own,))
+                images += [demote, _step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,))]
+    return (*stops, *images)
 
 
 BUILDERS: dict[RunKind, Callable[[PlanInput], tuple[PlannedStep, ...]]] = {

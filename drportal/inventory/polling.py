@@ -22,6 +22,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from drportal.drivers.base import ImageRef, MirrorStatus, PoolReading
+from drportal.drivers.opennebula import Memory
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
@@ -155,6 +156,7 @@ class SideWatch:
         self._drivers: SiteDrivers | None = None
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
+        self._memory = Memory()
 
     async def run(self) -> None:
         """Until cancelled. A fault of our own is logged and does not end the watch."""
@@ -180,7 +182,9 @@ class SideWatch:
         if self._drivers is None:
             self._drivers_at = clock()
             try:
-                self._drivers = await in_database(site_drivers, self.site, Reach(sessions=POLL_SESSIONS))
+                self._drivers = await in_database(
+                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory)
+                )
             except PortalError as error:
                 unasked = Heard(False, error.detail)
                 return SiteReading(asked_at=timezone.now(), ssh=unasked, ceph=unasked, cloud=unasked)

@@ -25,7 +25,7 @@ from drportal.errors import Invalid, NotFound, Unauthenticated
 from drportal.people.guessing import TooManyAttempts, counted_attempt
 from drportal.people.models import ApiToken
 from drportal.people.rights import Rights, live_grants, rights_of
-from drportal.people.second_step import address_of, welcome
+from drportal.people.second_step import HALF_WAY, address_of, welcome
 from drportal.people.sessions import session_gone
 from drportal.roles import Permission, Role
 
@@ -63,7 +63,9 @@ def sign_in(request: HttpRequest, username: str, password: str) -> None:
 
 
 def sign_out(request: HttpRequest) -> None:
+    """Also of somebody who is half-way in."""
     if not request.user.is_authenticated:
+        request.session.pop(HALF_WAY, None)
         return
     with transaction.atomic():
         record("session.end", request.user.username, {}, actor=request.user.username)

@@ -14,7 +14,7 @@ from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import models, schemas
 from drportal.recovery.models import StepAttempt
-from drportal.recovery.presenters import RunPage, run_summary, title
+from drportal.recovery.presenters import RunPage, losses_out, run_summary, title
 from drportal.recovery.reckoning import vm_times
 from drportal.recovery.schemas import ReasonIn, RunIn, Runs, RunSummary, StepDetail, WayBackIn
 from drportal.recovery.services import runs as services
@@ -174,6 +174,7 @@ def report(run: models.Run) -> schemas.Report:
         attempts=[_reported(attempt) for attempt in attempts],
         exceptions=[_exception(step) for step in steps if step.state in (StepState.SKIPPED, StepState.FAILED)],
         standing=[schemas.Standing(**line) for line in run.standing],
+        exact_loss=losses_out(run),
         trail=list(AuditEntry.objects.filter(run_id=run.pk).values_list("seq", flat=True)),
     )
 

@@ -20,7 +20,7 @@ from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunEvent, RunState, StepState, next_run_state
 from drportal.events import apublish
-from drportal.recovery import changes, quarantine, warrants
+from drportal.recovery import changes, losses, quarantine, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
@@ -149,6 +149,8 @@ class RunDriver:
         try:
             if self.run.kind == RunKind.DISASTER_FAILOVER and (wrong := await self._take_warrant()):
                 return await self._give_up(wrong.sentence.rstrip("."), self._lapses(wrong))
+            if self.run.kind in (RunKind.REPROTECT, RunKind.FENCE):
+                await self._ready_to_measure()
             await self._begin()
             while (end := await self._to_rest()) is None:
                 pass
@@ -172,6 +174,13 @@ class RunDriver:
         self.world.made_primary = lambda: self.recorder.read(lambda: made_primary_at(target, plan))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
         return wrong
+
+    async def _ready_to_measure(self) -> None:
+        run_id, source, keys = self.run.id, self.run.source, [image.key for image in self.run.plan.images()]
+        seen = await self.recorder.read(lambda: losses.evidence_of(source, keys))
+        snapshots = {key: image.get("replicated_snapshot") for key, image in seen.items()}
+        self.world.replicated_snapshots = {key: snap for key, snap in snapshots.items() if snap is not None}
+        self.world.keep_loss = lambda key, loss, said: self.recorder.write(losses.kept(run_id, key, loss, said))
 
     async def _take_new_warrant(self) -> None:
         """One that was given in the middle. Where it can't be used the run goes on by the old one, that is, its gates

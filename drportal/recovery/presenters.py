@@ -62,6 +62,17 @@ PLAIN = (
 )  # fmt: skip
 
 
+def losses_out(run: models.Run) -> list[schemas.Loss]:
+    rows = models.MeasuredLoss.objects.filter(run=run).select_related("image").order_by("image__pool", "image__name")
+    return [
+        schemas.Loss(
+            image=str(row.image), entries=row.entries, bytes=row.size_bytes, sentence=row.sentence, how=row.how,
+            why=row.why, bound=row.bound, measured_at=row.measured_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
 def driven(run: models.Run, now: dt.datetime) -> bool:
     return run.lease_until is not None and run.lease_until > now
 
@@ -105,6 +116,7 @@ class RunPage:
             vms=[self._vm(vm, columns) for vm in (self.plan.vms if self.plan else ())],
             tally=self._tally(counts),
             standing=[schemas.Standing(**line) for line in self.run.standing],
+            exact_loss=losses_out(self.run),
         )
 
     def columns(self) -> list[schemas.Column]:

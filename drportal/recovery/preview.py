@@ -10,6 +10,7 @@ from drportal.errors import Conflict
 from drportal.inventory.models import CapturedDefinition, Site, SiteResource, VirtualMachine
 from drportal.recovery import building, schemas
 from drportal.recovery.acts.base import call_text
+from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.world import ref_of
@@ -26,6 +27,7 @@ VM_ACTIONS = {
     StepKind.VM_RETIRE: "terminate",
     StepKind.VM_STOP_RETURNED: "poweroff",
 }
+MOST_LOSSES = 20
 NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the image is registered
 
 
@@ -73,7 +75,10 @@ def _left_alone(copy: PlanCopy) -> list[str]:
 
 def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     gib = sum(image.size_bytes for image in copy.images()) / 2**30
+    known = newest_of(source, [image.key for image in copy.images()])
     return [
+        *(f"Measured at {row.measured_at:%F %T} UTC: {row.image}: {row.sentence}" for row in known[:MOST_LOSSES]),
+        *([f"And {len(known) - MOST_LOSSES} more images were measured."] if len(known) > MOST_LOSSES else []),
         f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off. At {target.name}, where the "
         "group runs, nothing is touched.",
         f"Each image that left the line of {target.name} is demoted at {source.name}, discarded and copied again: "

@@ -15,7 +15,7 @@ from drportal.engine.steps import StepKind
 from drportal.recovery import schemas
 from drportal.recovery.models import Approval, Run, RunImage, Step
 
-STARTS = (StepKind.VM_START, StepKind.VM_RESUME_HERE)
+STARTS = (StepKind.VM_START, StepKind.VM_RESUME_HERE, StepKind.VM_START_ALONE)
 OF_VMS = (StepKind.VM_POWER_OFF, *STARTS)
 
 

@@ -274,6 +274,21 @@ class Standing(Schema):
     read_at: dt.datetime
 
 
+class Loss(Schema):
+    """What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
+
+    ``bound``: what was said of it before the forced promotion."""
+
+    image: str
+    entries: int | None
+    bytes: int | None
+    sentence: str
+    how: str
+    why: str
+    bound: str
+    measured_at: dt.datetime
+
+
 class Run(RunSummary):
     """``approval_id``: what a second person is, or was, asked; null where the kind needs none."""
 
@@ -284,6 +299,7 @@ class Run(RunSummary):
     vms: list[RunVm]
     tally: Tally
     standing: list[Standing]
+    exact_loss: list[Loss]
 
 
 class Answer(Schema):
@@ -364,4 +380,5 @@ class Report(Schema):
     attempts: list[ReportAttempt]
     exceptions: list[str]
     standing: list[Standing]
+    exact_loss: list[Loss]
     trail: list[int]

@@ -15,6 +15,7 @@ MODULES = (
     "connection",
     "librbd",
     "exports",
+    "measuring",
     "reach",
     "freeing",
     "judging",

@@ -92,7 +92,7 @@ def test_a_fence_stops_each_vm_then_demotes_its_images_and_discards_nothing() ->
     steps = {step.key: step for step in build(RunKind.FENCE, PlanInput(vms, "site-a", "site-b", saves=True))}
     assert set(steps) == {
         *("vm.stop_returned:1", "vm.stop_returned:2"),
-        *("image.demote_returned:i1", "image.demote_returned:i2", "image.demote_returned:i3"),
+        *(f"image.{kind}:i{number}" for kind in ("demote_returned", "measure") for number in (1, 2, 3)),
     }
     assert {step.site for step in steps.values()} == {"site-a"}, "nothing acts where the group runs"
     assert steps["vm.stop_returned:2"].needs == (), "the web does not wait for a database that will not stop"

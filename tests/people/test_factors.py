@@ -156,6 +156,13 @@ def test_nobody_half_way_gets_a_challenge_or_gives_a_code(stranger: Person) -> N
     assert give(stranger, "123456") == (409, "not_begun")
 
 
+def test_who_is_half_way_can_begin_again(operator: Person, stranger: Person) -> None:
+    set_up_app(operator)
+    half_way(stranger)
+    assert stranger.api("DELETE", "/session").status_code == 204
+    assert stranger.read("/session")["second_factor"] is None
+
+
 def test_the_session_changes_at_both_steps(operator: Person, stranger: Person) -> None:
     secret, _ = set_up_app(operator)
     stranger.api("POST", "/session/oidc", {})

@@ -361,6 +361,11 @@ export const tokensQuery = queryOptions({
   queryFn: () => answer(api.GET("/tokens")),
 });
 
+export const factorsQuery = queryOptions({
+  queryKey: ["factors"],
+  queryFn: () => answer(api.GET("/factors")),
+});
+
 export const sessionsQuery = queryOptions({
   queryKey: ["sessions"],
   queryFn: () => answer(api.GET("/sessions")),

@@ -3710,6 +3710,33 @@ export interface components {
             kind: string;
         };
         /**
+         * Loss
+         * @description What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
+         *
+         *     ``bound``: what was said of it before the forced promotion.
+         */
+        Loss: {
+            /** Image */
+            image: string;
+            /** Entries */
+            entries: number | null;
+            /** Bytes */
+            bytes: number | null;
+            /** Sentence */
+            sentence: string;
+            /** How */
+            how: string;
+            /** Why */
+            why: string;
+            /** Bound */
+            bound: string;
+            /**
+             * Measured At
+             * Format: date-time
+             */
+            measured_at: string;
+        };
+        /**
          * Run
          * @description ``approval_id``: what a second person is, or was, asked; null where the kind needs none.
          */
@@ -3767,6 +3794,8 @@ export interface components {
             tally: components["schemas"]["Tally"];
             /** Standing */
             standing: components["schemas"]["Standing"][];
+            /** Exact Loss */
+            exact_loss: components["schemas"]["Loss"][];
         };
         /**
          * RunAction
@@ -3975,6 +4004,8 @@ export interface components {
             exceptions: string[];
             /** Standing */
             standing: components["schemas"]["Standing"][];
+            /** Exact Loss */
+            exact_loss: components["schemas"]["Loss"][];
             /** Trail */
             trail: number[];
         };

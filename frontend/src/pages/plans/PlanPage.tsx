@@ -25,6 +25,7 @@ import { count, kindWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Fact } from "../runs/RunFacts";
 import { Doors } from "./Doors";
+import { RtoCard } from "./RtoCard";
 import { StandingCard } from "./StandingCard";
 
 export function PlanPage() {
@@ -71,6 +72,7 @@ function ThePlan({ plan }: { plan: Plan }) {
         <StandingCard planId={plan.id} />
         <ReadinessCard plan={plan} />
         <ExposureCard of={{ what: "group", id: plan.group.id }} targetOf={{ group: plan.group.id, plan: plan.id }} />
+        <RtoCard plan={plan} />
         <AccessHere of={{ plan: plan.id }} head="Who may do what with this plan" />
         <MembersCard plan={plan} />
         <NetworksCard plan={plan} />
