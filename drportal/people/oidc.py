@@ -128,7 +128,8 @@ def callback(request: HttpRequest) -> HttpResponseRedirect:
     except PortalError as error:
         facts = {"status": error.status, "code": error.code, "detail": error.detail}
         refusal_record(NOBODY, f"sign-in by OIDC from {address_of(request)}", facts)
-        request.session[REFUSAL] = error.detail
+        if request.session.session_key:  # a stranger's made-up address must not make a session each time
+            request.session[REFUSAL] = error.detail
     return HttpResponseRedirect(state["back_to"] if state else "/")
 
 

@@ -164,6 +164,7 @@ def summary_fields(row: models.Approval) -> dict[str, Any]:
     return {
         "id": row.pk,
         "run_id": row.run_id,
+        "plan_id": row.run.plan_id,
         "plan": row.run.plan.name,
         "source_site": row.run.source_site.slug,
         "target_site": row.run.target_site.slug,

@@ -143,6 +143,7 @@ class Difference(Schema):
 class ApprovalSummary(Schema):
     id: int
     run_id: int
+    plan_id: int
     plan: str
     source_site: str
     target_site: str

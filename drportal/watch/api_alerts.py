@@ -151,9 +151,9 @@ def alert_list(request: HttpRequest) -> Any:
 
 
 def seen_alerts(rows: Iterable[Alert], rights: Rights) -> list[AlertOut]:
-    """Those about things that are seen; an alert's key names its thing."""
+    """Those about things that are seen, and of what a plan stands on that is; an alert's key names its thing."""
     found = list(rows)
-    names = seen_names(rights, (row.key for row in found))
+    names = seen_names(rights, (row.key for row in found), ground=True)
     return [alert_out(row) for row in found if row.key in names]
 
 

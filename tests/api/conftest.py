@@ -35,7 +35,7 @@ def things(
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
     """By the names that the paths have: sites, a plan with VMs and images, a run that waits, an approval of another
-    run, a channel and a rule, a check, a difference, a grant, a trail."""
+    run, a channel and a rule, a check, a difference, a grant, a quarantine, a trail."""
     monkeypatch.setattr("drportal.inventory.services.django_rq", Mock())
     run: Run = ask(plan)
     vm = plan.group.members.first().vm  # type: ignore[union-attr]
@@ -62,6 +62,7 @@ def things(
         "check_id": ReadinessCheck.objects.create(plan=plan, **check, **dated).pk,
         "difference_id": ReceiptDifference.objects.create(site=pair.a, **difference).pk,
         "grant_id": grant_of(plan).pk,
+        "quarantine_id": run.quarantines.create(group=plan.group, site=pair.a, begun_by="olga", began_at=now).pk,
         "seq": AuditEntry.objects.count(),
     }  # fmt: skip
 

@@ -42,6 +42,9 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /tokens
         POST /tokens
         DELETE /tokens/{token_id}
+        GET /views
+        PUT /views
+        DELETE /views/{view_id}
     """,
     Permission.VIEW: """
         GET /access
@@ -197,13 +200,16 @@ EVERYWHERE = """
     PUT /alert-rules/{rule_id}
     DELETE /alert-rules/{rule_id}
 """
-# What somebody is shown of the pair and the sites on which a plan stands that they see: only what is that plan's.
+# What somebody is shown of the pair and the sites on which a plan stands that they see: of images and VMs only that
+# plan's, and what there is to stand on.
 GROUND = """
     GET /pairs/{pair_id}/images
     GET /pairs/{pair_id}/images.csv
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/networks
+    GET /sites/{slug}/resources
 """
 
 

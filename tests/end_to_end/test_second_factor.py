@@ -1,4 +1,4 @@
-"""Second factors and sign-in by an identity provider, in a real browser: its own keys (Chromium's virtual authenticator),
+"""Second factors and sign-in by an identity provider, in a real browser: its own keys (Chromium's virtual ones),
 its own way to a provider and back.
 """
 

@@ -21,10 +21,11 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from drportal.audit.models import AuditEntry
-from drportal.consumers import permissions_of_session
+from drportal.consumers import rights_of_session
 from drportal.inventory.secrets import secrets_rotate
 from drportal.people import guessing, second_step
 from drportal.people.models import FactorSecret
+from drportal.people.rights import Rights
 from drportal.people.services import token_create
 from drportal.roles import Role
 from drportal.sealing import unseal
@@ -223,12 +224,14 @@ def test_who_lacks_a_demanded_one_can_set_one_up_and_nothing_else(demanded: None
     for method, path in [("GET", "/sites"), ("GET", "/tokens"), ("POST", "/tokens"), ("GET", "/audit")]:
         answer = operator.api(method, path, {"name": "x", "days": 1})
         assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_needed"), path
-    assert permissions_of_session(operator.session.session_key) == frozenset()
+    assert rights_of_session(operator.session.session_key) == Rights()
     assert operator.read("/factors")["demanded"] is True
     set_up_app(operator)
     assert operator.read("/session")["user"]["factor_missing"] is False
     assert operator.api("GET", "/sites").status_code == 200
-    assert permissions_of_session(operator.session.session_key)
+    rights = rights_of_session(operator.session.session_key)
+    assert rights is not None
+    assert rights.permissions
 
 
 def test_their_tokens_rest_too(demanded: None, operator: Person) -> None:

@@ -13,6 +13,7 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -221,6 +222,7 @@ def test_where_none_is_set_up_there_is_none(stranger: Person) -> None:
     assert stranger.read("/session")["oidc"] is None
     assert stranger.api("POST", "/session/oidc", {}).json()["code"] == "no_oidc"
     assert stranger.get("/sign-in/oidc?code=x&state=y")["Location"] == "/"
+    assert not Session.objects.exists()
     assert stranger.post("/sign-in/oidc").status_code in {403, 405}
 
 

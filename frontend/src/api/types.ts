@@ -5,6 +5,7 @@ type S = components["schemas"];
 
 export type Session = S["Session"];
 export type Person = S["Person"];
+export type View = S["ViewOut"];
 export type DemoLogin = S["DemoLogin"];
 export type SecondFactor = S["SecondFactor"];
 export type Factor = S["Factor"];
@@ -16,7 +17,9 @@ export type Permission = S["Permission"];
 export type BrowserSession = S["BrowserSessionOut"];
 export type Access = S["Access"];
 export type QuarterReport = S["QuarterReport"];
-export type Holder = S["Holder"];
+export type Grant = S["GrantOut"];
+export type GrantIn = S["GrantIn"];
+export type AccessHere = S["AccessHere"];
 export type NewToken = S["NewToken"];
 
 export type Reach = S["Reach"];

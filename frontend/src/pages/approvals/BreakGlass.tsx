@@ -28,7 +28,7 @@ export function BreakGlass({ approval, looked }: { approval: Approval; looked: A
 }
 
 function Alone({ approval, looked }: { approval: Approval; looked: Approval | undefined }) {
-  const { whyNot: notAllowed } = useMay("break_glass");
+  const { whyNot: notAllowed } = useMay("break_glass", { plan: approval.plan_id });
   const [reason, setReason] = useState("");
   const [proof, setProof] = useState<Proof | null>(null);
   const [typed, setTyped] = useState("");

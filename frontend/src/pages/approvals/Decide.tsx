@@ -15,8 +15,8 @@ export function Decide({ approval, looked }: { approval: Approval; looked: Appro
   const me = useMe();
   const [proof, setProof] = useState<Proof | null>(null);
   const [text, setText] = useState("");
-  const { whyNot: notAllowed } = useMay("approve");
-  const { whyNot: mayNotAsk } = useMay("run");
+  const { whyNot: notAllowed } = useMay("approve", { plan: approval.plan_id });
+  const { whyNot: mayNotAsk } = useMay("run", { plan: approval.plan_id });
   const client = useQueryClient();
   const navigate = useNavigate();
   const again = () => client.invalidateQueries({ queryKey: ["runs"] });

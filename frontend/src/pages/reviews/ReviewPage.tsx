@@ -193,7 +193,7 @@ function WhatTheApproverSaw({ id }: { id: number }) {
 }
 
 function Chain() {
-  const { may } = useMay("audit");
+  const { may } = useMay("audit", "everywhere");
   if (!may) return null;
   return (
     <section className="dr-stack">
@@ -236,8 +236,8 @@ function Acts({ review }: { review: Review }) {
 
 function Say({ review }: { review: Review }) {
   const [text, setText] = useState("");
-  const reviewing = useMay("review");
-  const running = useMay("run");
+  const reviewing = useMay("review", { plan: review.item.run.plan.id });
+  const running = useMay("run", { plan: review.item.run.plan.id });
   const client = useQueryClient();
   const act = useMutation({
     mutationFn: (verb: "question" | "answer" | "accept") => reviewAct(review.item.run.id, verb, text),
