@@ -6,6 +6,7 @@ glibc gives each thread heaps of its own and hands little of them back, so that 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 
 _M_TRIM_THRESHOLD, _M_ARENA_MAX = -1, -8
 
@@ -23,5 +24,6 @@ def give_back() -> None:
         trim(0)
 
 
-def _function(name: str) -> ctypes._CFuncPtr | None:
-    return getattr(ctypes.CDLL(None), name, None)
+def _function(name: str) -> Callable[..., int] | None:
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    return found
