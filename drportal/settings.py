@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from drportal.people.mapping import issuer_named, roles_by_group, roles_named
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -79,12 +82,18 @@ SIGNING_KEY = env("SIGNING_KEY")
 # Where the heads of the trail are noted (audit/anchors.py), and how often. Seconds.
 ANCHORS = env("ANCHORS").split()
 ANCHOR_INTERVAL_S = float(env("ANCHOR_INTERVAL", "900"))
+# For places such as ssh:user@host:port: the private key, and the lines of known_hosts that say who the hosts are.
+ANCHOR_SSH_KEY, ANCHOR_SSH_HOSTS = env("ANCHOR_SSH_KEY"), env("ANCHOR_SSH_HOSTS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "channels",
     "django_rq",
     "drportal",
@@ -102,6 +111,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "drportal.urls"
@@ -134,6 +144,30 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+# Second factors (people/factors.py, with the parts of django-allauth). TOTP_TOLERANCE: a telephone's clock may be half
+# a minute off. Roles whose people can do nothing until they have a second factor, comma separated.
+MFA_ADAPTER = "drportal.people.factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1
+REQUIRE_MFA = roles_named(env("REQUIRE_MFA"))
+# Sign-in by an identity provider (people/oidc.py). Without an issuer there is none.
+OIDC_ISSUER = issuer_named(env("OIDC_ISSUER"))
+OIDC_NAME = env("OIDC_NAME", "single sign-on")
+OIDC_CLIENT_ID = env("OIDC_CLIENT_ID")
+OIDC_CLIENT_SECRET = env("OIDC_CLIENT_SECRET")
+OIDC_SCOPES = env("OIDC_SCOPES", "openid profile").split()
+OIDC_NAME_CLAIM = env("OIDC_NAME_CLAIM", "preferred_username")
+OIDC_GROUPS_CLAIM = env("OIDC_GROUPS_CLAIM", "groups")
+OIDC_ROLES = roles_by_group(env("OIDC_ROLES"))
+# What becomes of somebody who is in no group that is named there: refused, or a viewer.
+OIDC_NO_GROUP = env("OIDC_NO_GROUP", "refused")
+OIDC_SESSION = timedelta(minutes=max(5, int(env("OIDC_SESSION_MINUTES", "480"))))
+OIDC_TOKENS = timedelta(days=max(1, int(env("OIDC_TOKEN_DAYS", "7"))))
+if OIDC_ISSUER and not OIDC_CLIENT_ID:
+    raise ImproperlyConfigured("DRPORTAL_OIDC_ISSUER is set, and DRPORTAL_OIDC_CLIENT_ID is not.")
+if OIDC_NO_GROUP not in {"refused", "viewer"}:
+    raise ImproperlyConfigured("DRPORTAL_OIDC_NO_GROUP is refused or viewer.")
+
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -174,6 +208,10 @@ APPROVAL_MINUTES = max(1, int(env("APPROVAL_MINUTES", "15")))
 # Whether one person alone may begin a disaster failover when nobody else can be reached; the plan is locked afterwards.
 BREAK_GLASS = env("BREAK_GLASS", "1") == "1"
 SITE_SESSIONS = int(env("SITE_SESSIONS", "8"))
+# Acts that the site program is asked to have under way at the same time; never more than the site's own limit.
+ACTS_AT_ONCE = int(env("ACTS_AT_ONCE", "16"))
+if not 1 <= ACTS_AT_ONCE <= 64:
+    raise ImproperlyConfigured("DRPORTAL_ACTS_AT_ONCE must be from 1 to 64")
 
 LOGGING = {
     "version": 1,

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 180
+INSTALLED = sysconfig.get_path("purelib")
 
 
 class NotTold(Exception):
@@ -33,14 +35,14 @@ class Hole:
     what: str
 
 
-def asked(argv: list[str], folder: Path) -> Any:
+def asked(argv: list[str], folder: Path, patience_s: float = PATIENCE_S) -> Any:
     """The JSON that a program prints. Both end with 1 where they found something, so the status says nothing."""
     if shutil.which(argv[0]) is None:
         raise NotTold(f"{argv[0]} is not installed")
     try:
-        ran = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S)
+        ran = subprocess.run(argv, cwd=folder, capture_output=True, text=True, timeout=patience_s)
     except subprocess.TimeoutExpired:
-        raise NotTold(f"{argv[0]} did not answer within {PATIENCE_S} s") from None
+        raise NotTold(f"{argv[0]} did not answer within {patience_s:g} s") from None
     try:
         return json.loads(ran.stdout)
     except ValueError:
@@ -49,7 +51,8 @@ def asked(argv: list[str], folder: Path) -> Any:
 
 
 def holes_of_python(folder: Path) -> list[Hole]:
-    told = asked(["pip-audit", "--local", "--progress-spinner", "off", "--format", "json"], folder)
+    words = ["pip-audit", "--path", INSTALLED, "--progress-spinner", "off", "--timeout", "15", "--format", "json"]
+    told = asked(words, folder)
     skipped = [one for one in told["dependencies"] if "skip_reason" in one]
     if skipped:  # it calls that "no known vulnerabilities"
         reason = skipped[0]["skip_reason"]

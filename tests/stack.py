@@ -149,7 +149,7 @@ class PortalClient:
         """
         answer = self._send(method, path, body, headers)
         if _asks_for_password(answer):
-            self._checked(self._send("POST", "/session/password", {"password": self._password}, {}))
+            self._checked(self._send("POST", "/session/proof", {"password": self._password}, {}))
             answer = self._send(method, path, body, headers)
         return answer
 
@@ -297,7 +297,13 @@ class PortalStack:
         return int(client.post(f"/plans/{plan_id}/runs", body)["id"])
 
     def wait_run(
-        self, client: PortalClient, run_id: int, patience_s: float, *, until: tuple[str, ...] = ("succeeded",)
+        self,
+        client: PortalClient,
+        run_id: int,
+        patience_s: float,
+        *,
+        until: tuple[str, ...] = ("succeeded",),
+        every_s: float = 0.5,
     ) -> dict[str, Any]:
         """Wait until the run is in one of the states; fail at once, with its own words, when it stops in another."""
         resting = {"succeeded", "succeeded_with_exceptions", "failed", "aborted", "paused"}
@@ -314,7 +320,7 @@ class PortalStack:
             )
             return None
 
-        result: dict[str, Any] = wait_until(f"run {run_id} is {' or '.join(until)}", there, patience_s, 0.5)
+        result: dict[str, Any] = wait_until(f"run {run_id} is {' or '.join(until)}", there, patience_s, every_s)
         return result
 
 

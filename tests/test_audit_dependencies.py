@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit_dependencies import main
+from tests.audit_dependencies import ROOT, NotTold, asked, exceptions, main
 
 TODAY = dt.date(2026, 11, 23)
 SKIPPED = {"name": "x", "skip_reason": "not found on PyPI"}
@@ -79,6 +79,18 @@ def test_without_a_network_it_says_so_and_does_not_fail(
     assert "NOT CHECKED, nothing is known about holes: " in capsys.readouterr().out
 
 
+def test_a_source_that_does_not_answer_is_not_waited_for(folder: Path) -> None:
+    (folder / "bin" / "npm").write_text("#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(NotTold, match=r"did not answer within 0\.2 s"):
+        asked(["npm", "audit"], folder, patience_s=0.2)
+
+
+def test_ci_audits_each_time_and_fails_for_what_it_finds() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    assert "\nmake audit || audited=$?\n" in script
+    assert "status=$audited" in script
+
+
 def test_what_was_skipped_is_not_called_clean(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in(folder, "pip-audit", {"dependencies": [*CLEAN_PYTHON["dependencies"], SKIPPED]})
     assert main(folder, TODAY) == 0
@@ -86,8 +98,6 @@ def test_what_was_skipped_is_not_called_clean(folder: Path, capsys: pytest.Captu
 
 
 def test_the_recorded_exceptions_can_be_read() -> None:
-    from tests.audit_dependencies import ROOT, exceptions
-
     live, over = exceptions(dt.date(2000, 1, 1), ROOT / "audit-exceptions.toml")
     assert over == []
     assert isinstance(live, set)

@@ -140,7 +140,7 @@ def test_planted_secrets_are_nowhere(
                 said.append(f"{role} {path} {answer.status_code} {content.decode()}")
         said.append(administrator.get("/metrics", headers={"Authorization": f"Bearer {token}"}).content.decode())
         said += [*on_the_command_line(), *exported(manager)]
-        monkeypatch.setattr("drportal.inventory.secrets._fernet", fault)
+        monkeypatch.setattr("drportal.sealing.fernet", fault)
         broken = administrator.api("PUT", "/sites/site-b/credentials/opennebula_password", {"value": OPENNEBULA})
         assert (broken.status_code, broken.json()["code"]) == (500, "internal")
         said.append(broken.content.decode())

@@ -299,12 +299,20 @@ def within(anchors: Mapping[int, str], manifest: Mapping[str, Any]) -> dict[int,
 
 
 def signed_manifest(export: zipfile.ZipFile, key: str | None) -> dict[str, Any]:
-    text = export.read(MANIFEST)
-    manifest: dict[str, Any] = json.loads(text, object_pairs_hook=unique)
+    text, signed = export.read(MANIFEST), export.read(SIGNATURE)
+    try:
+        manifest: dict[str, Any] = json.loads(text, object_pairs_hook=unique)
+        used = bytes.fromhex(manifest["key"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Broken(f"{MANIFEST} is no manifest: {type(error).__name__}: {error}. It was changed.") from None
     if key and manifest["key"] != key:
-        raise Broken(f"The export was signed with the key {manifest['key']}, not with the one you gave.")
-    if not signature_fits(bytes.fromhex(manifest["key"]), text, bytes.fromhex(export.read(SIGNATURE).decode())):
-        raise Broken("The signature does not fit the manifest. The export was changed after it was signed.")
+        raise Broken(f"{MANIFEST} was signed with the key {manifest['key']}, not with the one you gave.")
+    try:
+        signature = bytes.fromhex(signed.decode("ascii"))
+    except ValueError:
+        signature = b""
+    if signature.hex().encode() != signed or not signature_fits(used, text, signature):
+        raise Broken(f"The signature in {SIGNATURE} does not fit {MANIFEST}. One of them was changed after signing.")
     if manifest["format"] != 1:
         raise Broken(f"This verifier knows format 1; the export has format {manifest['format']}.")
     return manifest
@@ -355,6 +363,8 @@ def verify_file(path: Path, anchors: Mapping[int, str], key: str | None = None) 
         beginning = opened.read(16)
         if beginning.startswith(b"PK"):
             return verify_export(path, anchors, key)
+        if key:
+            raise Broken("This is no signed export, so the key that you gave proves nothing. It may stand in for one.")
         if beginning.startswith(b"SQLite format 3"):
             return verify(entries_of_sqlite(path), anchors)
         opened.seek(0)

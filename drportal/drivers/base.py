@@ -20,7 +20,7 @@ from drportal.drivers.names import checked_name
 from drportal.drivers.vantage import Address, Seen
 
 if TYPE_CHECKING:
-    from drportal.drivers.observation import Part, PoolObservation
+    from drportal.drivers.observation import Measured, Part, PoolObservation
     from drportal.drivers.orders import Receipt, Warrant
 
 
@@ -338,6 +338,12 @@ class CephSite(Protocol):
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None
     ) -> PoolObservation:
         """Parts of a pool and of many images at once (``names`` None: all mirrored ones). Raises as a read."""
+        ...
+
+    async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
+        """What this copy holds that its peer never had: behind what every client of its journal acknowledged, or since
+        one of its own mirror snapshots. Takes up to a minute. Refused (OTHER) where only the ``rbd`` client is there,
+        or it takes longer; NOT_FOUND where that snapshot is gone."""
         ...
 
     async def demote(self, order: Order) -> Answer: ...

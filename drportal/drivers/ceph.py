@@ -24,7 +24,7 @@ from drportal.drivers.base import (
 from drportal.drivers.ceph_errors import raise_for_act, raise_for_read
 from drportal.drivers.errors import DriverError, Reason, Refused
 from drportal.drivers.names import is_good_name
-from drportal.drivers.observation import ImageObservation, Part, PoolObservation
+from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line
 from drportal.drivers.vantage import Address, Seen
@@ -97,6 +97,13 @@ class RbdOverSsh:
 
     async def mirror_clients(self, pool: str) -> MirrorClients:
         return parse.mirror_clients(pool, await self._read(self._commands.mirror_daemons(pool)))
+
+    async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
+        raise Refused(
+            f"Only the site program measures what {ref} holds that its peer never had, and this site is asked without "
+            "it. Nothing was changed.",
+            Reason.OTHER,
+        )
 
     async def observe(
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None

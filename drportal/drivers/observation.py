@@ -39,6 +39,14 @@ IMAGE_PARTS = (Part.INFO, Part.JOURNAL, Part.SNAPSHOTS, Part.WATCHERS, Part.STAT
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a copy holds that its peer never had. ``entries``: writes of its journal; None in snapshot mode."""
+
+    entries: int | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageObservation:
     """The parts of one image that were asked for and could be read.
 

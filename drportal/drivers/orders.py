@@ -28,7 +28,8 @@ class Warrant:
 class Receipt:
     """What a site that keeps receipts says about one operation id.
 
-    ``state``: done, not-done, unknown, or begun; ``going_on``: the act has not ended yet. ``after``: what it saw then.
+    ``state``: done, not-done, unknown, or begun; ``going_on``: the act has not ended yet. Begun and not going on: its
+    process died, and what became of it could not be read there yet. ``after``: what it saw then.
     """
 
     operation_id: str
@@ -37,3 +38,8 @@ class Receipt:
     text: str
     answer: Answer
     after: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tells(self) -> bool:
+        """Whether the site knows how it ended, so that nothing else is needed to know that it has."""
+        return self.state != "begun"

@@ -27,7 +27,7 @@ from drportal.drivers.base import (
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
-from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Part, PoolObservation
+from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
@@ -37,20 +37,32 @@ from drportal.drivers.vantage import Address, Echo, Seen
 
 # How long an act whose answer was lost is asked after before its outcome is called unknown.
 ASK_AFTER_S = 30.0
+MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
 _EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
 _POOL_PARTS = ("pool", "listing", "status")
+_AT_ONCE_SINCE = (1, 3)
 
 
 class SiteProgram:
-    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``."""
+    """The ``CephSite`` of a site that is reached through the site program. Raises only ``drivers.errors``.
+
+    ``acts_at_once``: at most so many acts go on there at the same time, and never more than the site itself allows.
+    """
 
     def __init__(
-        self, link: SiteLink, *, ceph_user: str | None = None, deadline_s: float = 10.0, patience_s: float = 90.0
+        self,
+        link: SiteLink,
+        *,
+        ceph_user: str | None = None,
+        deadline_s: float = 10.0,
+        patience_s: float = 90.0,
+        acts_at_once: int = 16,
     ) -> None:
         self._link = link
         self._commands = RbdCommands(ceph_user)
         self._deadline_s = deadline_s
         self._patience_s = patience_s
+        self._acts_at_once = acts_at_once
         self._together = Gatherer(self._ask_together)
         self._told: dict[str, Told] = {}
 
@@ -294,6 +306,14 @@ class SiteProgram:
         answer = self._answer(what, reply, reply.content.get("reached"))
         return parse.parsed(answer, lambda told: _seen(told, addresses)), answer
 
+    async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
+        """A program older than 1.4 refuses it (BAD_REQUEST)."""
+        since = {} if since_snapshot is None else {"snap_id": since_snapshot}
+        what = f"measure {ref}" + ("" if since_snapshot is None else f" since snapshot {since_snapshot}")
+        reply = await self._read(what, "measure", MEASURE_S, pool=ref.pool, image=ref.name, **since)
+        answer = self._answer(what, reply, reply.content.get("measured"))
+        return parse.parsed(answer, lambda told: Measured(told["entries"], int(told["bytes"]))), answer
+
     # ---- acting
 
     def command_for(self, act: str, ref: ImageRef) -> str:
@@ -357,6 +377,7 @@ class SiteProgram:
         }
         patient_until = time.monotonic() + self._patience_s
         try:
+            fields.update(self._bound(await self._link.hello()))
             reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
         except AnswerLost as lost:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
@@ -367,6 +388,13 @@ class SiteProgram:
             return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
         exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
         raise refusal(error, self._answer(shown, reply, error, exit_status), act)
+
+    def _bound(self, hello: Hello) -> dict[str, Any]:
+        """How many acts may go on beside this one. A program older than 1.3 knows its own limit only."""
+        allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
+        if not isinstance(allowed, int) or _version(hello.program) < _AT_ONCE_SINCE:
+            return {}
+        return {"at_once": min(self._acts_at_once, allowed)}
 
     def _ended(self, act: str, shown: str, reply: Reply, receipt: object) -> Answer:
         if not isinstance(receipt, dict):
@@ -454,6 +482,12 @@ _PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
 }
 
 
+def _version(program: str) -> tuple[int, ...]:
+    """Of ``1.3``; empty where it is no version as we number them."""
+    words = program.split(".")
+    return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
+
+
 def _error(content: dict[str, Any]) -> dict[str, Any]:
     error = content.get("error")
     return error if isinstance(error, dict) else {"code": "internal", "text": "it gave no reason."}
@@ -492,7 +526,7 @@ def _receipt_of(receipt: dict[str, Any], answer: Answer) -> Receipt:
     return Receipt(
         operation_id=str(receipt.get("op")),
         state=str(receipt.get("state")),
-        going_on=receipt.get("state") == "begun",
+        going_on=receipt.get("state") == "begun" and receipt.get("alive") is not False,
         text=str(receipt.get("text") or ""),
         answer=answer,
         after=receipt.get("after") or {},

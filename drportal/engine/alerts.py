@@ -25,6 +25,8 @@ class AlertKind(enum.StrEnum):
     PORTAL_BLIND = "portal_blind"
     RECORDS_DIFFER = "records_differ"
     PROGRAM_DIFFERS = "program_differs"
+    RUNS_TWICE = "runs_twice"
+    LOST_SITE_BACK = "lost_site_back"
 
 
 KIND_SENTENCES = {
@@ -38,7 +40,9 @@ KIND_SENTENCES = {
     AlertKind.SITE_SILENT: "A part of a site does not answer.",
     AlertKind.PORTAL_BLIND: "The portal's poller does not watch a pair of sites.",
     AlertKind.RECORDS_DIFFER: "A site's receipt of an act and the portal's trail say different things.",
-    AlertKind.PROGRAM_DIFFERS: "The site program installed at a site is not the portal's own.",
+    AlertKind.PROGRAM_DIFFERS: "The site program installed at a site is not the portal's own, or reaches other pools.",
+    AlertKind.RUNS_TWICE: "A VM runs at both sites.",
+    AlertKind.LOST_SITE_BACK: "A site that was lost in a disaster failover is back.",
 }
 
 

@@ -16,6 +16,7 @@ class RunKind(enum.StrEnum):
     WAY_BACK = "way_back"
     DISASTER_FAILOVER = "disaster_failover"
     REPROTECT = "reprotect"
+    FENCE = "fence"
 
 
 class PlanImpossible(ValueError):
@@ -249,12 +250,28 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
             for image in vm.image_keys:
                 own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
                 before = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own, *last))
-                images.append(before)
+                measure = _step(StepKind.IMAGE_MEASURE, image, vm, plan, (before.key,))
+                images += [before, measure]
+                before = measure
                 if plan.saves:
                     before = _step(StepKind.IMAGE_SALVAGE, image, vm, plan, (before.key,))
                     images.append(before)
                 resync = _step(StepKind.IMAGE_RESYNC, image, vm, plan, (before.key,))
                 images += [resync, _step(StepKind.IMAGE_FOLLOWS, image, vm, plan, (resync.key,))]
+    return (*stops, *images)
+
+
+def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
+    """The first thing at a site that came back: its VMs off, then its images not writable any more. Nothing is
+    discarded. An image waits for its own VM only: each that is off the air sooner is a fork that grows less."""
+    stops = [_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, ()) for group in _groups(plan.vms) for vm in group]
+    images: list[PlannedStep] = []
+    for group in _groups(plan.vms):
+        for vm in group:
+            for image in vm.image_keys:
+                own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
+                demote = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own,))
+                images += [demote, _step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,))]
     return (*stops, *images)
 
 
@@ -264,4 +281,5 @@ BUILDERS: dict[RunKind, Callable[[PlanInput], tuple[PlannedStep, ...]]] = {
     RunKind.WAY_BACK: _way_back,
     RunKind.DISASTER_FAILOVER: _disaster_failover,
     RunKind.REPROTECT: _reprotect,
+    RunKind.FENCE: _fence,
 }

@@ -28,6 +28,7 @@ class StepKind(enum.StrEnum):
     IMAGE_FOLLOWS = "image.follows"
     IMAGE_FREE = "image.free"
     IMAGE_SALVAGE = "image.salvage"
+    IMAGE_MEASURE = "image.measure"
 
 
 class ProbeOutcome(enum.StrEnum):
@@ -255,6 +256,19 @@ _SPECS = (
         (G.OFF, G.PEER),
         (),
         "Demoted",
+    ),
+    # Before anything is discarded: how much it is that nobody else has.
+    StepSpec(
+        StepKind.IMAGE_MEASURE,
+        "Measure what is nowhere else",
+        "Measure what {subject} at {site} holds that is nowhere else",
+        "image",
+        "source",
+        False,
+        False,
+        (),
+        (),
+        "Measured",
     ),
     # What it wrote after contact was lost is nowhere else. Reads only, and nobody writes any more.
     StepSpec(

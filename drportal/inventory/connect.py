@@ -13,8 +13,8 @@ from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell, SshTarget
 from drportal.errors import Conflict
 from drportal.inventory.models import CephThrough, Credential, Site
-from drportal.inventory.secrets import unseal
-from drportal.settings import SITE_SESSIONS
+from drportal.sealing import unseal
+from drportal.settings import ACTS_AT_ONCE, SITE_SESSIONS
 from drportal.site_program.assemble import program_text
 
 CREDENTIAL_WORDS = {
@@ -49,12 +49,14 @@ class SiteDrivers:
 class Reach:
     """How far a site's drivers may go and how long they wait. ``acts``: whether anything may be changed there.
 
-    ``sessions``: at most so many ``rbd`` processes at once (the site program needs one session whatever it does).
-    ``memory``: what the front end told before, for who asks it again and again.
+    ``sessions``: at most so many ``rbd`` processes at once (the site program needs one session whatever it does);
+    ``acts_at_once``: at most so many acts of the site program. ``memory``: what the front end told before, for who
+    asks it again and again.
     """
 
     acts: bool = False
     sessions: int = SITE_SESSIONS
+    acts_at_once: int = ACTS_AT_ONCE
     deadline_s: float = 10.0
     patience_s: float = 90.0
     memory: Memory | None = None
@@ -101,7 +103,13 @@ def drivers_for(site: Site, ssh_key: str, password: str, reach: Reach) -> SiteDr
         rbd = RbdOverSsh(shell, ceph_user=user, deadline_s=deadline_s, patience_s=patience_s)
         return SiteDrivers(rbd, cloud, shell)
     way = Installed() if site.ceph_through == CephThrough.INSTALLED else sent(program_text(), _arguments(site, reach))
-    program = SiteProgram(SiteLink(login, way), ceph_user=user, deadline_s=deadline_s, patience_s=patience_s)
+    program = SiteProgram(
+        SiteLink(login, way),
+        ceph_user=user,
+        deadline_s=deadline_s,
+        patience_s=patience_s,
+        acts_at_once=reach.acts_at_once,
+    )
     return SiteDrivers(program, cloud, None)
 
 

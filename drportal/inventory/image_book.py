@@ -161,6 +161,11 @@ class ImageBook:
         self._changes = {}
         return Written(tuple(news), verdicts)
 
+    def sides_of(self, pool: str, name: str) -> Mapping[Side, SideFacts]:
+        """What is known of an image now; empty where it was never listed."""
+        known = self._known.get((pool, name))
+        return known.sides if known is not None else {}
+
     def _in_turn(
         self,
         views: Mapping[tuple[Side, str], View],
@@ -222,7 +227,8 @@ class ImageBook:
     @staticmethod
     def _write(knowns: list[Known], now: dt.datetime) -> None:
         """Where nothing but figures and times is new, these alone."""
-        whole, figures = [], []
+        whole: list[MirroredImage] = []
+        figures: list[MirroredImage] = []
         for known in knowns:
             row, known.stored_at, known.stored_point = known.row, now, known.row.protected_until
             row.side_a, row.side_b = side_as_text(known.sides[Side.A]), side_as_text(known.sides[Side.B])

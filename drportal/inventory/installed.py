@@ -17,7 +17,7 @@ from drportal.site_program.assemble import program_text
 from drportal.site_program.wire import PROGRAM_VERSION
 
 KEYS = {"read": Credential.Kind.OBSERVE_KEY, "act": Credential.Kind.ACT_KEY}
-_FACTS = {"version": "program", "sha256": "sha256", "protocol": "protocol", "engine": "engine"}
+_FACTS = {"version": "program", "sha256": "sha256", "protocol": "protocol", "engine": "engine", "pools": "pools"}
 READ_AGAIN = dt.timedelta(minutes=1)
 
 
@@ -44,7 +44,8 @@ def write_program(site: Site, hello: Mapping[str, Any] | None, at: dt.datetime) 
     if site.ceph_through != CephThrough.INSTALLED or hello is None:
         return False
     facts = hello_facts(hello)
-    changed = any(site.program.get(name) != value for name, value in facts.items())
+    known_before = {**facts, **site.program} if site.program else {}  # of an older note: what it lacks is no change
+    changed = any(known_before.get(name) != value for name, value in facts.items())
     read_at = site.program.get("read_at")
     if not changed and read_at and at - dt.datetime.fromisoformat(read_at) < READ_AGAIN:
         return False
@@ -57,6 +58,7 @@ def write_program(site: Site, hello: Mapping[str, Any] | None, at: dt.datetime) 
     site.program = row.program
     if changed:
         payload = {"before": known, "sha256": facts["sha256"], "version": facts["version"], "ours": own_hash()}
+        payload["pools"] = facts["pools"]
         record("site.program.changed" if known else "site.program.found", site.slug, payload, actor="portal")
     return changed
 
@@ -81,6 +83,29 @@ def skew_sentence(site: Site) -> str:
     )
 
 
+def pools_sentence(site: Site) -> str:
+    """How the pools that its keys may reach differ from those that the portal watches there; empty where they do not.
+
+    Its forced commands were written when it was installed; a pair's pools may change afterwards.
+    """
+    there, wanted = site.program, set(pools_of(site))
+    if site.ceph_through != CephThrough.INSTALLED or "pools" not in there:
+        return ""
+    by_portal = bool(there.get("lines"))
+    if there["pools"] is None:  # any: whoever installed it by hand may want it so
+        more, missing = (["every pool"] if by_portal and wanted else []), []
+    else:
+        more, missing = sorted(set(there["pools"]) - wanted), sorted(wanted - set(there["pools"]))
+    said = [f"may not reach {', '.join(missing)}: nothing can be seen or done there"] if missing else []
+    said += (
+        [f"may reach {', '.join(more)}, and the portal does not watch it: that is more than they need"] if more else []
+    )
+    if not said:
+        return ""
+    mend = f"manage.py site install {site.slug}" if by_portal else "put --pool right in its forced command there"
+    return f"The keys of the site program installed at {site.name} {'; they '.join(said)}. Put it right: {mend}"
+
+
 class ProgramKey(Schema):
     """What one of the two keys may do. ``command``: the line in authorized_keys, without the key itself.
 
@@ -94,7 +119,8 @@ class ProgramKey(Schema):
 
 
 class InstalledProgram(Schema):
-    """The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+    """The site program that is installed there. ``skew``: how it differs from the portal's own; ``pools_differ``: how
+    the pools that its keys may reach differ from those that the portal watches there; empty: it does not.
 
     ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
     itself asks for an approval (docs/site-program.md).
@@ -106,6 +132,7 @@ class InstalledProgram(Schema):
     path: str
     read_at: dt.datetime | None
     skew: str
+    pools_differ: str
     force_promote: str
     keys: list[ProgramKey]
 
@@ -136,7 +163,12 @@ def installed_program(site: Site) -> InstalledProgram | None:
     known = {name: str(there.get(name) or "") for name in ("version", "sha256", "engine", "path")}
     force = str(there.get("options", {}).get("force_promote", ""))
     return InstalledProgram(
-        **known, read_at=there.get("read_at"), skew=skew_sentence(site), force_promote=force, keys=_keys(site)
+        **known,
+        read_at=there.get("read_at"),
+        skew=skew_sentence(site),
+        pools_differ=pools_sentence(site),
+        force_promote=force,
+        keys=_keys(site),
     )
 
 

@@ -6,8 +6,8 @@ from django.db import transaction
 
 from drportal.audit.record import record
 from drportal.inventory.models import Credential, Site, SitePair
-from drportal.inventory.secrets import seal, unseal
 from drportal.lab.control import LabDescription, SiteDescription
+from drportal.sealing import seal, unseal
 
 ACTOR = "lab"
 

@@ -54,7 +54,7 @@ class Site(models.Model):
 
 
 class Credential(models.Model):
-    """A secret of a site, encrypted (``inventory/secrets.py``). Never sent to a browser, never logged."""
+    """A secret of a site, encrypted (``drportal/sealing.py``). Never sent to a browser, never logged."""
 
     class Kind(models.TextChoices):
         SSH_KEY = "ssh_key"

@@ -12,7 +12,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass
+from typing import ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -45,6 +46,7 @@ LEASE_S = 15.0
 CONVERSATION_S = 300.0
 SMALL_POOL = 16
 AT_ONCE = 32
+SUSPECTS_AT_ONCE = 64
 EXACT_WITHIN_S = 60.0
 DEFINITIONS_EVERY_S = 30.0
 PAIRS_EVERY_S = 5.0
@@ -63,7 +65,8 @@ class Turn:
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
         self.held: frozenset[str] = frozenset()
-        self._place = 0
+        self.suspects: frozenset[str] = frozenset()
+        self._place = self._suspect_place = 0
         self._said: dict[ImageRef, tuple[MirrorStatus | None, tuple[str, str]]] = {}
         self._due: dict[ImageRef, None] = {}  # in the order in which they became news
         self._listed: tuple[list[tuple[str, ...]], list[ImageRef]] = ([], [])
@@ -84,7 +87,7 @@ class Turn:
         round_from_here = refs[start:] + refs[:start]
         self._place = start + int(share)
         held = [ref for ref in round_from_here if str(ref) in self.held] if self.held else []
-        return sorted({*news, *round_from_here[: int(share)], *held[:SMALL_POOL]})
+        return sorted({*news, *round_from_here[: int(share)], *held[:SMALL_POOL], *self.chosen_suspects(refs)})
 
     def _refs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
         """Made anew only when a list of names is: a large pool's is the same object for as long as it says the same."""
@@ -92,6 +95,13 @@ class Turn:
         if len(names) != len(self._listed[0]) or any(a is not b for a, b in zip(names, self._listed[0], strict=True)):
             self._listed = (names, good_refs(pools))
         return list(self._listed[1])
+
+    def chosen_suspects(self, refs: Collection[ImageRef]) -> list[ImageRef]:
+        """Copies that may be a second primary are read in every round, or every other: nothing else is as urgent."""
+        found = sorted(ref for ref in refs if str(ref) in self.suspects) if self.suspects else []
+        start = self._suspect_place % len(found) if found else 0
+        self._suspect_place = start + SUSPECTS_AT_ONCE
+        return (found + found)[start : start + min(SUSPECTS_AT_ONCE, len(found))]
 
     def _is_news(self, ref: ImageRef, status: MirrorStatus | None) -> bool:
         """The figures in a description change all the time; what stands before them does not."""
@@ -101,6 +111,36 @@ class Turn:
         said = (status.state, status.description.split(", {", 1)[0]) if status else ("", "")
         self._said[ref] = (status, said)
         return before is None or before[1] != said
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSeen:
+    """A round that has been written: what was just read, and each image's facts of both sides as they are known now."""
+
+    pair: SitePair
+    readings: Mapping[Side, SiteReading]
+    book: ImageBook
+    now: dt.datetime
+
+
+class Beside(Protocol):
+    """What somebody above the inventory wants of each round."""
+
+    def suspects(self, pair: SitePair) -> Mapping[Side, Collection[str]]:
+        """Images (``pool/name``) at each side whose role and holders are read as often as can be."""
+        ...
+
+    def seen(self, one: RoundSeen) -> None:
+        """Within the transaction of the round."""
+        ...
+
+
+class Nobody:
+    def suspects(self, pair: SitePair) -> Mapping[Side, Collection[str]]:
+        return {}
+
+    def seen(self, one: RoundSeen) -> None:
+        return None
 
 
 class SideWatch:
@@ -151,7 +191,13 @@ class SideWatch:
                 return SiteReading(asked_at=timezone.now(), ssh=unasked, ceph=unasked, cloud=unasked)
         with_cloud = clock() >= self._cloud_at
         reader = SiteReader(self._drivers)
-        reading = await reader.look(self.pools, self.turn.choose, deadline_s=LOOK_DEADLINE_S, with_cloud=with_cloud)
+        reading = await reader.look(
+            self.pools,
+            self.turn.choose,
+            deadline_s=LOOK_DEADLINE_S,
+            with_cloud=with_cloud,
+            held_open=self.turn.suspects,
+        )
         self._pace_cloud(reading, with_cloud)
         return reading
 
@@ -170,8 +216,9 @@ class SideWatch:
 class PairWatch:
     """Watches one pair for as long as it holds the lease."""
 
-    def __init__(self, pair_id: int, owner: str, interval_s: float) -> None:
+    def __init__(self, pair_id: int, owner: str, interval_s: float, beside: Beside | None = None) -> None:
         self.pair_id = pair_id
+        self.beside = beside or Nobody()
         self.owner = owner
         self.interval_s = interval_s
         self.keeper = Keeper()
@@ -214,8 +261,10 @@ class PairWatch:
                 _, now_fingerprint, held = await in_database(load, self.pair_id)
                 if now_fingerprint != fingerprint:
                     return
-                for watch in sides.values():
+                suspects = await in_database(self.beside.suspects, pair)
+                for side, watch in sides.items():
                     watch.turn.held = frozenset(held)
+                    watch.turn.suspects = frozenset(suspects.get(side, ()))
         finally:
             for task in tasks:
                 task.cancel()
@@ -255,6 +304,7 @@ class PairWatch:
                 self.keeper.keep(site, reading.answers)
                 vms_changed |= self.write_cloud(site, side, pair, reading)
             SitePair.objects.filter(pk=pair.pk).update(polled_at=now)
+            self.beside.seen(RoundSeen(pair, readings, self.book, now))
             hint(pair, written.changed, vms_changed, overview=sites_changed or written.verdicts, sites=sites_changed)
         return len(written.changed)
 
@@ -324,8 +374,9 @@ async def in_database(work: Callable[Given, Result], *args: Given.args, **kwargs
 class Poller:
     """All pairs, until stopped. New pairs are taken up, removed ones dropped."""
 
-    def __init__(self, interval_s: float | None = None) -> None:
+    def __init__(self, interval_s: float | None = None, beside: Beside | None = None) -> None:
         self.interval_s = interval_s or settings.POLL_INTERVAL_S
+        self.beside = beside
         self.owner = f"{socket.gethostname()[:60]}:{os.getpid()}:{os.urandom(4).hex()}"
         self.stopping = asyncio.Event()
 
@@ -354,5 +405,5 @@ class Poller:
         for pair_id in watches.keys() - wanted:
             watches.pop(pair_id).cancel()
         for pair_id in wanted - watches.keys():
-            watch = PairWatch(pair_id, self.owner, self.interval_s)
+            watch = PairWatch(pair_id, self.owner, self.interval_s, self.beside)
             watches[pair_id] = asyncio.create_task(watch.run())

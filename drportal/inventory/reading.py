@@ -7,9 +7,10 @@ Reads only. Never raises for a site that is dark or talks nonsense: that is a re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from drportal.drivers.base import (
     Answer,
     ImageInfo,
     ImageRef,
+    MirrorClients,
     MirrorMode,
     PoolReading,
 )
@@ -24,9 +26,9 @@ from drportal.drivers.base_cloud import CloudReading
 from drportal.drivers.errors import DriverError, IdentityChanged, Reason, Refused, Unreachable
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import Part, PoolObservation
-from drportal.engine.facts import JournalFacts, RoleFacts, SnapshotFacts
+from drportal.engine.facts import JournalFacts, RoleFacts, SnapshotFacts, WatcherFacts
 from drportal.inventory.connect import SiteDrivers
-from drportal.inventory.facts import absent_role, journal_facts, role_facts, snapshot_facts
+from drportal.inventory.facts import absent_role, journal_facts, role_facts, snapshot_facts, watcher_facts
 
 Wanted = Callable[[Mapping[str, PoolReading]], Iterable[ImageRef]]
 
@@ -53,6 +55,7 @@ class SiteReading:
     infos_at: dict[str, dt.datetime] = field(default_factory=dict)  # pool -> when all its infos were read (again)
     journals: dict[ImageRef, JournalFacts] = field(default_factory=dict)
     snapshots: dict[ImageRef, SnapshotFacts] = field(default_factory=dict)
+    watchers: dict[ImageRef, WatcherFacts] = field(default_factory=dict)
     ceph_version: str = ""
     hello: dict[str, Any] | None = None  # what the site program said of itself, where it is one that answers
     everything: CloudReading | None = None
@@ -71,14 +74,21 @@ class SiteReader:
         self.drivers = drivers
 
     async def look(
-        self, pools: Iterable[str], wanted: Wanted, *, deadline_s: float = 20.0, with_cloud: bool = True
+        self,
+        pools: Iterable[str],
+        wanted: Wanted,
+        *,
+        deadline_s: float = 20.0,
+        with_cloud: bool = True,
+        held_open: Collection[str] = (),
     ) -> SiteReading:
-        """``wanted`` chooses, from the pools just read, the images whose role is read exactly.
+        """``wanted`` chooses, from the pools just read, the images whose role is read exactly. Of those that are in
+        ``held_open`` (``pool/name``) it is read too who has them open.
 
         Ends within ``deadline_s``. ``with_cloud`` false: OpenNebula is left in peace this time.
         """
         reading = SiteReading(asked_at=dt.datetime.now(dt.UTC))
-        parts = [asyncio.create_task(self._storage(reading, list(pools), wanted))]
+        parts = [asyncio.create_task(self._storage(reading, list(pools), wanted, held_open))]
         if with_cloud:
             parts.append(asyncio.create_task(self._cloud(reading)))
         try:
@@ -97,7 +107,9 @@ class SiteReader:
 
     # --- Ceph
 
-    async def _storage(self, reading: SiteReading, pools: list[str], wanted: Wanted) -> None:
+    async def _storage(
+        self, reading: SiteReading, pools: list[str], wanted: Wanted, held_open: Collection[str]
+    ) -> None:
         try:
             reading.ceph_version, said = await self.drivers.ceph.version()
         except DriverError as error:
@@ -112,11 +124,26 @@ class SiteReader:
         if not reading.pools:
             return
         reading.ceph = Heard(True)
-        chosen = list(wanted(reading.pools))
+        chosen = wanted_refs = list(wanted(reading.pools))
         if at_once:
             await self._positions_at_once(reading, [reading.infos[ref] for ref in chosen if ref in reading.infos])
             chosen = [ref for ref in chosen if ref not in reading.infos]
-        await asyncio.gather(*(self._image(reading, ref) for ref in chosen))
+        suspects = [ref for ref in wanted_refs if str(ref) in held_open]
+        await asyncio.gather(*(self._image(reading, ref) for ref in chosen), self._held_open(reading, suspects))
+
+    async def _held_open(self, reading: SiteReading, refs: list[ImageRef]) -> None:
+        """Who has them open besides mirror daemons. Not read is not known; nothing follows from that."""
+        for pool in {ref.pool for ref in refs}:
+            try:
+                mirroring = await self.drivers.ceph.mirror_clients(pool)
+            except DriverError:
+                continue
+
+            async def one(ref: ImageRef, mirroring: MirrorClients = mirroring) -> None:
+                with contextlib.suppress(DriverError):
+                    reading.watchers[ref] = watcher_facts(await self.drivers.ceph.watchers(ref), mirroring)
+
+            await asyncio.gather(*(one(ref) for ref in refs if ref.pool == pool))
 
     async def _pool(self, reading: SiteReading, pool: str, *, with_roles: bool) -> None:
         """``with_roles``: and the role of every mirrored image of it."""

@@ -1,7 +1,4 @@
-"""Encryption of the sites' credentials:
-
-Fernet with keys that are not in the database (``DRPORTAL_ENCRYPTION_KEYS``, newest first).
-"""
+"""Which key seals what is kept sealed (``drportal/sealing.py``), and another key for all of it."""
 
 from __future__ import annotations
 
@@ -11,47 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken
 from django.apps import apps
 from django.conf import settings
 from django.db import models, transaction
 
 from drportal.audit.record import record
-from drportal.errors import PortalError
-
-
-class SecretsUnavailable(PortalError):
-    """There is no key, or none that fits. Nothing was sent to a site."""
-
-    status = 503
-    code = "secrets_unavailable"
-
-
-def _fernet() -> MultiFernet:
-    if not settings.ENCRYPTION_KEYS:
-        raise SecretsUnavailable(
-            "No encryption key is set (DRPORTAL_ENCRYPTION_KEYS), so credentials can be neither kept nor read."
-        )
-    try:
-        return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
-    except ValueError:
-        raise SecretsUnavailable("DRPORTAL_ENCRYPTION_KEYS holds something that is not a Fernet key.") from None
-
-
-def seal(secret: bytes) -> bytes:
-    """Encrypted with the newest key."""
-    return _fernet().encrypt(secret)
-
-
-def unseal(sealed: bytes) -> bytes:
-    """Decrypted with whichever key fits. Raises SecretsUnavailable."""
-    try:
-        return _fernet().decrypt(bytes(sealed))
-    except InvalidToken:
-        raise SecretsUnavailable(
-            "A stored credential was encrypted with a key that is not among DRPORTAL_ENCRYPTION_KEYS. "
-            "Add that key, or store the credential anew."
-        ) from None
+from drportal.sealing import fernet
 
 
 def key_name(key: str) -> str:
@@ -85,7 +48,7 @@ def secrets_rotate(actor: str) -> Rotation:
     Row by row, each by itself: wherever it ends, every row opens with one of the keys, and the next call goes on. A
     row that somebody else changes meanwhile is left as they made it and looked at again.
     """
-    _fernet()
+    fernet()
     resealed = sum(_reseal_row(model, pk) for model, pk, _ in _rows())
     found = _counted(resealed)
     with transaction.atomic():
@@ -106,7 +69,7 @@ def _reseal_row(model: Any, pk: int) -> bool:
         before = model._default_manager.filter(pk=pk).values_list("ciphertext", flat=True).first()
         if before is None or _key_of(bytes(before)) in (None, settings.ENCRYPTION_KEYS[0]):
             return False
-        after = _fernet().rotate(bytes(before))
+        after = fernet().rotate(bytes(before))
         if model._default_manager.filter(pk=pk, ciphertext=before).update(ciphertext=after):
             return True
 
@@ -122,7 +85,7 @@ def _key_of(sealed: bytes) -> str | None:
 
 
 def _counted(resealed: int) -> Rotation:
-    _fernet()
+    fernet()
     under: Counter[str] = Counter({key_name(key): 0 for key in settings.ENCRYPTION_KEYS})
     unreadable = []
     for model, pk, sealed in _rows():

@@ -17,7 +17,7 @@ from drportal.audit.record import record
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
 from drportal.events import publish
 from drportal.inventory.models import Credential, Site, SitePair
-from drportal.inventory.secrets import seal
+from drportal.sealing import seal
 
 logger = logging.getLogger(__name__)
 DISCOVERY_JOB = "drportal.jobs.discover_pair"

@@ -34,8 +34,8 @@ from drportal.events import publish
 from drportal.inventory.connect import Reach, credential, key_kind, login_of
 from drportal.inventory.installed import KEYS, hello_facts, own_hash, pools_of
 from drportal.inventory.models import CephThrough, Credential, Site
-from drportal.inventory.secrets import seal
 from drportal.inventory.services import site_get
+from drportal.sealing import seal
 from drportal.site_program.assemble import installer_text, program_text
 
 CEPH_WITHIN_S = 30.0

@@ -1,6 +1,6 @@
 """Sign-in, sign-out and personal tokens.
 
-Accounts are Django's; what a person may do comes from the groups (``drportal.roles``).
+Accounts are Django's; what a person may do comes from their grants (``people/rights.py``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from django.contrib.auth import authenticate, login, logout
+from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
+from django.contrib.auth import authenticate, logout
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,31 +21,32 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from drportal.audit.record import NO_PERSONS, record, refusal_record
-from drportal.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from drportal.people.guessing import TooManyAttempts, counted_attempt, password_matches
+from drportal.errors import Invalid, NotFound, Unauthenticated
+from drportal.people.guessing import TooManyAttempts, counted_attempt
 from drportal.people.models import ApiToken
-from drportal.people.sessions import session_gone, session_seen
-from drportal.roles import Permission, Role, permissions_of
+from drportal.people.rights import Rights, live_grants, rights_of
+from drportal.people.second_step import HALF_WAY, address_of, welcome
+from drportal.people.sessions import session_gone
+from drportal.roles import Permission, Role
 
 NOBODY = "nobody"  # who acts where nobody is signed in
 TOKEN_PREFIX = "drp_"  # noqa: S105  (so that secret scanners know one when they see one)
-PROVED_AT, PROVED_FOR = "proved_at", dt.timedelta(minutes=15)
 USED_EVERY = dt.timedelta(minutes=1)
 
 
 def roles_of(user: User) -> list[str]:
-    """The person's roles: those groups that are roles, in the order of the table."""
-    held = set(user.groups.values_list("name", flat=True))
+    """The roles that the person holds now, somewhere, in the order of the table."""
+    held = set(live_grants().filter(person=user).values_list("role", flat=True))
     return [role.value for role in Role if role.value in held]
 
 
-def sign_in(request: HttpRequest, username: str, password: str) -> User:
-    """Start a session.
+def sign_in(request: HttpRequest, username: str, password: str) -> None:
+    """Start a session, or ask for a second factor.
 
     One and the same refusal for a wrong name, a wrong password and a closed account; both outcomes are in the trail.
     Raises TooManyAttempts.
     """
-    address = request.META.get("REMOTE_ADDR") or "unknown"
+    address = address_of(request)
     try:
         with counted_attempt(username, address) as attempt:
             user = authenticate(request, username=username, password=password)
@@ -56,32 +59,13 @@ def sign_in(request: HttpRequest, username: str, password: str) -> User:
         with transaction.atomic():
             record("session.refused", username[:100], {"address": address}, actor=NOBODY)
         raise Unauthenticated("User name or password is wrong. You are not signed in.", code="wrong_password")
-    with transaction.atomic():
-        login(request, user)
-        request.session[PROVED_AT] = timezone.now().timestamp()
-        session_seen(request, user)
-        record("session.start", user.username, {"address": address}, actor=user.username)
-    return user
-
-
-def prove(request: HttpRequest, user: User, password: str) -> None:
-    """The password once more, in a session that goes on. Raises Forbidden, TooManyAttempts; both in the trail."""
-    right = password_matches(user, password)
-    with transaction.atomic():
-        record("session.proved" if right else "session.not_proved", user.username, {}, actor=user.username)
-    if not right:
-        raise Forbidden("The password is wrong. Nothing was changed.", code="wrong_password")
-    request.session[PROVED_AT] = timezone.now().timestamp()
-
-
-def proved_lately(request: HttpRequest) -> bool:
-    """Whether the session's owner gave the password (signing in counts) within ``PROVED_FOR``."""
-    at = request.session.get(PROVED_AT, 0.0)
-    return bool(timezone.now().timestamp() - at < PROVED_FOR.total_seconds())
+    welcome(request, user, {"by": "password"}, proved_at=timezone.now().timestamp())
 
 
 def sign_out(request: HttpRequest) -> None:
+    """Also of somebody who is half-way in."""
     if not request.user.is_authenticated:
+        request.session.pop(HALF_WAY, None)
         return
     with transaction.atomic():
         record("session.end", request.user.username, {}, actor=request.user.username)
@@ -114,7 +98,7 @@ def token_create(
     ``actor``: who makes it, where that is not the owner.
     """
     wanted = None if scope is None else sorted({permission.value for permission in scope})
-    beyond = set(scope or ()) - permissions_of(roles_of(owner))
+    beyond = set(scope or ()) - rights_of(owner).permissions
     if beyond or wanted == []:
         said = (
             f"You may not {', '.join(sorted(beyond))} yourself" if beyond else "A token that may do nothing is no use"
@@ -143,18 +127,22 @@ def token_delete(owner: User, token_id: int, actor: str = "") -> None:
 
 
 def live_token(text: str) -> ApiToken | None:
-    """The token of this text, with its owner; None where it has ended or never was."""
+    """The token of this text, with its owner; None where it has ended or never was, and where its owner has not signed
+    in at the identity provider for long: they may have no rights there any more."""
     now = timezone.now()
     known = ApiToken.objects.select_related("user").filter(digest=digest_of(text), user__is_active=True)
     token = known.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now)).first()
-    if token is None:
+    if (
+        token is None
+        or SocialAccount.objects.filter(user=token.user, last_login__lt=now - settings.OIDC_TOKENS).exists()
+    ):
         return None
     if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
     return token
 
 
-def permissions_of_token(token: ApiToken) -> frozenset[Permission]:
+def rights_of_token(token: ApiToken) -> Rights:
     """What it may do now: what its owner may do now, within its scope."""
-    granted = permissions_of(roles_of(token.user))
-    return granted if token.scope is None else frozenset(one for one in granted if one.value in token.scope)
+    rights = rights_of(token.user)
+    return rights if token.scope is None else rights.within(token.scope)

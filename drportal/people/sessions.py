@@ -62,6 +62,13 @@ def sessions_of(user: User) -> list[BrowserSession]:
     return kept
 
 
+def sessions_end_all(user: User) -> None:
+    """Where an account is not to be trusted as it stands. The trail is the caller's."""
+    for session in BrowserSession.objects.filter(user=user):
+        store_of(session.session_key).delete()
+        session.delete()
+
+
 def session_revoke(owner: User, session_id: int) -> None:
     """End a session of one's own; its pages find out at their next request, its websocket within half a minute.
 

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Field, Router, Status
 
-from drportal.api import asker, needs, require_proof
+from drportal.api import asker, needs, require_proof, seen
 from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import models, schemas
 from drportal.recovery.models import StepAttempt
-from drportal.recovery.presenters import RunPage, run_summary, title
+from drportal.recovery.presenters import RunPage, losses_out, run_summary, title
+from drportal.recovery.reckoning import vm_times
 from drportal.recovery.schemas import ReasonIn, RunIn, Runs, RunSummary, StepDetail, WayBackIn
 from drportal.recovery.services import runs as services
 from drportal.recovery.services import steps as step_services
@@ -51,7 +52,7 @@ def run_list(
     request: HttpRequest, state: RunState | None = None, plan: int | None = None, cursor: Cursor | None = None
 ) -> Any:
     """Newest first."""
-    rows = models.Run.objects.select_related("plan", "source_site", "target_site")
+    rows = seen(request, models.Run.objects.select_related("plan", "source_site", "target_site"))
     if state is not None:
         rows = rows.filter(state=state.value)
     if plan is not None:
@@ -169,27 +170,13 @@ def report(run: models.Run) -> schemas.Report:
     return schemas.Report(
         run=run_summary(run),
         duration_s=duration,
-        vms=_vm_times(steps),
+        vms=vm_times(steps),
         attempts=[_reported(attempt) for attempt in attempts],
         exceptions=[_exception(step) for step in steps if step.state in (StepState.SKIPPED, StepState.FAILED)],
         standing=[schemas.Standing(**line) for line in run.standing],
+        exact_loss=losses_out(run),
         trail=list(AuditEntry.objects.filter(run_id=run.pk).values_list("seq", flat=True)),
     )
-
-
-def _vm_times(steps: list[models.Step]) -> list[schemas.ReportVm]:
-    stopped = {step.vm_name: step.started_at for step in steps if step.kind == StepKind.VM_POWER_OFF}
-    started = {
-        step.vm_name: step.finished_at
-        for step in steps
-        if step.kind in (StepKind.VM_START, StepKind.VM_RESUME_HERE) and step.state == StepState.SUCCEEDED
-    }
-    made = []
-    for name in dict.fromkeys(step.vm_name for step in steps):
-        off, on = stopped.get(name), started.get(name)
-        down = round((on - off).total_seconds(), 1) if on and off else None
-        made.append(schemas.ReportVm(name=name, stopped_at=off, running_at=on, down_s=down))
-    return made
 
 
 def _reported(attempt: StepAttempt) -> schemas.ReportAttempt:

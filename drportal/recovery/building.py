@@ -13,12 +13,14 @@ from drportal.inventory.definitions import home_marker
 from drportal.inventory.facts import side_from_json
 from drportal.inventory.images import contested
 from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
+from drportal.recovery import quarantine
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.survivors import Share, peer_of, share_of, survivor
 
-STARTABLE = (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.REPROTECT)
+STARTABLE = (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.FENCE, RunKind.REPROTECT)
+AT_RETURNED = (RunKind.FENCE, RunKind.REPROTECT)  # they act at a site that came back, and at no other
 # What a copy looks like at a site that came back after a forced promotion.
 CAME_BACK = (VerdictCode.TWO_PRIMARIES.value, VerdictCode.DIVERGED.value)
 
@@ -40,9 +42,13 @@ def why_not(group: ProtectionGroup, kind: RunKind) -> str:
         return f"The group runs at {group.active_site.name} already; a failback brings it home."
     if kind is RunKind.FAILBACK and at_home:
         return f"The group is at home ({group.home_site.name})."
-    if kind is RunKind.REPROTECT:
-        return _why_no_reprotect(group)
-    if came_back(group, share_of(group, group.active_site) if kind is RunKind.FAILBACK else None):
+    if kind in AT_RETURNED:
+        return _why_not_at_returned(group, kind)
+    share = share_of(group, group.active_site) if kind is RunKind.FAILBACK else None
+    target = peer_of(group, group.active_site)
+    if suspect := quarantine.why_not(group, kind, target, share.vm_ids if share else None):
+        return suspect
+    if came_back(group, share):
         back = peer_of(group, survivor(group))
         return f"{back.name} came back with copies of its own; they are made anew first (Reprotect)."
     if kind is RunKind.WAY_BACK:
@@ -61,11 +67,16 @@ def came_back(group: ProtectionGroup, share: Share | None = None) -> bool:
     return rows.exists() and (share is None or rows.filter(disks__vm__in=share.vm_ids).exists())
 
 
-def _why_no_reprotect(group: ProtectionGroup) -> str:
-    if not came_back(group):
-        return "No copy of the group has to be made anew."
+def _why_not_at_returned(group: ProtectionGroup, kind: RunKind) -> str:
+    suspect = quarantine.returned(group) is not None
+    if not suspect and not came_back(group):
+        waiting = next(iter(quarantine.open_quarantines(group)), None)
+        if waiting is not None:
+            return f"{waiting.site.name} has not been heard of again yet."
+        needs = "has to be fenced" if kind is RunKind.FENCE else "has to be made anew"
+        return f"No copy of the group {needs}."
     share = share_of(group, survivor(group))
-    if came_back(group, share):
+    if (suspect and share.vm_ids) or came_back(group, share):
         return ""
     return " ".join(f"{one.name}: {one.sentence} {one.remedy}" for one in share.left_alone)
 
@@ -77,7 +88,7 @@ def direction(group: ProtectionGroup, kind: RunKind) -> tuple[Site, Site]:
             "A way back is asked for on the page of the run that it undoes, a disaster failover at its own door. "
             "Nothing was started."
         )
-    if kind is RunKind.REPROTECT:
+    if kind in AT_RETURNED:
         target = survivor(group)
         return peer_of(group, target), target
     peer = peer_site(group)
@@ -91,6 +102,8 @@ def phrase(kind: RunKind, group: ProtectionGroup, target: Site) -> str:
     """What a person types to show that they know what they start."""
     if kind is RunKind.DISASTER_FAILOVER:
         return f"force {group.name} to {target.slug}"
+    if kind is RunKind.FENCE:
+        return f"fence {group.name} at {peer_of(group, target).slug}"
     if kind is RunKind.REPROTECT:
         return f"discard {group.name} at {peer_of(group, target).slug}"
     verb = "take" if kind is RunKind.WAY_BACK else "move"
@@ -118,9 +131,9 @@ def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site, kind: RunKind |
 
 
 def _share(group: ProtectionGroup, source: Site, target: Site, kind: RunKind | None) -> Share | None:
-    if kind not in (RunKind.REPROTECT, RunKind.FAILBACK):
+    if kind not in (*AT_RETURNED, RunKind.FAILBACK):
         return None
-    share = share_of(group, target if kind is RunKind.REPROTECT else source)
+    share = share_of(group, target if kind in AT_RETURNED else source)
     if not share.vm_ids:
         one = share.left_alone[0]
         raise Conflict(f"No VM takes part. {one.name}: {one.sentence} {one.remedy}", code="left_alone")

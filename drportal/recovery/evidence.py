@@ -178,7 +178,7 @@ def _told(
     answers: list[Answer],
     trouble: list[str],
 ) -> dict[str, Any]:
-    whole = [snap.snap_id for snap in snapshots.since_own if snap.complete is True] if snapshots else []
+    whole = [snap for snap in snapshots.since_own if snap.complete is True] if snapshots else []
     replayed = status.replayed if status else None
     return {
         "name": image.source,
@@ -191,7 +191,8 @@ def _told(
         "other_side_answers": answers_there,
         "other_side_primary": there.primary if there else None,
         "whole_copy": whole_copy(here.mode if here else None, status, snapshots),
-        "newest_complete_snapshot": whole[-1] if whole else None,
+        "newest_complete_snapshot": whole[-1].snap_id if whole else None,
+        "replicated_snapshot": whole[-1].primary_snap_id if whole else None,
         "replayed_position": f"{replayed.tag_tid}.{replayed.entry_tid}" if replayed else None,
         "status": f"{status.state}, {status.description}" if status else None,
         "status_age_s": status.age_s if status else None,

@@ -20,7 +20,7 @@ from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunEvent, RunState, StepState, next_run_state
 from drportal.events import apublish
-from drportal.recovery import changes, warrants
+from drportal.recovery import changes, losses, quarantine, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
@@ -142,13 +142,15 @@ class RunDriver:
         try:
             self.run = await self.recorder.read(lambda: load(self.lease.run_id, self.history))
         except UnreadablePlanCopy as error:
-            return await self._give_up(str(error))
+            return await self._cannot_read(str(error))
         world, closers = await self.recorder.read(lambda: open_world(self.run, self.pace))
         self.world = world
         news = asyncio.ensure_future(world.news.run()) if world.news is not None else None
         try:
             if self.run.kind == RunKind.DISASTER_FAILOVER and (wrong := await self._take_warrant()):
                 return await self._give_up(wrong.sentence.rstrip("."), self._lapses(wrong))
+            if self.run.kind in (RunKind.REPROTECT, RunKind.FENCE):
+                await self._ready_to_measure()
             await self._begin()
             while (end := await self._to_rest()) is None:
                 pass
@@ -172,6 +174,13 @@ class RunDriver:
         self.world.made_primary = lambda: self.recorder.read(lambda: made_primary_at(target, plan))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
         return wrong
+
+    async def _ready_to_measure(self) -> None:
+        run_id, source, keys = self.run.id, self.run.source, [image.key for image in self.run.plan.images()]
+        seen = await self.recorder.read(lambda: losses.evidence_of(source, keys))
+        snapshots = {key: image.get("replicated_snapshot") for key, image in seen.items()}
+        self.world.replicated_snapshots = {key: snap for key, snap in snapshots.items() if snap is not None}
+        self.world.keep_loss = lambda key, loss, said: self.recorder.write(losses.kept(run_id, key, loss, said))
 
     async def _take_new_warrant(self) -> None:
         """One that was given in the middle. Where it can't be used the run goes on by the old one, that is, its gates
@@ -311,6 +320,8 @@ class RunDriver:
         if self.run.kind == RunKind.DISASTER_FAILOVER and not await self._forced_something(standing):
             to = None
         moved = [changes.group_moved(self.run.group_id, to)] if to else []
+        if self.run.kind == RunKind.REPROTECT:
+            moved.append(quarantine.ended_by(self.run.id))
         return await self._end(event, final_sentence(self.run.kind, self.run.steps, self.world), standing, *moved)
 
     async def _cancelled(self, sentence: str, standing: list[dict[str, str]]) -> str:
@@ -332,23 +343,38 @@ class RunDriver:
     async def _end(self, event: RunEvent, sentence: str, standing: list[dict[str, str]], *more: Change) -> str:
         """The run is over: images are let go, the group's active site moves, the lease ends, in one transaction."""
         await self._run_event(
-            event, sentence, changes.images_let_go(self.run.id), *more,
+            event, sentence, changes.images_let_go(self.run.id), quarantine.settled(self.run.id), *more,
             standing=standing, finished_at=self.world.clock(), lease_owner="", lease_until=None,
         )  # fmt: skip
         return self.run.state.value
+
+    async def _cannot_read(self, why: str) -> str:
+        """Another version of the portal made it. On its way it keeps its images and waits for a portal that can."""
+        run_id = self.lease.run_id
+        if await self.recorder.read(lambda: Run.objects.get(pk=run_id).state) != RunState.RUNNING:
+            return await self._give_up(why)
+        sentence = (
+            f"The run waits: {why}. Nothing was sent by this executor. Bring the portal to the version that made it, "
+            "then resume; or cancel the run, and look at the sites."
+        )
+        return await self._end_unread(RunEvent.STOP_AT_ERROR, sentence)
 
     async def _give_up(self, why: str, *more: Change) -> str:
         sentence = (
             f"The run cannot go on: {why}. Nothing was sent by this executor. Look at the sites, and make a new run."
         )
-        state = RunState(
-            await self.recorder.read(lambda: Run.objects.values_list("state", flat=True).get(pk=self.lease.run_id))
-        )
-        to = next_run_state(state, RunEvent.GIVE_UP)
-        fact = Fact("run.give_up", f"run {self.lease.run_id}", "executor", {"sentence": sentence}, self.lease.run_id)
-        change = changes.run_change(self.lease.run_id, state, to, sentence, lease_owner="", lease_until=None)
-        let_go = changes.images_let_go(self.lease.run_id)
-        await self.recorder.write(change, let_go, changes.group_follows(self.lease.run_id), *more, facts=[fact])
+        run_id = self.lease.run_id
+        let_go, follows = changes.images_let_go(run_id), changes.group_follows(run_id)
+        return await self._end_unread(RunEvent.GIVE_UP, sentence, let_go, follows, quarantine.settled(run_id), *more)
+
+    async def _end_unread(self, event: RunEvent, sentence: str, *more: Change) -> str:
+        """Of a run that this executor has not begun: it knows of it only what its row says."""
+        run_id = self.lease.run_id
+        state = RunState(await self.recorder.read(lambda: Run.objects.values_list("state", flat=True).get(pk=run_id)))
+        to = next_run_state(state, event)
+        fact = Fact(f"run.{event}", f"run {run_id}", "executor", {"sentence": sentence}, run_id)
+        change = changes.run_change(run_id, state, to, sentence, lease_owner="", lease_until=None)
+        await self.recorder.write(change, *more, facts=[fact])
         return to.value
 
     async def _run_event(self, event: RunEvent, sentence: str, *more: Change, **fields: object) -> None:

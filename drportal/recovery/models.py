@@ -83,6 +83,7 @@ class RecoveryPlan(models.Model):
         null=True
     )  # at the peer site; null: the only Ceph image datastore of the pool
     version = models.PositiveIntegerField(default=1)
+    rto_s = models.PositiveIntegerField(null=True)  # agreed, and held against what runs take; changes no step
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -105,6 +106,7 @@ class Run(models.Model):
     state = models.CharField(max_length=40, choices=[(s.value, s.value) for s in RunState])
     version = models.PositiveIntegerField(default=1)
     plan_version = models.PositiveIntegerField()
+    rto_s = models.PositiveIntegerField(null=True)  # the plan's target when the run was asked for
     plan_copy = models.JSONField()  # what the steps were built from: vms, disks, definitions by sha256, networks
     source_site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     target_site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
@@ -239,4 +241,6 @@ class StepAttempt(models.Model):
         return f"attempt {self.number} of {self.step_id}"
 
 
+from drportal.recovery.models_loss import MeasuredLoss as MeasuredLoss  # noqa: E402  (where Django looks for models)
+from drportal.recovery.models_quarantine import Quarantine as Quarantine  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_reviews import ReviewAct as ReviewAct  # noqa: E402  (where Django looks for models)

@@ -62,6 +62,17 @@ PLAIN = (
 )  # fmt: skip
 
 
+def losses_out(run: models.Run) -> list[schemas.Loss]:
+    rows = models.MeasuredLoss.objects.filter(run=run).select_related("image").order_by("image__pool", "image__name")
+    return [
+        schemas.Loss(
+            image=str(row.image), entries=row.entries, bytes=row.size_bytes, sentence=row.sentence, how=row.how,
+            why=row.why, bound=row.bound, measured_at=row.measured_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
 def driven(run: models.Run, now: dt.datetime) -> bool:
     return run.lease_until is not None and run.lease_until > now
 
@@ -105,6 +116,7 @@ class RunPage:
             vms=[self._vm(vm, columns) for vm in (self.plan.vms if self.plan else ())],
             tally=self._tally(counts),
             standing=[schemas.Standing(**line) for line in self.run.standing],
+            exact_loss=losses_out(self.run),
         )
 
     def columns(self) -> list[schemas.Column]:
@@ -168,16 +180,7 @@ class RunPage:
         """The one next action, who may do it, and why it waits."""
         run, state = self.run, RunState(self.run.state)
         if state in TERMINAL_RUN:
-            if not why_no_way_back(run):
-                return f"The way back is open: an {WHO} may take the group back to {run.source_site.name}."
-            if run.kind == RunKind.DISASTER_FAILOVER and run.started_at is not None:
-                return (
-                    f"Keep {run.source_site.name} cut off: its copies can still be written. When it comes back, "
-                    "nothing may start there. Make its copies anew then (Reprotect): until then there is no second one."
-                )
-            if run.kind == RunKind.REPROTECT and run.state == RunState.SUCCEEDED:
-                return f"The group is protected again. A failback takes it to {run.group.home_site.name} when you want."
-            return "Nothing is left to do here."
+            return self._over()
         if state is RunState.AWAITING_APPROVAL:
             until = f", until {self.approval.expires_at:%H:%M:%S} UTC" if self.approval else ""
             return f"An approver other than {run.requested_name} decides{until}. Nothing is sent before."
@@ -197,6 +200,21 @@ class RunPage:
         if run.pause_asked:
             return "Nothing to do: the run pauses as soon as what is in flight has ended."
         return self._busy()
+
+    def _over(self) -> str:
+        run = self.run
+        if not why_no_way_back(run):
+            return f"The way back is open: an {WHO} may take the group back to {run.source_site.name}."
+        if run.kind == RunKind.DISASTER_FAILOVER and run.started_at is not None:
+            return (
+                f"Keep {run.source_site.name} cut off: its copies can still be written. When it comes back, "
+                "nothing may start there. Make its copies anew then (Reprotect): until then there is no second one."
+            )
+        if run.kind == RunKind.FENCE and run.state == RunState.SUCCEEDED:
+            return f"{run.source_site.name} is fenced. Make its copies anew now (Reprotect)."
+        if run.kind == RunKind.REPROTECT and run.state == RunState.SUCCEEDED:
+            return f"The group is protected again. A failback takes it to {run.group.home_site.name} when you want."
+        return "Nothing is left to do here."
 
     def _busy(self) -> str:
         unknown = [step for step in self.steps if step.state == StepState.UNKNOWN]

@@ -10,6 +10,7 @@ from drportal.errors import Conflict
 from drportal.inventory.models import CapturedDefinition, Site, SiteResource, VirtualMachine
 from drportal.recovery import building, schemas
 from drportal.recovery.acts.base import call_text
+from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.world import ref_of
@@ -26,6 +27,7 @@ VM_ACTIONS = {
     StepKind.VM_RETIRE: "terminate",
     StepKind.VM_STOP_RETURNED: "poweroff",
 }
+MOST_LOSSES = 20
 NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the image is registered
 
 
@@ -53,6 +55,8 @@ def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
 
 
 def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) -> str:
+    if kind is RunKind.FENCE:
+        return f"Fence {_count(vms, 'VM')} and {_count(images, 'image')} at {source.name}"
     if kind is RunKind.REPROTECT:
         return f"Discard {_count(images, 'image')} at {source.name} and copy again"
     return f"Move {_count(vms, 'VM')} and {_count(images, 'image')} to {target.name}"
@@ -71,7 +75,10 @@ def _left_alone(copy: PlanCopy) -> list[str]:
 
 def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     gib = sum(image.size_bytes for image in copy.images()) / 2**30
+    known = newest_of(source, [image.key for image in copy.images()])
     return [
+        *(f"Measured at {row.measured_at:%F %T} UTC: {row.image}: {row.sentence}" for row in known[:MOST_LOSSES]),
+        *([f"And {len(known) - MOST_LOSSES} more images were measured."] if len(known) > MOST_LOSSES else []),
         f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off. At {target.name}, where the "
         "group runs, nothing is touched.",
         f"Each image that left the line of {target.name} is demoted at {source.name}, discarded and copied again: "
@@ -84,7 +91,21 @@ def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     ]
 
 
+def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:
+    return [
+        f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off, then each of "
+        f"{_count(len(copy.images()), 'image')} is demoted there as soon as its own VM is off: nothing can write to it "
+        "any more.",
+        f"At {target.name}, where the group runs, nothing is touched.",
+        f"Nothing is discarded: what {source.name} wrote by itself stays in its images until they are made anew "
+        "(Reprotect).",
+        "The run stops at the first error and waits for a person.",
+    ]
+
+
 def consequences(copy: PlanCopy, source: Site, target: Site, kind: RunKind) -> list[str]:
+    if kind is RunKind.FENCE:
+        return _fenced(copy, source, target)
     if kind is RunKind.REPROTECT:
         return _returned(copy, source, target)
     images = copy.images()

@@ -28,6 +28,7 @@ from drportal.engine.verdicts import VerdictPolicy, verdict
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.definitions import definition_hash
 from drportal.inventory.models import CapturedDefinition, Site
+from drportal.recovery import building
 from drportal.recovery.made_primary import forced_at
 from drportal.recovery.models import ProtectionGroup
 from drportal.recovery.pace import Pace
@@ -46,7 +47,7 @@ class Assessment:
     def __init__(self, kind: RunKind, plan: PlanCopy, given: ReadinessInput, checked_at: dt.datetime) -> None:
         self.kind, self.plan, self.given, self.checked_at = kind, plan, given, checked_at
         fresh_s = deadline_for(plan) + 10.0
-        back = kind is RunKind.REPROTECT
+        back = kind in building.AT_RETURNED
         self.result: Readiness = (
             assess_return(given, checked_at, fresh_s=fresh_s)
             if back

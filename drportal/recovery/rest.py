@@ -118,6 +118,11 @@ def final_sentence(kind: str, steps: Sequence[StepRow], world: World) -> str:
             f"{images} images at {world.source.name} are whole again and follow {world.target.name}; every step was "
             "observed to be done."
         )
+    if kind == "fence":
+        return (
+            f"At {world.source.name} none of {vms} VMs runs and none of {images} images can be written; every step was "
+            "observed to be done. Nothing was discarded."
+        )
     to = world.source.name if kind == "way_back" else world.target.name
     return f"{vms} VMs and {images} images are at {to}; every step was observed to be done."
 

@@ -36,6 +36,12 @@ class PlanIn(Schema):
     image_datastore_id: NetworkId | None = None
 
 
+class RtoTargetIn(Schema):
+    """``rto_s`` null: nothing is agreed."""
+
+    rto_s: Annotated[int, Field(ge=1, le=30 * 86_400)] | None
+
+
 class NextKind(Schema):
     kind: str
     possible: bool
@@ -112,6 +118,9 @@ class Member(Schema):
 
 
 class Plan(PlanSummary):
+    """``rto_s``: how long the service may be away, as agreed; null: nothing is agreed."""
+
+    rto_s: int | None
     members: list[Member]
     network_map: dict[str, int]
     image_datastore_id: int | None
@@ -265,6 +274,21 @@ class Standing(Schema):
     read_at: dt.datetime
 
 
+class Loss(Schema):
+    """What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
+
+    ``bound``: what was said of it before the forced promotion."""
+
+    image: str
+    entries: int | None
+    bytes: int | None
+    sentence: str
+    how: str
+    why: str
+    bound: str
+    measured_at: dt.datetime
+
+
 class Run(RunSummary):
     """``approval_id``: what a second person is, or was, asked; null where the kind needs none."""
 
@@ -275,6 +299,7 @@ class Run(RunSummary):
     vms: list[RunVm]
     tally: Tally
     standing: list[Standing]
+    exact_loss: list[Loss]
 
 
 class Answer(Schema):
@@ -355,4 +380,5 @@ class Report(Schema):
     attempts: list[ReportAttempt]
     exceptions: list[str]
     standing: list[Standing]
+    exact_loss: list[Loss]
     trail: list[int]

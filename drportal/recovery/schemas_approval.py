@@ -7,6 +7,8 @@ from typing import Any
 
 from ninja import Field, Schema
 
+from drportal.people.schemas import ProofIn
+
 
 class Way(Schema):
     """One of the ways to a site (``ssh``, ``ceph``, ``opennebula``) as the poller sees it. ``ok`` null: cannot tell."""
@@ -106,10 +108,9 @@ class NewApprovalIn(Schema):
     attestation: str = Field(max_length=2000)
 
 
-class ApproveIn(Schema):
-    """The hashes are of what the approver was shown."""
+class ApproveIn(ProofIn):
+    """That it is you, now. The hashes are of what the approver was shown."""
 
-    password: str = Field(max_length=1000)
     evidence_sha256: str = Field(max_length=64)
     commands_sha256: str = Field(max_length=64)
 
@@ -142,6 +143,7 @@ class Difference(Schema):
 class ApprovalSummary(Schema):
     id: int
     run_id: int
+    plan_id: int
     plan: str
     source_site: str
     target_site: str
@@ -162,6 +164,8 @@ class Approval(ApprovalSummary):
     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
     site's own people type there before the last yes, where that site asks for it; else empty.
 
+    ``could_approve``: who could say yes to it now, by name; empty once it is decided.
+
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
     """
 
@@ -179,6 +183,7 @@ class Approval(ApprovalSummary):
     now: EvidenceOut | None
     differences: list[Difference] | None
     said: list[Said]
+    could_approve: list[str]
 
 
 class Approvals(Schema):

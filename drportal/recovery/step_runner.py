@@ -25,16 +25,17 @@ from drportal.drivers.errors import (
     Unreachable,
 )
 from drportal.drivers.orders import Receipt
+from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId, confirmed
 from drportal.engine.states import StepEvent, StepState
 from drportal.engine.steps import ProbeOutcome, StepKind
-from drportal.recovery import changes
+from drportal.recovery import changes, quarantine
 from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict
 from drportal.recovery.acts.registry import ACTS
 from drportal.recovery.failpoints import failpoint, failpoint_while
 from drportal.recovery.gate_readings import GateReading, Subject, read_gate
 from drportal.recovery.lease import Lease
-from drportal.recovery.recorder import Recorder
+from drportal.recovery.recorder import Change, Recorder
 from drportal.recovery.step_writer import StepRow, StepWriter
 from drportal.recovery.world import World, ref_of
 
@@ -109,10 +110,11 @@ class StepRunner(StepWriter):
 
     async def _rest(self, wait_s: float) -> None:
         """Until the next look is due: the time is over, the run halts, or there is news of the image."""
-        if self.step.task.image is None or self.world.news is None:
+        image = self.step.task.image
+        if image is None or self.world.news is None:
             await self._sleep(wait_s, self.control.halt)
             return
-        with self.world.news.listen(ref_of(self.step.task.image)) as news:
+        with self.world.news.listen(ref_of(image), Mode(image.mode)) as news:
             waiting = [asyncio.ensure_future(event.wait()) for event in (news, self.control.halt)]
             await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
@@ -196,6 +198,12 @@ class StepRunner(StepWriter):
 
     # --- the deed
 
+    def _suspicion(self, now: dt.datetime) -> list[Change]:
+        """Before a copy is forced here, the one at the other site is in quarantine."""
+        if self.step.kind is not StepKind.IMAGE_FORCE_PROMOTE:
+            return []
+        return [quarantine.begun(self.lease.run_id, self.step.task.one_image.key, now)]
+
     async def _do(self, deed: Deed, readings: Sequence[GateReading]) -> None:
         kind, step = self.step.kind.value, self.step
         failpoint(kind, "P0")
@@ -208,7 +216,7 @@ class StepRunner(StepWriter):
             StepEvent.BEGIN,
             f"{step.spec.sentence(self._subject_name(), step.task.end.name)}: sent.",
             gates=readings,
-            more=[changes.attempt_opened(intent)],
+            more=[changes.attempt_opened(intent), *self._suspicion(now)],
             payload={
                 "operation_id": ticket.operation_id,
                 "command": changes.cut(deed.command),
@@ -344,8 +352,9 @@ class StepRunner(StepWriter):
     async def _surely_ended(self, before: Probe | None) -> bool:
         """Whether "not done" can be believed.
 
-        Where the site keeps a receipt, by the receipt. Elsewhere: surely never sent; or it is not known to go on, two
-        looks agree, enough time has passed, and nobody holds the image.
+        Where the site keeps a receipt that tells, by the receipt. Elsewhere: surely never sent; or it is not known to
+        go on, two looks agree, enough time has passed, and nobody holds the image. So it is too with an act whose
+        process at the site died before the end could be read there: nobody waits for it as if it went on.
         """
         sent_at = self.step.last_sent_at
         if sent_at is None:
@@ -357,8 +366,8 @@ class StepRunner(StepWriter):
             receipt = await self._receipt()
         except DriverError:
             return False
-        if receipt is not None:
-            return not receipt.going_on
+        if receipt is not None and (receipt.tells or receipt.going_on):
+            return receipt.tells
         if before is None or before.outcome is not ProbeOutcome.NOT_DONE:
             return False
         if (self.world.clock() - sent_at).total_seconds() < self.pace.settle_s:

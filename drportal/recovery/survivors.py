@@ -43,7 +43,8 @@ def survivor(group: ProtectionGroup) -> Site:
 def cut_short(group: ProtectionGroup) -> Run | None:
     """The disaster failover that moved the group last and may have left some of it behind: it can be asked for again,
     the same way round."""
-    last = Run.objects.filter(group=group, started_at__isnull=False).order_by("-pk").first()
+    moves = Run.objects.filter(group=group, started_at__isnull=False).exclude(kind=RunKind.FENCE.value)
+    last = moves.order_by("-pk").first()
     if last is None or last.kind != RunKind.DISASTER_FAILOVER or last.state not in CUT_SHORT:
         return None
     return last if forced_by(last.pk) else None

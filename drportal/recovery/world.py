@@ -20,6 +20,7 @@ from drportal.drivers.base import (
 from drportal.drivers.base_cloud import CloudImage, CloudReading, CloudSite, Vm
 from drportal.drivers.errors import DriverError, Reason, Refused
 from drportal.engine.approvals import ApprovalFacts
+from drportal.engine.exact_loss import ExactLoss
 from drportal.engine.facts import (
     HoldFacts,
     JournalFacts,
@@ -225,6 +226,10 @@ class World:
     approval: Callable[[], Awaitable[ApprovalFacts | None]] | None = None  # the run's, read from the database each time
     # keys of images that a run of the portal made primary at the target, this one included; read each time
     made_primary: Callable[[], Awaitable[frozenset[str]]] | None = None
+    # image key, what was measured of it, the same as a sentence: kept with the image; None where nothing is kept
+    keep_loss: Callable[[str, ExactLoss, str], Awaitable[None]] | None = None
+    # image key -> the source's mirror snapshot that was the last to be whole at the target, by the evidence
+    replicated_snapshots: dict[str, int] = field(default_factory=dict)
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
     forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 

@@ -7,6 +7,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from drportal.site_program.clients import SHUT_OUT, Clients, Held
+from drportal.site_program.deposits import check_deposit, use_deposit
 from drportal.site_program.exports import export, written
 from drportal.site_program.freeing import check_daemons, free
 from drportal.site_program.judging import OWN_WORDS, reached, reason_of, role_of
@@ -39,6 +40,10 @@ class Settings(NamedTuple):
 
 def _differs(failed: str, expected: Any, seen: Any, sentence: str) -> Fault:
     return Fault("precondition", sentence + " Nothing was done.", failed=failed, expected=expected, seen=seen)
+
+
+def _named(request: Json) -> str:
+    return "%s/%s" % (request["pool"], request["image"])
 
 
 Outcome = Tuple[int, str, Optional[Json], Optional[bool]]  # exit, text, state after, whether that is the goal
@@ -227,10 +232,8 @@ class Acts:
             way = self._settings.force_promote
             if way == "refused":
                 raise Fault("not-allowed", "This site lets nobody force a promotion from afar. Nothing was done.")
-            image = "%s/%s" % (request["pool"], request["image"])
-            if way == "deposited" and not self._store.deposited(request["approval"], image):
-                text = "The site's people have not deposited this approval for %s today. Nothing was done."
-                raise Fault("not-allowed", text % image)
+            if way == "deposited":
+                check_deposit(self._store, request["approval"], _named(request))
         if verb == "salvage-export" and self._settings.salvage is None:
             raise Fault("not-allowed", "This site names no directory for exports. Nothing was done.")
 
@@ -368,6 +371,8 @@ class Acts:
         at_point("before-intent", verb)
         if self._closing():
             raise Fault("ending", "The connection has ended. Nothing was done.")
+        if verb == "force-promote" and self._settings.force_promote == "deposited":
+            use_deposit(self._store, request["approval"], _named(request), request["op"])
         lock.sign(request["op"])
         if not self._store.begin(receipt):
             raise Fault("busy", "The same operation is being begun elsewhere. Ask for its receipt.", op=request["op"])

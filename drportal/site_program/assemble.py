@@ -9,11 +9,13 @@ from pathlib import Path
 MODULES = (
     "wire",
     "store",
+    "deposits",
     "encoding",
     "clients",
     "connection",
     "librbd",
     "exports",
+    "measuring",
     "reach",
     "freeing",
     "judging",

@@ -9,10 +9,12 @@ import functools
 import json
 import re
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from drportal.site_program.encoding import decoded_resync
+from drportal.site_program.measuring import MEASURE_WITHIN_S, counted, too_long
 from drportal.site_program.wire import Fault, Json
 
 READ_LIMITS = ["--client-mount-timeout", "5", "--rados-mon-op-timeout", "5", "--rados-osd-op-timeout", "5"]
@@ -109,7 +111,7 @@ class Clients:
     def _argv(self, program: str, words: Sequence[str], limits: bool) -> List[str]:
         return [program] + (READ_LIMITS if limits else []) + self._identity + list(words)
 
-    def read(self, program: str, *words: str) -> str:
+    def read(self, program: str, *words: str, deadline_s: float = READ_DEADLINE_S) -> str:
         """The standard output of a client that changes nothing."""
         argv = self._argv(program, words, True)
         try:
@@ -119,11 +121,11 @@ class Clients:
         except OSError as error:
             raise Fault("refused", "%s can't be started here: %s." % (program, error), exit=127, reason="other")
         try:
-            out, err = process.communicate(timeout=READ_DEADLINE_S)
+            out, err = process.communicate(timeout=deadline_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise unreachable("%s did not end in %d s" % (program, READ_DEADLINE_S))
+            raise unreachable("%s did not end in %d s" % (program, deadline_s))
         if process.returncode:
             text = (err.decode("utf-8", "replace") + out.decode("utf-8", "replace")).strip()
             raise read_fault(process.returncode, text)
@@ -223,6 +225,20 @@ class Clients:
         if errors:
             found["errors"] = errors
         return found
+
+    def measure(self, pool: str, image: str, snap_id: Optional[int]) -> Json:
+        """What this copy holds that its peer never had: since what every client of its journal has acknowledged, or
+        since one of its mirror snapshots."""
+        if snap_id is not None:
+            raise Fault("not-allowed", "The rbd client can't compare an image with a mirror snapshot; python3-rbd can.")
+        words = ("journal", "inspect", "--verbose", "--pool", pool, "--image", image)
+        began = time.monotonic()
+        try:
+            return counted(self.read("rbd", *words, deadline_s=MEASURE_WITHIN_S))
+        except Fault as fault:
+            if fault.code == "unreachable" and time.monotonic() - began >= MEASURE_WITHIN_S:
+                raise too_long("Reading the journal")  # it answers, and says more than can be read in time
+            raise
 
     def resync_requested(self, pool: str, image: str, mode: str) -> bool:
         """Whether the copy here is to be discarded as soon as a peer is primary."""

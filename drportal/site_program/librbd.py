@@ -23,6 +23,7 @@ from drportal.site_program.clients import (
 )
 from drportal.site_program.connection import Connection, asked, rados, rbd, shut_out
 from drportal.site_program.encoding import Decoder, decoded_journal, decoded_snap_ids, decoded_snapshot
+from drportal.site_program.measuring import compared
 from drportal.site_program.wire import Fault, Json
 
 _NO_SNAP = (1 << 64) - 2
@@ -242,6 +243,18 @@ class Librbd(Clients):
 
     def info(self, pool: str, image: str) -> Json:
         return self._opened(pool, image, lambda opened: info_of(opened, image))
+
+    def measure(self, pool: str, image: str, snap_id: Optional[int]) -> Json:
+        if snap_id is None:
+            return Clients.measure(self, pool, image, snap_id)
+
+        def compare() -> Json:
+            ioctx = self.reading.pool(pool)
+            with rbd.Image(ioctx, image, read_only=True) as now, rbd.Image(ioctx, image, read_only=True) as then:
+                then.set_snap_by_id(snap_id)
+                return compared(then, now)
+
+        return self.reading.ask(compare)
 
     def watching(self, opened: Any) -> List[Json]:
         """Raises rbd.Error."""

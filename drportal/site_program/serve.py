@@ -237,6 +237,9 @@ class Server:
                 "image": self._engine.image(request["pool"], request["image"], request["parts"]),
                 "site_clock": site_clock(),
             },
+            "measure": lambda: {
+                "measured": self._engine.measure(request["pool"], request["image"], request.get("snap_id"))
+            },
             "reach": lambda: {"reached": reach(request["targets"])},
             "receipt": lambda: {"receipt": self._receipt(request)},
             "receipts": lambda: self._receipts(request),

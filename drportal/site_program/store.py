@@ -23,7 +23,6 @@ KEPT_S = 90 * 86400.0
 SETTLE_US = 60 * 1000000
 LOG_BYTES = 8 << 20
 LOGS_KEPT = 5
-DEPOSIT_HOLDS_S = 86400.0
 _RETIRED_KEPT = 200000
 _OLD_EVERY_S = 3600.0
 
@@ -84,7 +83,7 @@ class Store:
         self._own_clients: Set[str] = set()
         self._mutex = threading.Lock()
         with self._written():
-            for name in ("", "ops", "fences", "locks", "approvals", "tmp"):
+            for name in ("", "ops", "fences", "locks", "approvals", "deposits-used", "tmp"):
                 os.makedirs(os.path.join(directory, name), mode=0o700, exist_ok=True)
             if os.stat(directory).st_uid != os.getuid():
                 raise OSError(errno.EPERM, "%s belongs to somebody else" % directory)
@@ -146,6 +145,12 @@ class Store:
         finally:
             os.close(fd)
 
+    def put(self, folder: str, name: str, content: Json) -> None:
+        """A file that is there, whole, whatever happens from now on. Raises Fault."""
+        with self._written():
+            os.rename(self._temporary(content), self._path(folder, name))
+            self._sync(folder)
+
     # ---- fencing numbers
 
     def fence(self, group: str, number: int) -> None:
@@ -154,9 +159,7 @@ class Store:
             if self._fence_of(group) < number:
                 with self._held("group." + group):
                     if self._fence_of(group) < number:
-                        content = {"group": group, "fence": number, "at": time.time()}
-                        os.rename(self._temporary(content), self._path("fences", group))
-                        self._sync("fences")
+                        self.put("fences", group, {"group": group, "fence": number, "at": time.time()})
         self._check_fence(group, number)
 
     def _fence_of(self, group: str) -> int:
@@ -357,15 +360,6 @@ class Store:
             self._retired_read += whole
             self._retired.update(dict.fromkeys(more[:whole].decode().split()))
             return op in self._retired
-
-    def deposited(self, approval: str, image: str) -> bool:
-        """Whether the site's own people have deposited it, for this image, and not too long ago."""
-        try:
-            with open(self._path("approvals", approval)) as file:
-                fresh = os.fstat(file.fileno()).st_mtime > time.time() - DEPOSIT_HOLDS_S
-                return fresh and image in file.read().split()
-        except (OSError, UnicodeDecodeError):
-            return False
 
     # ---- who we were
 

@@ -34,7 +34,9 @@ def rule_get(rule_id: int) -> AlertRule:
 
 
 def rule_save(*, actor: str, rule_id: int | None, fields: dict[str, Any], channels: Sequence[int]) -> AlertRule:
-    """Make a rule, or set one's fields. Raises Conflict for a taken name, Invalid for a channel that is none."""
+    """Make a rule, or set one's fields. Raises Conflict for a taken name, Invalid for an unknown kind or channel."""
+    if fields.get("kind", "") not in set(AlertKind) and (rule_id is None or "kind" in fields):
+        raise Invalid(f"“{fields.get('kind', '')}” is no condition that a rule can watch. Nothing was changed.")
     found = list(AlertChannel.objects.filter(pk__in=channels))
     if len(found) != len(set(channels)):
         raise Invalid("A channel of the rule is not known (any more). Nothing was changed.")

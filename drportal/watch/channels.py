@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from drportal.audit.record import record
 from drportal.errors import Conflict, Invalid, NotFound
-from drportal.inventory.secrets import seal, unseal
+from drportal.sealing import seal, unseal
 from drportal.watch.models import AlertChannel
 
 ALLOWED = frozenset(

@@ -11,16 +11,18 @@ from django.db.models import Exists, Max, OuterRef, Subquery
 from drportal.engine.alerts import AlertKind, Condition
 from drportal.engine.exposure import ExposureKind
 from drportal.engine.gaps import GapCode, pool_gaps
+from drportal.engine.quarantine import SignKind
 from drportal.engine.readiness import ReadinessState
 from drportal.engine.standing import OLD_AFTER_S
 from drportal.engine.states import ACTIVE_RUN, RunState
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.images import contested
-from drportal.inventory.installed import skew_sentence
+from drportal.inventory.installed import pools_sentence, skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
+from drportal.recovery.quarantine import headline, open_quarantines
 from drportal.watch.gaps import pool_facts
 from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
 from drportal.watch.targets import target_of_group
@@ -32,6 +34,7 @@ PARTS = (("ssh", "SSH"), ("ceph", "Ceph"), ("opennebula", "OpenNebula"))
 def conditions(now: dt.datetime) -> list[Condition]:
     return [
         *two_primaries(),
+        *returned_sites(),
         *exposures(now),
         *dead_daemons(),
         *lost_readiness(now),
@@ -50,6 +53,19 @@ def two_primaries() -> Iterator[Condition]:
         seen = "can be written" if row.verdict == VerdictCode.TWO_PRIMARIES.value else "was last seen writable"
         sentence = f"TWO PRIMARIES: {row} {seen} at both sites. Start nothing; choose a side and fence the other."
         yield Condition(AlertKind.TWO_PRIMARIES, f"image:{row.pk}", sentence, f"/images/{row.pk}")
+
+
+def returned_sites() -> Iterator[Condition]:
+    """Until the quarantine is over; what was seen to run twice until it is seen not to."""
+    for row in open_quarantines():
+        if row.first_contact_at is None:
+            continue
+        path = f"/quarantines/{row.pk}"
+        yield Condition(AlertKind.LOST_SITE_BACK, f"quarantine:{row.pk}", f"{headline(row)} Fence it first.", path)
+        for sign in row.signs:
+            if sign["kind"] == SignKind.RUNS_TWICE.value:
+                said = f"{sign['sentence']} Power it off at {row.site.name}."
+                yield Condition(AlertKind.RUNS_TWICE, f"quarantine:{row.pk}:{sign['subject']}", said, path)
 
 
 def exposures(now: dt.datetime) -> Iterator[Condition]:
@@ -149,3 +165,5 @@ def different_programs() -> Iterator[Condition]:
     for site in Site.objects.all():
         if sentence := skew_sentence(site):
             yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}", sentence, f"/sites/{site.slug}")
+        if sentence := pools_sentence(site):
+            yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}:pools", sentence, f"/sites/{site.slug}")

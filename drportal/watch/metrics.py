@@ -1,4 +1,5 @@
-"""``/metrics`` for Prometheus: what the rows say when it is scraped. Needs a personal token (a viewer's will do).
+"""``/metrics`` for Prometheus: what the rows say when it is scraped. Needs a personal token (a viewer's will do)
+of somebody who sees everything: what is counted here is of all sites.
 
 Nothing is counted in the process, so that it does not matter which of several web servers is asked.
 """
@@ -17,11 +18,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from drportal.api import bearer_token, problem
 from drportal.engine.exposure import ExposureKind
-from drportal.inventory.installed import installed_program, skew_sentence
+from drportal.inventory.installed import installed_program, pools_sentence, skew_sentence
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import current_verdict, exposure_now
 from drportal.jobs import RECOVERY, worker_alive
-from drportal.people.services import live_token, permissions_of_token
+from drportal.people.services import live_token, rights_of_token
 from drportal.recovery.models import ProtectionGroup, Run
 from drportal.roles import Permission
 from drportal.watch.conditions import PARTS
@@ -34,8 +35,10 @@ Rows = Iterable[tuple[list[str], float]]
 
 def metrics(request: HttpRequest) -> HttpResponse:
     token = live_token(bearer_token(request) or "")
-    if token is None or Permission.VIEW not in permissions_of_token(token):
-        return problem(401, "unauthenticated", "Metrics need the token of a person who may view, as a bearer token.")
+    if token is None or not rights_of_token(token).reach(Permission.VIEW).everywhere:
+        return problem(
+            401, "unauthenticated", "Metrics need the token of a person who may view everything, as a bearer token."
+        )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
@@ -131,8 +134,9 @@ def record_metrics() -> Iterator[Metric]:
     ages = [([slug], (now - row.compared_at).total_seconds()) for slug, row in records if row and row.compared_at]
     yield gauge("records_compared_age_seconds", "Since a comparison of its receipts came to an end.", ["site"], ages)
     programs = [site for site in sites if installed_program(site)]
-    rows = (([site.slug], float(bool(skew_sentence(site)))) for site in programs)
-    yield gauge("site_program_differs", "1: the installed program is not the portal's own.", ["site"], rows)
+    rows = (([site.slug], float(bool(skew_sentence(site) or pools_sentence(site)))) for site in programs)
+    help_text = "1: the installed program is not the portal's own, or reaches other pools than the portal watches."
+    yield gauge("site_program_differs", help_text, ["site"], rows)
 
 
 def plan_metrics() -> Iterator[Metric]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from drportal.engine.receipts import DifferenceWord
 from drportal.inventory.models import Site
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.watch.models_alerts import Alert, AlertChannel, AlertMessage, AlertRule
@@ -108,7 +109,12 @@ class ReceiptDifference(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["site", "operation_id", "word"], name="one_difference_of_an_operation")
+            models.UniqueConstraint(fields=["site", "operation_id", "word"], name="one_difference_of_an_operation"),
+            # A word that is none could be kept and never shown again.
+            models.CheckConstraint(
+                condition=models.Q(word__in=sorted(word.value for word in DifferenceWord)),
+                name="difference_has_a_known_word",
+            ),
         ]
 
     def __str__(self) -> str:

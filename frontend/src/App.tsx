@@ -9,6 +9,7 @@ import { PageGuard } from "./components/PageGuard";
 import { LiveProvider } from "./live/hooks";
 import { AccessPage } from "./pages/access/AccessPage";
 import { AccountPage } from "./pages/account/AccountPage";
+import { FactorDemandedPage } from "./pages/account/FactorDemandedPage";
 import { AlertsPage } from "./pages/alerts/AlertsPage";
 import { ApprovalPage } from "./pages/approvals/ApprovalPage";
 import { ApprovalsPage } from "./pages/approvals/ApprovalsPage";
@@ -25,6 +26,7 @@ import { PlansPage } from "./pages/plans/PlansPage";
 import { ReadinessReportPage } from "./pages/plans/ReadinessReportPage";
 import { PoolPage } from "./pages/pools/PoolPage";
 import { PoolsPage } from "./pages/pools/PoolsPage";
+import { QuarantinePage } from "./pages/quarantines/QuarantinePage";
 import { ReportPage } from "./pages/reports/ReportPage";
 import { ReviewPage } from "./pages/reviews/ReviewPage";
 import { ReviewsPage } from "./pages/reviews/ReviewsPage";
@@ -49,7 +51,9 @@ export function App() {
   const body = (
     <Loaded query={session} what="Your session">
       {(data) =>
-        data.authenticated ? (
+        data.user?.factor_missing ? (
+          <FactorDemandedPage />
+        ) : data.authenticated ? (
           <LiveProvider onSignedOut={askAgain}>
             <AppShell>
               <PageGuard>
@@ -110,6 +114,8 @@ function Pages() {
       <Route path="plans/:id/edit" element={<PlanFormPage />} />
       <Route path="planned-failover" element={<MovePage key="planned_failover" kind="planned_failover" />} />
       <Route path="failback" element={<MovePage key="failback" kind="failback" />} />
+      <Route path="fence" element={<MovePage key="fence" kind="fence" />} />
+      <Route path="quarantines/:id" element={<QuarantinePage />} />
       <Route path="reprotect" element={<MovePage key="reprotect" kind="reprotect" />} />
       <Route path="disaster-failover" element={<DisasterPage />} />
       <Route path="approvals" element={<ApprovalsPage />} />

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.contrib.sessions.models import Session
@@ -172,13 +173,22 @@ def session_of(person: Person) -> int:
     return int(here["id"])
 
 
+def key_of(person: Person) -> int:
+    """A security key; what it could answer does not matter here."""
+    return Authenticator.objects.create(user=person.user, type="webauthn", data={"name": "mine"}).pk
+
+
 # Each endpoint for whoever is signed in: what makes one's own thing, and how one asks for it.
 OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
     ("GET", "/sessions"): session_of,
     ("DELETE", "/sessions/{session_id}"): session_of,
     ("GET", "/tokens"): token_of,
     ("POST", "/tokens"): None,  # names nobody's thing
-    ("POST", "/session/password"): None,
+    ("POST", "/session/proof"): None,
+    ("GET", "/factors"): key_of,
+    ("PATCH", "/factors/{factor_id}"): key_of,
+    ("DELETE", "/factors/{factor_id}"): key_of,
+    **{("POST", f"/factors/{rest}"): None for rest in ("app/begin", "app", "keys/begin", "keys", "recovery-codes")},
     ("DELETE", "/tokens/{token_id}"): token_of,
 }
 
@@ -188,7 +198,10 @@ DANGEROUS = {
     ("PUT", "/sites/{slug}/host-keys"), ("POST", "/plans/{plan_id}/disaster"), ("POST", "/tokens"),
     ("POST", "/runs/{run_id}/approval"),
     ("POST", "/sites"), ("POST", "/pairs"), ("POST", "/alert-channels"), ("DELETE", "/alert-channels/{channel_id}"),
+    ("POST", "/grants"), ("POST", "/grants/{grant_id}/take"),
     ("POST", "/runs/{run_id}/steps/{step_id}/skip"), ("POST", "/runs/{run_id}/review/accept"),
+    ("POST", "/factors/app/begin"), ("POST", "/factors/app"), ("POST", "/factors/keys/begin"),
+    ("POST", "/factors/keys"), ("DELETE", "/factors/{factor_id}"), ("POST", "/factors/recovery-codes"),
 }  # fmt: skip
 
 
@@ -219,8 +232,9 @@ def test_nobody_reaches_what_is_somebody_elses_own(person: Person, method: str, 
     theirs, mine = make(other), make(person)
     if "{" in path:
         fill = re.compile(r"\{\w+\}")
-        assert person.api(method, fill.sub(str(theirs), path)).status_code == 404
-        assert person.api(method, fill.sub(str(mine), path)).status_code in {200, 204}
+        body = {"name": "another"} if method == "PATCH" else None
+        assert person.api(method, fill.sub(str(theirs), path), body).status_code == 404
+        assert person.api(method, fill.sub(str(mine), path), body).status_code in {200, 204}
     else:
         numbers = [item["id"] for item in person.read(path)["items"]]
         assert mine in numbers

@@ -38,6 +38,8 @@ class Figure:
 
 def shown(value: float, unit: str) -> str:
     places = 0 if abs(value) >= 100 or float(value).is_integer() else 1 if abs(value) >= 10 else 2
+    if abs(value) < 0.2 and places:
+        places = 3  # 0.104 is not 0.10
     return f"{value:.{places}f} {unit}".rstrip()
 
 

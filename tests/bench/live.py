@@ -186,11 +186,14 @@ async def rounds(pair: Any, lab: Any, options: argparse.Namespace, profiler: cPr
 
 def ask(folder: Path) -> None:
     """Seconds of GETs as an operator."""
-    from django.contrib.auth.models import Group, User
+    from django.contrib.auth.models import User
     from django.test import Client
 
+    from drportal.people.grants import roles_set
+    from drportal.roles import Role
+
     user, _ = User.objects.get_or_create(username="bench")
-    user.groups.add(Group.objects.get_or_create(name="operator")[0])
+    roles_set(person=user, roles=[Role.OPERATOR], actor="bench", reason="")
     client = Client()
     client.force_login(user)
     took: dict[str, list[float]] = {}

@@ -20,7 +20,7 @@ class PeerFailed(Exception):
     """The program ended with an error, or an image is not where it should be."""
 
 
-def run_peer(lab: LabClient, kind: Kind, images: list[str], source: str, target: str) -> float:
+def run_peer(lab: LabClient, kind: Kind | Literal["finish"], images: list[str], source: str, target: str) -> float:
     """Move the images (names without pool), whose VMs are off, from site `source` to site `target` ("a", "b").
 
     Seconds from the start of the program, which is when the power is off, until it has seen every image primary at the

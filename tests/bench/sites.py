@@ -14,7 +14,6 @@ from drportal.drivers.base_cloud import VmPhase
 from drportal.drivers.errors import Refused
 from drportal.drivers.observation import ImageObservation, Part
 from drportal.drivers.opennebula import OpenNebulaOverXmlRpc, OpenNebulaTarget
-from drportal.drivers.rbd_commands import RbdCommands
 from drportal.drivers.site_link import SiteLink, sent
 from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell, SshTarget
@@ -22,6 +21,7 @@ from drportal.lab.control import LabClient, SiteDescription
 from drportal.site_program.assemble import program_text
 
 SETTLED_WITHIN_S = 300.0
+VERB_DEADLINE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,16 @@ async def settle(primary: End, replica: End, refs: Sequence[ImageRef]) -> None:
 def _caught_up(here: ImageObservation, there: ImageObservation) -> bool:
     if here.info is None or not here.info.primary or there.status is None or there.status.state != "up+replaying":
         return False
-    if here.info.mode is MirrorMode.JOURNAL:
-        positions = {client.client_id: client.position for client in here.journal.clients} if here.journal else {}
-        own = positions.pop("", None)
-        return own is not None and set(positions.values()) == {own}
+    return _same_position(here) if here.info.mode is MirrorMode.JOURNAL else _has_newest(here, there)
+
+
+def _same_position(here: ImageObservation) -> bool:
+    positions = {client.client_id: client.position for client in here.journal.clients} if here.journal else {}
+    own = positions.pop("", None)
+    return own is not None and set(positions.values()) == {own}
+
+
+def _has_newest(here: ImageObservation, there: ImageObservation) -> bool:
     ours = here.snapshots.mirror_snapshots if here.snapshots else ()
     theirs = there.snapshots.mirror_snapshots if there.snapshots else ()
     if not ours or not theirs:
@@ -116,45 +122,41 @@ async def power(end: End, refs: Sequence[ImageRef], *, on: bool) -> None:
     await until("nobody holds an image open", let_go, 120)
 
 
-PORTAL_STATUS = "portal: one exchange with the site program"
-BARE_STATUS = "rbd mirror pool status --verbose, timed at the site"
-EACH_STATUS = "one by one over the same ssh: rbd mirror image status"
+class CommandFailed(Exception):
+    """A command that a person would run at a site ended with an error."""
 
 
-async def status_costs(end: End, refs: Sequence[ImageRef], rounds: int, *, bare: bool) -> dict[str, list[float]]:
-    """Seconds to read the mirror status of all images, in the portal's way and in two others.
-
-    ``bare``: also by a command timed at the site, which needs a host with a shell of its own.
-    """
-    commands = RbdCommands(None)
-    pool, names = refs[0].pool, [ref.name for ref in refs]
-    found: dict[str, list[float]] = {PORTAL_STATUS: [], EACH_STATUS: []}
-    if bare:
-        found[BARE_STATUS] = []
-    await end.program.hello()
-    for _ in range(rounds):
-        began = time.monotonic()
-        seen = await end.program.observe(pool, (Part.STATUS,), names)
-        found[PORTAL_STATUS].append(time.monotonic() - began)
-        missing = [name for name in names if seen.images[name].status is None]
-        if missing:
-            raise AssertionError(f"the pool's status says nothing of {', '.join(missing)}")
-        if bare:
-            found[BARE_STATUS].append(await _timed_at_site(end, commands.pool_status(pool)))
-        began = time.monotonic()
-        for ref in refs:
-            answer = await end.shell.read(commands.image_status(ref), deadline_s=60.0)
-            if answer.exit_status:
-                raise AssertionError(f"{answer.command}: {answer.exit_status} {answer.stderr}")
-        found[EACH_STATUS].append(time.monotonic() - began)
-    return found
-
-
-async def _timed_at_site(end: End, argv: Sequence[str]) -> float:
+async def timed_at_site(end: End, argv: Sequence[str], deadline_s: float = 60.0) -> float:
+    """Seconds of the command by the site's own clock: without ssh."""
     line = f"date +%s.%N; {shlex.join(argv)} >/dev/null && date +%s.%N"
-    answer = await end.shell.read(["sh", "-c", line], deadline_s=60.0)
-    began, ended = (float(word) for word in answer.stdout.split())
-    return ended - began
+    answer = await end.shell.read(["sh", "-c", line], deadline_s=deadline_s)
+    times = answer.stdout.split()
+    if answer.exit_status or len(times) != 2:
+        raise CommandFailed(f"{shlex.join(argv)}: exit {answer.exit_status}: {answer.stderr.strip()[-500:]}")
+    return float(times[1]) - float(times[0])
+
+
+async def pool_verbs(source: End, target: End, refs: Sequence[ImageRef]) -> float:
+    """``rbd mirror pool demote`` and, once every demotion has arrived whole, ``pool promote``; seconds of the two."""
+    pool, names = refs[0].pool, [ref.name for ref in refs]
+    parts = (Part.INFO, Part.JOURNAL, Part.SNAPSHOTS)
+
+    async def arrived() -> bool:
+        here, there = await asyncio.gather(*(end.program.observe(pool, parts, names) for end in (source, target)))
+        return all(_handed_over(here.images[name], there.images[name]) for name in names)
+
+    demote_s = await timed_at_site(source, ["rbd", "mirror", "pool", "demote", pool], VERB_DEADLINE_S)
+    await until("every demotion has arrived", arrived, SETTLED_WITHIN_S)
+    return demote_s + await timed_at_site(target, ["rbd", "mirror", "pool", "promote", pool], VERB_DEADLINE_S)
+
+
+def _handed_over(here: ImageObservation, there: ImageObservation) -> bool:
+    if here.info is None or here.info.primary:
+        return False
+    if here.info.mode is MirrorMode.JOURNAL:
+        return _same_position(here)
+    ours = here.snapshots.mirror_snapshots if here.snapshots else ()
+    return bool(ours) and ours[-1].state == "demoted" and _has_newest(here, there)
 
 
 async def versions(end: End) -> tuple[str, str]:

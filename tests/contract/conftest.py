@@ -58,16 +58,11 @@ INSTALLED = {"embedded-program-installed", "ceph-program-installed"}
 NEEDLESS = {
     "test_clouds": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"} | INSTALLED,
     "test_traps": {"ceph-program-rbd"} | INSTALLED,
-    # But for the torn disk, of which each engine has to see by itself that the copy is not whole. On real Ceph only:
-    # the embedded lab's daemon, stopped and let go in slices, was not found in the middle of a copy on every machine.
-    "test_traps.test_half_a_demotion_is_promoted_to_a_torn_disk_by_rbd_and_refused_and_mended_by_the_portal": {
-        "embedded",
-        "embedded-program",
-        *INSTALLED,
-    },
+    # but for the torn disk, of which each engine has to see by itself that the copy is not whole
+    "test_traps.test_half_a_demotion_is_promoted_to_a_torn_disk_by_rbd_and_refused_and_mended_by_the_portal": INSTALLED,
     "test_lost_sites": {"ceph-program-installed"},
     "test_observing": {"ceph-program-installed"},
-    "test_mirroring": INSTALLED,
+    "test_mirroring": {"ceph-program-installed"},
     "test_acts": {"embedded", "ceph"},
     "test_installed": {kind.id for kind in KINDS} - INSTALLED,
 }

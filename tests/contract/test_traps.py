@@ -165,6 +165,8 @@ async def test_a_quick_failback_ends_with_two_primaries_with_rbd_and_is_refused_
 
 SIZES_MIB = (64, 128, 256, 256)
 SLICE_S = 0.1
+# The embedded lab copies a disk of any size in less than a second: there a demotion takes half a minute instead.
+SLOWLY_PER_S = 30
 
 
 async def arriving(image: Handover) -> bool | None:
@@ -185,10 +187,15 @@ async def half_copied(lab: LabClient, a: Site, b: Site) -> tuple[list[Handover],
         for image in images:
             await write(lab, "a", image, "second")
             whole[image.ref.name].add(await content(lab, "a", image))
+        slowly = lab.description.kind == "embedded"
+        if slowly:
+            await asyncio.to_thread(lab.fail, "b", "slow-replay", rate=SLOWLY_PER_S)
         await asyncio.gather(*(image.demote() for image in images))
         torn = await frozen_in_the_middle(lab, images, whole)
         await asyncio.to_thread(lab.fail, "b", "rbd-mirror-down")
         await asyncio.to_thread(lab.restore, "b", "rbd-mirror-hung")
+        if slowly:
+            await asyncio.to_thread(lab.restore, "b", "slow-replay")
         if torn:
             return sorted(images, key=lambda image: image not in torn), whole
         await asyncio.to_thread(lab.restore, "b", "rbd-mirror-down")

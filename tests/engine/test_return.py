@@ -70,7 +70,8 @@ def test_where_there_is_a_place_nothing_is_discarded_before_it_is_saved() -> Non
     steps = {step.key: step for step in build(RunKind.REPROTECT, PlanInput(vms, "site-a", "site-b", saves=True))}
     for image in ("d1", "d2"):
         assert steps[f"image.resync:{image}"].needs == (f"image.salvage:{image}",)
-        assert steps[f"image.salvage:{image}"].needs == (f"image.demote_returned:{image}",)
+        assert steps[f"image.salvage:{image}"].needs == (f"image.measure:{image}",)
+        assert steps[f"image.measure:{image}"].needs == (f"image.demote_returned:{image}",)
     assert not STEP_KINDS[StepKind.IMAGE_SALVAGE].destructive
 
 

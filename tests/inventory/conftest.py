@@ -13,10 +13,10 @@ import pytest
 
 from drportal.inventory.introduce import introduce
 from drportal.inventory.models import Credential, Site, SitePair
-from drportal.inventory.secrets import seal
 from drportal.lab.ceph.lab import free_ports
 from drportal.lab.ceph.sshd import Sshd
 from drportal.lab.control import LabClient
+from drportal.sealing import seal
 
 
 @pytest.fixture

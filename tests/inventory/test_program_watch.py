@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
+from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
 from drportal.inventory import polling
@@ -18,6 +19,7 @@ from drportal.inventory.models import CephThrough, Site, SitePair
 from drportal.lab.control import LabClient
 from drportal.site_program.assemble import program_text
 from drportal.site_program.wire import PROGRAM_VERSION
+from drportal.watch.conditions import conditions
 from tests.conftest import Person
 from tests.inventory.test_polling import polling_now, until
 
@@ -92,3 +94,45 @@ def test_one_that_was_installed_by_hand_is_compared_too(lab_pair: SitePair, home
     asyncio.run(watched())
     assert program_of(viewer, site)["keys"] == []
     assert trail(site)[-2:] == ["site.program.found", "site.program.changed"]
+
+
+def test_pools_that_the_keys_reach_are_held_against_those_of_the_pair(
+    lab_pair: SitePair, home: Path, viewer: Person
+) -> None:
+    """The forced commands were written before the pair's pools were changed."""
+    site = lab_pair.a
+
+    def told(*pools: str) -> str:
+        SitePair.objects.filter(pk=lab_pair.pk).update(pools=list(pools))
+        found = str(program_of(viewer, site)["pools_differ"])
+        alerts = [one.sentence for one in conditions(timezone.now()) if one.key == f"site:{site.pk}:pools"]
+        assert alerts == ([found] if found else [])
+        return found
+
+    call_command("site", "install", site.slug)
+    assert told("one") == ""
+    assert (
+        f"may not reach two: nothing can be seen or done there. Put it right: manage.py site install {site.slug}"
+        in (told("one", "two"))
+    )
+    assert "may reach one, and the portal does not watch it" in told()
+    assert "may not reach two" in told("two") and "they may reach one" in told("two")
+    told("one", "two")
+    call_command("site", "install", site.slug, "--without-ceph")
+    assert told("one", "two") == ""
+    assert "may reach two" in told("one")
+
+
+def test_pools_of_a_forced_command_that_somebody_edits_are_seen(lab_pair: SitePair, home: Path, viewer: Person) -> None:
+    site, keys = lab_pair.a, home / ".ssh" / "authorized_keys"
+    call_command("site", "install", site.slug)
+
+    async def watched() -> None:
+        async with polling_now(0.3):
+            await until("it is looked at", lambda: Site.objects.get(pk=site.pk).last_heard)
+            keys.write_text(keys.read_text().replace("--pool one", "--pool one --pool three"))
+            await until("the change is seen", lambda: program_of(viewer, site)["pools_differ"])
+
+    asyncio.run(watched())
+    assert "may reach three" in program_of(viewer, site)["pools_differ"]
+    assert AuditEntry.objects.get(action="site.program.changed").payload["pools"] == ["one", "three"]

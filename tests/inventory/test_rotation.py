@@ -14,7 +14,8 @@ from django.core.management.base import CommandError
 from drportal.audit.models import AuditEntry
 from drportal.inventory import secrets
 from drportal.inventory.models import Credential, Site
-from drportal.inventory.secrets import SecretsUnavailable, key_name, seal, secrets_rotate, secrets_standing, unseal
+from drportal.inventory.secrets import key_name, secrets_rotate, secrets_standing
+from drportal.sealing import SecretsUnavailable, seal, unseal
 from drportal.watch.models import AlertChannel
 
 pytestmark = pytest.mark.django_db(transaction=True)

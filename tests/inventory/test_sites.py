@@ -10,8 +10,8 @@ import pytest
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.inventory.models import Credential, Site, SitePair
-from drportal.inventory.secrets import unseal
 from drportal.lab.control import LabClient
+from drportal.sealing import unseal
 from tests.conftest import Person
 
 NEW = {

@@ -213,6 +213,24 @@ async def test_without_the_mirror_daemon_no_demotion_arrives(client: LabClient) 
     assert (await ask(client.status))["sites"]["b"]["rbd_mirror"] == "running"
 
 
+async def test_of_two_faults_of_the_mirror_daemon_the_one_that_is_left_holds(client: LabClient) -> None:
+    async def is_now() -> str:
+        return str((await ask(client.status))["sites"]["b"]["rbd_mirror"])
+
+    await ask(client.fail, "b", "rbd-mirror-hung")
+    await ask(client.fail, "b", "rbd-mirror-down")
+    await ask(client.restore, "b", "rbd-mirror-hung")
+    assert await is_now() == "dead"
+    await ask(client.fail, "b", "rbd-mirror-hung")
+    await ask(client.restore, "b", "rbd-mirror-down")
+    assert await is_now() == "hung"
+    await ask(client.fail, "b", "site-down")
+    await ask(client.restore, "b", "site-down")
+    assert await is_now() == "hung"
+    await ask(client.restore, "b", "rbd-mirror-hung")
+    assert await is_now() == "running"
+
+
 async def test_a_wrong_host_key_is_shown_to_new_and_old(client: LabClient) -> None:
     await ask(client.fail, "a", "wrong-host-key")
     with pytest.raises(asyncssh.HostKeyNotVerifiable):

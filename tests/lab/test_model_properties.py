@@ -14,6 +14,7 @@ from drportal.lab.embedded.world import World
 from tests.lab.conftest import MIB, HandClock
 
 SITES = st.sampled_from(["a", "b"])
+BREAKS_AND_MENDS = ["kill_daemon", "hang_daemon", "thaw_daemon", "start_daemon", "fail_site", "restore_site"]
 NAMES = st.sampled_from(["one-1", "one-2"])  # journal and snapshot mode
 
 
@@ -65,7 +66,12 @@ class TwoSites(RuleBasedStateMachine):
         else:
             pair.detach(site, "vm-1", self.clock.now)
 
-    @rule(site=SITES, what=st.sampled_from(["kill_daemon", "hang_daemon", "start_daemon", "fail_site", "restore_site"]))
+    @rule(
+        site=SITES,
+        what=st.sampled_from(
+            ["kill_daemon", "hang_daemon", "thaw_daemon", "start_daemon", "fail_site", "restore_site"]
+        ),
+    )
     def break_or_mend(self, site: str, what: str) -> None:
         getattr(self.world, what)(site)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 
 import pytest
@@ -97,6 +98,22 @@ async def test_a_quick_failback_loses_the_write_and_then_makes_two_primaries(ben
     assert bench.pair(name).copies["a"].role is bench.pair(name).copies["b"].role is Role.PRIMARY
 
 
+async def copying(bench: Bench) -> object:
+    """a is demoted, and b is in the middle of copying the demotion snapshot, slowly. Returns the new content."""
+    bench.world.limit_replay("b", 50)
+    bench.fill("a", S, "new generation")
+    await bench.ok("a", f"mirror image demote one/{S}")
+    bench.wait(8)
+    assert (await newest(bench, "b"))["complete"] is False
+    return bench.content("a", S)
+
+
+async def newest(bench: Bench, site: str) -> dict[str, object]:
+    """What the newest mirror snapshot there says of itself."""
+    snaps: list[dict[str, dict[str, object]]] = json.loads(await bench.ok(site, f"snap ls --all one/{S} --format json"))
+    return snaps[-1]["namespace"]
+
+
 async def half_copied(bench: Bench) -> tuple[object, object]:
     """a is demoted, b has half of the demotion snapshot and its rbd-mirror is dead. Returns old and new content."""
     old = bench.content("b", S)
@@ -123,6 +140,80 @@ async def test_a_half_copied_demotion_snapshot_is_promoted_to_a_torn_disk(bench:
     bench.wait(4 * BEAT)
     assert (await status_of(bench, "a", S))[0] == "up+replaying", "Ceph reports nothing"
     assert not bench.equal(S)
+
+
+async def test_a_daemon_that_stands_still_in_the_middle_of_a_copy_goes_on_from_there(bench: Bench) -> None:
+    """SIGSTOP and SIGCONT: while it stands, no byte is copied; afterwards only the rest is, by the same daemon."""
+    new = await copying(bench)
+    before = bench.world.sites["b"].daemon.service_id
+    bench.world.hang_daemon("b")
+    half = bench.pair(S).copy("b").replay
+    assert half is not None and 0 < half.busy_done < half.busy_amount
+    left_s = (half.busy_amount - half.busy_done) / 50
+    bench.wait(20)
+    assert (await newest(bench, "b"))["complete"] is False, "it stands still"
+    assert bench.content("b", S) != new
+    bench.world.thaw_daemon("b")
+    bench.wait(left_s - 0.5)
+    assert (await newest(bench, "b"))["complete"] is False, "the rest takes its time"
+    bench.wait(1)
+    assert await demotion_whole(bench, "a", "b")
+    assert bench.content("b", S) == new
+    assert bench.world.sites["b"].daemon.service_id == before
+    await bench.ok("b", f"mirror image promote one/{S}")
+    assert bench.equal(S)
+
+
+async def test_a_daemon_let_go_in_slices_copies_in_slices(bench: Bench) -> None:
+    await copying(bench)
+    done = []
+    for _ in range(20):
+        bench.world.hang_daemon("b")
+        bench.wait(1)
+        replay = bench.pair(S).copy("b").replay
+        assert replay is not None
+        done.append(replay.busy_done)
+        bench.world.thaw_daemon("b")
+        bench.wait(0.1)
+    assert [after - before for before, after in itertools.pairwise(done)] == pytest.approx([5.0] * 19, abs=0.001)
+
+
+@BOTH
+async def test_a_daemon_that_stood_still_beyond_its_beat_speaks_again_at_once(bench: Bench, name: str) -> None:
+    bench.world.hang_daemon("b")
+    bench.wait(3 * BEAT)
+    assert (await status_of(bench, "b", name))[0].startswith("down+")
+    bench.world.thaw_daemon("b")
+    assert (await status_of(bench, "b", name))[0] == "up+replaying"
+    bench.fill("a", name, "afterwards")
+    await bench.ok("a", f"mirror image demote one/{name}")
+    await bench.until_promoted("b", name)
+    assert bench.equal(name)
+
+
+async def test_a_first_copy_that_stood_still_takes_what_was_left(bench: Bench) -> None:
+    await bench.ok("b", f"mirror image resync one/{J}")
+    while not (J in bench.world.pairs and "b" in bench.pair(J).copies and bench.pair(J).copies["b"].syncing):
+        bench.wait(0.05)
+    left_s = bench.pair(J).copy("b").sync_until - bench.clock.now
+    assert left_s > 0
+    bench.world.hang_daemon("b")
+    bench.wait(20)
+    assert bench.pair(J).copy("b").syncing
+    bench.world.thaw_daemon("b")
+    assert bench.pair(J).copy("b").sync_until - bench.clock.now == pytest.approx(left_s)
+    bench.wait(left_s + 0.1)
+    assert not bench.pair(J).copy("b").syncing
+
+
+async def test_a_daemon_that_was_killed_while_it_stood_still_stays_dead(bench: Bench) -> None:
+    await copying(bench)
+    bench.world.hang_daemon("b")
+    bench.world.kill_daemon("b")
+    bench.world.thaw_daemon("b")
+    bench.wait(100)
+    assert (await newest(bench, "b"))["complete"] is False
+    assert not bench.world.daemon_works("b")
 
 
 async def test_a_restarted_daemon_does_not_resume_the_demotion_snapshot(bench: Bench) -> None:

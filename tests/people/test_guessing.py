@@ -15,7 +15,7 @@ from django.db import connections
 from drportal.asgi import application
 from drportal.audit.models import AuditEntry
 from drportal.errors import PortalError
-from drportal.people import guessing, services
+from drportal.people import guessing, proof, services
 from drportal.people.models import PasswordAttempt
 from drportal.roles import Role
 from tests.conftest import PASSWORD, Person, make_person
@@ -68,9 +68,9 @@ def test_what_ends_while_a_password_is_looked_at_leaves_it_counted() -> None:
 
 def test_a_password_that_is_asked_for_again_cannot_be_guessed_either(operator: Person) -> None:
     user = User.objects.get(username="operator")
-    assert not any(guessing.password_matches(user, "wrong") for _ in range(guessing.OF_ONE_NAME))
+    assert not any(proof.password_matches(user, "wrong") for _ in range(guessing.OF_ONE_NAME))
     with pytest.raises(PortalError, match="not looked at"):
-        guessing.password_matches(user, PASSWORD)
+        proof.password_matches(user, PASSWORD)
     assert Person(None).api("POST", "/session", {"username": "operator", "password": PASSWORD}).status_code == 200
 
 

@@ -28,7 +28,7 @@ def later(operator: Person, monkeypatch: pytest.MonkeyPatch) -> Person:
 
 
 def prove(person: Person, password: str) -> tuple[int, str]:
-    answer = person.api("POST", "/session/password", {"password": password})
+    answer = person.api("POST", "/session/proof", {"password": password})
     return answer.status_code, answer.json()["code"] if answer.content else ""
 
 

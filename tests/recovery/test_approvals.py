@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -24,8 +23,8 @@ from drportal.recovery.services import disaster
 from drportal.recovery.sweep import Sweeper
 from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
-from tests.conftest import PASSWORD, Person, make_person
-from tests.recovery.conftest import Bell
+from tests.conftest import PASSWORD, Person, hold, make_person
+from tests.recovery.conftest import Bell, make_vm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,7 +172,7 @@ def test_one_of_two_who_lost_the_role_does_not_count(
 ) -> None:
     page, second = request_of().json(), make_person("second", Role.APPROVER)
     assert approve(approver, page).status_code == 200
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     assert approve(second, page).json()["state"] == "requested", "one yes of somebody who may say it"
     assert not bell.rung
     third = make_person("third", Role.APPROVER)
@@ -264,11 +263,41 @@ def test_role_removed_before_the_decision_and_before_the_use(request_of: Callabl
     assert approver.user is not None
     assert approve(approver, page).status_code == 200
     assert warrants.why_not_usable(page["run_id"]) is None
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     assert why_not(page["run_id"]) == "approval_too_few"
     assert approve(approver, page).status_code == 403
-    approver.user.groups.add(Group.objects.get(name=Role.APPROVER.value))
+    hold(approver.user, Role.APPROVER)
     assert warrants.why_not_usable(page["run_id"]) is None
+
+
+def test_who_may_approve_elsewhere_does_not_count_here_and_is_not_named(
+    request_of: Callable[..., Any], operator: Person, approver: Person, make_plan: Any
+) -> None:
+    page = request_of().json()
+    run = Run.objects.get(pk=page["run_id"])
+    other = make_plan("other", make_vm(run.group.pair, "other-1", 8, ["one-8"]))
+    make_person("far", Role.APPROVER, plan=other)
+    near = make_person("near", Role.APPROVER, plan=run.plan)
+    assert operator.user is not None
+    hold(operator.user, Role.APPROVER)  # asked for it, and so is no second person
+    assert operator.read(f"/approvals/{page['id']}")["could_approve"] == ["approver", "near"]
+    assert approve(near, page).status_code == 200
+    assert warrants.why_not_usable(page["run_id"]) is None
+    assert near.user is not None
+    near.user.grants.update(plan=other)
+    assert why_not(page["run_id"]) == "approval_too_few"
+    refused = approve(near, page)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+
+
+def test_a_yes_counts_no_longer_than_the_right_to_give_it(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    assert approver.user is not None
+    approver.user.grants.update(until=timezone.now() + dt.timedelta(hours=1))
+    assert approve(approver, page).status_code == 200
+    assert warrants.why_not_usable(page["run_id"]) is None
+    approver.user.grants.update(until=timezone.now())
+    assert why_not(page["run_id"]) == "approval_too_few"
 
 
 def test_a_token_never_decides(request_of: Callable[..., Any], approver: Person) -> None:
@@ -402,7 +431,7 @@ def test_the_role_removed_between_the_request_and_the_decision(
 ) -> None:
     page = request_of().json()
     assert approver.user is not None
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     answer = approve(approver, page)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.content
     assert not bell.rung
@@ -495,5 +524,5 @@ def test_who_lost_the_right_after_going_on_alone_is_not_followed(
     page = request_of().json()
     assert go_on_alone(operator, page).status_code == 200
     assert operator.user is not None
-    operator.user.groups.clear()
+    operator.user.grants.all().delete()
     assert why_not(page["run_id"]) == "approval_too_few"

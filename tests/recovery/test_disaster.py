@@ -7,18 +7,19 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.engine.states import RunState
 from drportal.inventory.models import Site, VmDisk
+from drportal.people.proof import Proof
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
 from drportal.recovery.services import approvals, disaster, runs
 from drportal.recovery.services.steps import step_skip
 from drportal.roles import Role
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, hold
 from tests.recovery.conftest import Mover
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 def person(name: str, *roles: Role) -> User:
     user = User.objects.create_user(name, password=PASSWORD)
-    user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])
+    hold(user, *roles)
     return user
 
 
@@ -58,7 +59,7 @@ def approved(run: Run, user: User) -> Approval:
     return approvals.approval_approve(
         approval_id=approval.pk,
         user=user,
-        password=PASSWORD,
+        proof=Proof(PASSWORD),
         evidence_sha256=approval.evidence.sha256,
         commands_sha256=approvals.commands_hash(approval),
         by_token=False,
@@ -145,7 +146,7 @@ def test_a_site_that_comes_back_after_the_yes_is_not_forced(mover: Mover, olga: 
 
 
 def the_role_is_taken(run: Run, anna: User) -> None:
-    anna.groups.clear()
+    anna.grants.all().delete()
 
 
 def the_plan_changes(run: Run, anna: User) -> None:

@@ -15,9 +15,13 @@ from drportal.engine.states import RunState
 from drportal.errors import Invalid
 from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage, Site
+from drportal.recovery.api_runs import report
 from drportal.recovery.building import why_not
 from drportal.recovery.models import RecoveryPlan, Run, StepAttempt
+from drportal.recovery.presenters import losses_out
+from drportal.recovery.preview import preview
 from drportal.recovery.services import runs
+from drportal.recovery.services.plans import plan_get
 from drportal.roles import Role
 from tests.recovery.conftest import Mover, ask
 from tests.recovery.test_disaster import approved, person, requested, told
@@ -66,7 +70,7 @@ def test_what_came_back_is_made_anew_and_all_goes_home(mover: Mover, came_back: 
     plan, images = came_back, mover.images(came_back)
     assert {mover.primary(image) for image in images} == {"ab"}
     assert reasons(plan)[RunKind.REPROTECT] == ""
-    assert "made anew first" in reasons(plan)[RunKind.FAILBACK]
+    assert "Return quarantine" in reasons(plan)[RunKind.FAILBACK]
     assert where_it_runs(mover, plan) == ("RUNNING", "RUNNING"), "twice"
 
     run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
@@ -144,6 +148,48 @@ def test_what_is_not_saved_is_discarded_only_with_a_reason_that_the_trail_keeps(
     assert run.state == RunState.PAUSED, told(run)
     assert "G-PEER" in run.sentence
     assert sum(mover.acts("a", "demote", image) for image in mover.images(plan)) == 0
+
+
+def test_how_much_was_lost_is_measured_and_kept_before_anything_is_discarded(
+    mover: Mover, came_back: RecoveryPlan
+) -> None:
+    """In both modes; with the bound that was given before, on the run's page, in its report and in the trail."""
+    plan, images = came_back, mover.images(came_back)
+    fence = mover.drive(mover.ask(plan, RunKind.FENCE, accept_warnings=True))
+    assert fence.state == RunState.SUCCEEDED, told(fence)
+    known = {loss.image: loss for loss in losses_out(fence)}
+    assert sorted(known) == [f"one/{image}" for image in images]
+    modes = {row.mode for row in MirroredImage.objects.filter(disks__vm__membership__group=plan.group)}
+    assert modes == {"journal", "snapshot"}, "both"
+    for loss in known.values():
+        assert loss.why == "", loss
+        assert loss.bytes, "its VM wrote while nobody copied"
+        assert (loss.entries is None) is ("4 KiB" in loss.how), "writes are counted in journal mode only"
+        assert loss.bound, "what was said before"
+    shown = preview(plan_get(plan.pk), RunKind.REPROTECT).consequences
+    assert all(any(loss.sentence in line for line in shown) for loss in known.values())
+
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert {loss.image: loss.bytes for loss in losses_out(run)} == {name: loss.bytes for name, loss in known.items()}
+    assert len(report(run).exact_loss) == len(images)
+    for image in images:
+        measured = run.steps.get(kind="image.measure", subject=f"one/{image}")
+        resync = run.steps.get(kind="image.resync", subject=f"one/{image}")
+        assert measured.finished_at <= resync.started_at
+    assert AuditEntry.objects.filter(action="loss.measured", run_id=run.pk).count() == len(images)
+
+
+def test_a_figure_that_cannot_be_had_is_said_not_to_be_and_holds_nothing_up(
+    mover: Mover, came_back: RecoveryPlan
+) -> None:
+    plan, (image, *_) = came_back, mover.images(came_back)
+    command = "diff" if MirroredImage.objects.get(pool="one", name=image).mode == "snapshot" else "journal inspect"
+    mover.lab.fail("a", "command-fails", match=f"{command} one/{image}", exit=5, stderr="rbd: I/O error", times=1)
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    (loss,) = [loss for loss in losses_out(run) if loss.image == f"one/{image}"]
+    assert (loss.bytes, loss.sentence.startswith("Not measurable: ")) == (None, True), loss
 
 
 def with_a_place_for_salvage(mover: Mover) -> Path:

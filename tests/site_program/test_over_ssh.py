@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shlex
@@ -162,6 +163,22 @@ async def test_acts_are_sent_once_and_their_ends_are_told(host: Host, site: Site
     assert await site.acknowledge(page.receipts) == 2
 
 
+@pytest.mark.parametrize(("asked", "allowed", "most"), [(2, 16, 2), (16, 3, 3)])
+async def test_no_more_acts_go_on_than_the_portal_asks_for_and_the_site_allows(
+    host: Host, asked: int, allowed: int, most: int
+) -> None:
+    host.install(None, "--acts-at-once", str(allowed))
+    names = [f"disk-{number}" for number in range(8)]
+    for name in names:
+        host.ceph.image(name, primary=True)
+    host.ceph.set(act_s=1.0)
+    site = SiteProgram(host.link(), acts_at_once=asked)
+    await asyncio.gather(*(site.demote(order(name, f"operation-{name}")) for name in names))
+    assert host.ceph.most_at_once() == most
+    assert len(host.ceph.calls()) == len(names)
+    await site.close()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -250,6 +267,44 @@ async def test_a_site_that_does_not_come_back_leaves_the_outcome_unknown_until_i
     assert await becomes(found) == "done"
     assert len(host.ceph.calls()) == 1
     await site.close()
+
+
+async def test_an_act_whose_process_died_does_not_go_on_although_nobody_can_tell_its_end(host: Host) -> None:
+    """Its program and its client were killed, and Ceph does not answer: its receipt says begun, until it does."""
+    host.ceph.image("disk", primary=True)
+    host.ceph.set(act_s=8.0)
+    site = SiteProgram(host.link(), patience_s=20.0)
+    acting = asyncio.create_task(site.demote(order("disk", "operation-1")))
+    await until(host.ceph.begun("disk").exists)
+    going = await site.receipt("operation-1")
+    assert going is not None
+    assert (going.state, going.going_on) == ("begun", True)
+    host.ceph.set(down=True)
+    for process in host.programs() + clients_of(host):
+        os.kill(process, signal.SIGKILL)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await acting
+    assert "has an unknown end" in caught.value.detail
+    dead = await site.receipt("operation-1")
+    assert dead is not None
+    assert (dead.state, dead.going_on, dead.tells) == ("begun", False, False)
+
+    host.ceph.set(down=False)
+    found = await site.receipt("operation-1")
+    assert found is not None
+    assert (found.state, found.tells) == ("not-done", True)
+    await site.close()
+
+
+def clients_of(host: Host) -> list[int]:
+    """The processes of the stand-in for ``rbd``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+            if str(host.ceph.folder / "bin" / "rbd").encode() in words:
+                found.append(int(entry.name))
+    return found
 
 
 async def becomes(ask: Callable[[], Awaitable[str | None]]) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from drportal.site_program import store as store_module
 from drportal.site_program.clients import Clients
+from drportal.site_program.deposits import use_deposit, used_by
 from drportal.site_program.exports import export, written
 from drportal.site_program.store import Store
 from drportal.site_program.wire import Fault
@@ -44,6 +45,9 @@ def lived_through(disk: Disk, patch: pytest.MonkeyPatch) -> None:
     assert store.acknowledge([["op-1", change["change"]]]) == (1, [])
     store._retire()
     disk.promises.append(("never again", "op-1"))
+    (disk.root / "state" / "approvals" / "approval").write_text("one/disk")
+    use_deposit(store, "approval", "one/disk", "op-4")
+    disk.promises.append(("used", "op-4"))
     assert store.begin(intent("op-4", fence=7))
     disk.promises.append(("begun", "op-4"))
 
@@ -124,6 +128,8 @@ def broken(store: Store, promise: tuple[Any, ...]) -> bool:
             return fault.code != "stale-fence"
         return True
     (op,) = about
+    if word == "used":
+        return used_by(store, "approval", "one/disk") != op
     receipt = store.receipt(op)
     if receipt is None:
         return not store.was_retired(op)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
+from drportal.errors import Invalid
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, Voice
-from drportal.watch.alerts import deliver, evaluate
+from drportal.watch.alerts import deliver, evaluate, rule_save
 from drportal.watch.conditions import conditions
 from drportal.watch.models import (
     Alert,
@@ -269,3 +271,15 @@ def test_nobody_goes_on_alone_unheard(
     evaluate(now + dt.timedelta(seconds=5))
     deliver(now + dt.timedelta(seconds=5))
     assert len(receiver.bodies) == 2
+
+
+def test_a_rule_of_no_known_kind_and_a_difference_of_no_known_word_are_never_kept(pair: SitePair) -> None:
+    """They could not be shown: the API's answer names the kinds that there are."""
+    with pytest.raises(Invalid, match="“weather” is no condition"):
+        rule_save(actor="olga", rule_id=None, fields={"name": "split", "kind": "weather"}, channels=[])
+    with pytest.raises(Invalid, match="is no condition"):
+        rule_save(actor="olga", rule_id=None, fields={"name": "split"}, channels=[])
+    rule = rule_save(actor="olga", rule_id=None, fields={"name": "split", "kind": "two_primaries"}, channels=[])
+    assert rule_save(actor="olga", rule_id=rule.pk, fields={"name": "both"}, channels=[]).kind == "two_primaries"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ReceiptDifference.objects.create(site=pair.a, operation_id="1", word="weather", found_at=timezone.now())

@@ -6,7 +6,9 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.conf import settings
 
+from drportal.audit.models import AuditEntry
 from drportal.recovery.models import RecoveryPlan, ReviewAct, Run
 from drportal.watch.reports import Period
 from tests.conftest import Person
@@ -74,5 +76,45 @@ def test_of_one_plan_it_tells_of_that_plan_alone(manager: Person, ended: Run) ->
 
 def test_it_names_the_trail_that_proves_it(manager: Person, ended: Run) -> None:
     told = report(manager, 2)
-    assert told["head_hash"] == manager.read("/audit/chain")["head"]["hash"]
-    assert told["made_by"] == "manager"
+    made = told["made"]
+    assert made["head_hash"] == manager.read("/audit/chain")["head"]["hash"]
+    assert (made["by"], made["portal"]) == ("manager", settings.VERSION)
+
+
+def test_times_are_held_against_the_target_that_was_agreed_then(
+    manager: Person,
+    operator: Person,
+    plan: RecoveryPlan,  # noqa: F811
+    bell: Bell,
+    ready: list[Any],  # noqa: F811
+) -> None:
+    path = f"/plans/{plan.pk}/rto-target"
+    assert operator.api("PUT", path, {"rto_s": 60}).json()["rto_s"] == 60
+    run = ask(plan, actor="olga")
+    operator.api("PUT", path, {"rto_s": None})
+    assert manager.read(f"/plans/{plan.pk}")["rto_s"] is None
+    changes = AuditEntry.objects.filter(action="plan.rto_target").order_by("seq").values_list("payload", flat=True)
+    assert list(changes) == [{"before_s": None, "after_s": 60}, {"before_s": 60, "after_s": None}]
+    Run.objects.filter(pk=run.pk).update(state="succeeded", started_at=FIRST, finished_at=FIRST)
+    run.images.update(held=False)
+    assert report(manager, 2)["runs"][0]["recovery"]["word"] == "not_back"
+    run.steps.filter(kind="vm.power_off").update(started_at=FIRST, state="succeeded")
+    for took, word in ((59, "within"), (61, "beyond")):
+        ends = FIRST + dt.timedelta(seconds=took)
+        run.steps.filter(kind__in=["vm.start", "vm.resume_here"]).update(finished_at=ends, state="succeeded")
+        told = report(manager, 2)
+        recovery = told["runs"][0]["recovery"]
+        assert (recovery["word"], recovery["measured_s"], recovery["target_s"]) == (word, took, 60)
+        (line,) = told["plans"]
+        assert (line["within_target"], line["beyond_target"]) == (int(took < 60), int(took > 60))
+        late = [sentence for sentence in told["open"] if "1 s beyond the target of 60 s" in sentence]
+        assert len(late) == line["beyond_target"]
+        assert manager.read(f"/runs/{run.pk}/review")["recovery"] == recovery
+    assert "shop has no RTO target: no time is held against one." in told["open"]
+
+
+def test_each_section_is_mapped_and_says_what_it_does_not_prove(manager: Person) -> None:
+    lines = report(manager, 2)["mapping"]
+    words = " ".join(line["dora"] for line in lines)
+    assert all(f"Art. {article}" in words for article in ("11(6)", "11(8)", "12(6)", "24(5)", "25(1)", "26"))
+    assert all(line["iso"][0].isdigit() and line["shows"] and line["shows_not"] for line in lines)

@@ -146,6 +146,14 @@ def _copied_objects(pair: Pair, copy: Copy) -> int:
     )
 
 
+def peer_index(pair: Pair, site: str, now: float) -> int:
+    """How far the other side's rbd-mirror has committed in this copy's journal."""
+    copy, far = pair.copy(site), pair.far(site)
+    if far is not None and far.replay is not None:
+        return replayed(pair, far, now)
+    return copy.peer_index or 0
+
+
 def journal(world: World, pair: Pair, site: str, now: float) -> dict[str, Any]:
     """`rbd journal status`. The first client is the image's own writer, the second the other side's rbd-mirror."""
     copy, far = pair.copy(site), pair.far(site)
@@ -153,12 +161,10 @@ def journal(world: World, pair: Pair, site: str, now: float) -> dict[str, Any]:
         raise Refused(2, "no journal")
     own = copy.log.positions(copy.log.length_at(now))
     clients = [_client("", _OWN_DATA, own)]
-    index = copy.peer_index
     if far is not None:
-        if far.replay is not None:
-            index = replayed(pair, far, now)
+        index = peer_index(pair, site, now)
         data = _peer_data(far.image_id)
-        clients.append(_client(world.sites[far.site].mirror_uuid, data, copy.log.positions(index or 0)))
+        clients.append(_client(world.sites[far.site].mirror_uuid, data, copy.log.positions(index)))
     peer_first = clients[-1]["commit_position"]["object_positions"]
     return {
         "minimum_set": peer_first[0]["object_number"] // 4 if peer_first else 0,

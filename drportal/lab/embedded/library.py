@@ -20,6 +20,7 @@ from drportal.lab.embedded.copies import SNAPSHOT
 from drportal.lab.embedded.pair import Pair, Refused
 from drportal.lab.embedded.shell import Act, Shell
 from drportal.site_program.clients import ACT_WORDS, READ_DEADLINE_S, Clients, Held, read_fault, unreachable
+from drportal.site_program.measuring import BLOCK_BYTES
 from drportal.site_program.wire import Fault, Json
 
 T = TypeVar("T")
@@ -177,6 +178,23 @@ class LabLibrary(Clients):
             return {"absent": True}
         return self.gathered([(part, partial(self._part, part, pair)) for part in _PARTS if part in parts])
 
+    def measure(self, pool: str, image: str, snap_id: int | None) -> Json:
+        command = f"journal inspect {pool}/{image}" if snap_id is None else f"diff {pool}/{image}"
+        return self._asked(command, lambda: self._unshared(self._pair(pool, image), snap_id))
+
+    def _unshared(self, pair: Pair, snap_id: int | None) -> Json:
+        """In the loop. The model's entries are of one block each, whatever they say."""
+        copy = pair.copy(self._site)
+        length = copy.log.length_at(pair.at)
+        if snap_id is None:
+            entries = copy.log.data_between(answers.peer_index(pair, self._site, pair.at), length)
+            return {"entries": entries, "bytes": entries * BLOCK_BYTES, "how": "journal"}
+        snap = next((snap for snap in copy.snaps if snap.id == snap_id), None)
+        if snap is None:
+            raise read_fault(2, "no such snapshot")
+        entries = copy.log.data_between(snap.index, length)
+        return {"entries": None, "bytes": entries * BLOCK_BYTES, "how": "blocks"}
+
     # ---- the pool
 
     def _mirrored_names(self) -> list[str]:
@@ -204,7 +222,7 @@ class LabLibrary(Clients):
         info = self._asked(f"mirror pool info {pool}", lambda: answers.pool_info(self._world, self._site))
         return {"info": info, "summary": verbose["summary"], "daemons": verbose["daemons"]}
 
-    def read(self, program: str, *words: str) -> str:
+    def read(self, program: str, *words: str, deadline_s: float = READ_DEADLINE_S) -> str:
         """Only for who watches `rbd_mirroring` and for `rbd du`: everything else is asked of the model above."""
         if words[:1] == ("du",):
             pool, _, image = words[1].partition("/")

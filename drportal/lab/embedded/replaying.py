@@ -42,6 +42,34 @@ def daemon_gone(pair: Pair, site: str, now: float) -> None:
     pair.touch(now)
 
 
+def daemon_stands(pair: Pair, site: str, now: float) -> None:
+    """rbd-mirror of `site` stands still: what it has open it keeps, and what it copies stays where it is."""
+    copy = pair.copies.get(site)
+    if copy is None:
+        return
+    if copy.replay is not None:
+        rebase(pair, copy, now)
+        # for ever: seen on real clusters in snapshot mode only
+        copy.lock_until = math.inf if pair.mode == SNAPSHOT else now + pair.around.timing.watch_s
+    pair.touch(now)
+
+
+def daemon_goes_on(pair: Pair, site: str, now: float, stood_s: float) -> None:
+    """It takes up its work where it stood, and the beat that it missed meanwhile comes now."""
+    copy = pair.copies.get(site)
+    if copy is not None:
+        if copy.replay is not None:
+            copy.lock_until = now
+            rebase(pair, copy, now)
+        if copy.sync_from is not None:
+            copy.sync_from, copy.sync_until = copy.sync_from + stood_s, copy.sync_until + stood_s
+    last = pair.around.tick_number(site, now)
+    if pair.mode is not None and last > pair.ticked.get(site, -1):
+        pair.ticked[site] = last
+        evaluate(pair, site, now)
+    pair.touch(now)
+
+
 # ---- what comes next
 
 

@@ -96,13 +96,17 @@ class LabSite:
                 await self.ssh.door.open()
                 await self.nebula.restore("opennebula-down")
                 self.world.restore_site(self.key)
+                self._mirror_as_told()
             case "site-hung":
                 self.world.restore_site(self.key)
+                self._mirror_as_told()
                 await self.nebula.restore("opennebula-hung")
                 self.ssh.door.flow()
-            case "rbd-mirror-down" | "rbd-mirror-hung":
-                if not {"site-down", "site-hung"} & set(self.faults):
-                    self.world.start_daemon(self.key)
+            case "rbd-mirror-down":
+                self.world.start_daemon(self.key)
+                self._mirror_as_told()
+            case "rbd-mirror-hung":
+                self.world.thaw_daemon(self.key)
             case "slow-replay":
                 self.world.limit_replay(self.key, None)
             case "wrong-host-key":
@@ -111,6 +115,13 @@ class LabSite:
                 self.ssh.sessions_full = False
             case "default-logging":
                 self.shell.rbd.default_logging = False
+
+    def _mirror_as_told(self) -> None:
+        """It runs again: not where it is to be dead, or to stand still, for another reason."""
+        if "rbd-mirror-down" in self.faults:
+            self.world.kill_daemon(self.key)
+        elif "rbd-mirror-hung" in self.faults:
+            self.world.hang_daemon(self.key)
 
     def _active(self) -> dict[str, dict[str, Any]]:
         """Without those of commands that have bitten as often as they should."""

@@ -14,7 +14,7 @@ from itertools import count
 from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT, Published, Replay, Role, Snap, Watcher, new_uuid
 from drportal.lab.embedded.pair import Pair, Refused
 from drportal.lab.embedded.progress import rebase
-from drportal.lab.embedded.replaying import advance, daemon_gone
+from drportal.lab.embedded.replaying import advance, daemon_goes_on, daemon_gone, daemon_stands
 from drportal.lab.embedded.storage import StorageError
 from drportal.lab.embedded.timing import Timing
 from drportal.lab.embedded.writelog import Content, Point
@@ -30,7 +30,8 @@ class Daemon:
     first_tick: float
     running: bool = True
     hung: bool = False
-    died: float = -math.inf
+    died: float = -math.inf  # or since when it stands still
+    shut_out: bool = False  # while it stood still
     service_id: int = 4111
     old_service_id: int | None = None
 
@@ -180,11 +181,9 @@ class World:
         if daemon.running:
             if not daemon.hung:
                 daemon.died = now
-                for pair in self.pairs.values():
-                    daemon_gone(pair, site, now)
-            elif daemon.hung:
-                self._release_stuck(now + self.timing.watch_s, site)
             daemon.running, daemon.hung = False, False
+            for pair in self.pairs.values():
+                daemon_gone(pair, site, now)
 
     def hang_daemon(self, site: str) -> None:
         """SIGSTOP: like dead to everybody who looks, but it keeps what it holds until it is killed or goes on."""
@@ -193,24 +192,29 @@ class World:
         if daemon.works():
             daemon.hung, daemon.died = True, now
             for pair in self.pairs.values():
-                daemon_gone(pair, site, now)
-                copy = pair.copies.get(site)
-                if pair.mode == SNAPSHOT and copy is not None and copy.lock_until > now:
-                    copy.lock_until = math.inf  # seen on real clusters in snapshot mode only
+                daemon_stands(pair, site, now)
 
-    def _release_stuck(self, until: float, site: str) -> None:
-        for pair in self.pairs.values():
-            copy = pair.copies.get(site)
-            if copy is not None and math.isinf(copy.lock_until):
-                copy.lock_until = until
-
-    def start_daemon(self, site: str) -> None:
-        """Start or continue rbd-mirror. It works again once its predecessor's watch has expired."""
+    def thaw_daemon(self, site: str) -> None:
+        """SIGCONT: it goes on where it stood, but for one that was shut out meanwhile: it comes back as a new client.
+        Nothing happens to one that does not stand still."""
         self.settle()
         now, daemon = self.clock(), self.sites[site].daemon
-        if daemon.works() or not self.sites[site].up:
+        if not daemon.hung:
             return
-        self._release_stuck(now, site)
+        if daemon.shut_out:
+            daemon.running, daemon.hung = False, False
+            self.start_daemon(site)
+            return
+        stood_s, daemon.hung, daemon.died = now - daemon.died, False, -math.inf
+        for pair in self.pairs.values():
+            daemon_goes_on(pair, site, now, stood_s)
+
+    def start_daemon(self, site: str) -> None:
+        """Start rbd-mirror where it is dead. It works once its predecessor's watch has expired."""
+        self.settle()
+        now, daemon = self.clock(), self.sites[site].daemon
+        if daemon.running or not self.sites[site].up:
+            return
         ready = max(now + self.timing.restart_s, daemon.died + self.timing.watch_s)
         fresh = Daemon(site, ready, died=daemon.died, service_id=next(self._services))
         fresh.old_service_id = daemon.service_id
@@ -278,7 +282,7 @@ class World:
             pair.copies[site].lock_until = now
             pair.touch(now)
         if hung:
-            daemon.running, daemon.hung = True, True
+            daemon.running, daemon.hung, daemon.shut_out = True, True, True
         else:
             self.start_daemon(site)
 

@@ -109,6 +109,15 @@ class WriteLog:
                 return segment.start + segment.count_at(now)
         return 0
 
+    def data_between(self, begin: int, end: int) -> int:
+        """Entries that write something, of those from ``begin`` to before ``end``."""
+        found = 0
+        for segment in self.segments:
+            last = end if segment.ended is None else min(end, segment.start + segment.count)
+            if segment.kind != "owner":
+                found += max(0, last - max(begin, segment.start))
+        return found
+
     def content_at(self, index: int) -> Content:
         place = bisect_right(self.segments, index - 1, key=lambda s: s.start) - 1
         if index <= 0 or place < 0:

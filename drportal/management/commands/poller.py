@@ -12,10 +12,11 @@ from django.core.management.base import BaseCommand
 from drportal.audit.policy import policy_noted
 from drportal.inventory.memory import keep_small
 from drportal.inventory.polling import Poller
+from drportal.recovery.quarantine_watch import QuarantineWatch
 
 
 async def poll(interval_s: float | None) -> None:
-    poller = Poller(interval_s)
+    poller = Poller(interval_s, QuarantineWatch())
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, poller.stopping.set)

@@ -9,6 +9,7 @@ from drportal.engine.steps import StepKind
 from drportal.recovery.acts.base import Act
 from drportal.recovery.acts.forced import ForcePromote, Free
 from drportal.recovery.acts.images import Demote, Promote
+from drportal.recovery.acts.measure import Measure
 from drportal.recovery.acts.register import Register
 from drportal.recovery.acts.returned import DemoteReturned, Follows, Resync, Salvage, StopReturned
 from drportal.recovery.acts.vms import Check, PowerOff, ResumeHere, Retire, Start
@@ -29,6 +30,7 @@ ACTS: dict[StepKind, Act] = {
     StepKind.VM_START_ALONE: Start(),
     StepKind.VM_STOP_RETURNED: StopReturned(),
     StepKind.IMAGE_DEMOTE_RETURNED: DemoteReturned(),
+    StepKind.IMAGE_MEASURE: Measure(),
     StepKind.IMAGE_SALVAGE: Salvage(),
     StepKind.IMAGE_RESYNC: Resync(),
     StepKind.IMAGE_FOLLOWS: Follows(),

@@ -25,7 +25,7 @@ from drportal.engine.evidence import differences
 from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Forbidden, Invalid, NotFound
 from drportal.events import publish
-from drportal.people.guessing import password_matches
+from drportal.people.proof import Proof, proof_holds
 from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
@@ -57,27 +57,30 @@ def commands_hash(approval: Approval) -> str:
 
 
 def approval_approve(
-    *, approval_id: int, user: User, password: str, evidence_sha256: str, commands_sha256: str, by_token: bool
+    *, approval_id: int, user: User, proof: Proof, evidence_sha256: str, commands_sha256: str, by_token: bool
 ) -> Approval:
     """One person's yes; with the last one that is needed the run begins.
 
     ``evidence_sha256``/``commands_sha256``: of what the approver was shown. Raises Conflict and Forbidden with a code
-    of ``Unfit`` or: own_approval, token_cannot_approve, wrong_password,
+    of ``Unfit`` or: own_approval, token_cannot_approve, wrong_password (wrong_code, wrong_key, proof_needed),
     too_many_attempts, no_role, already_said, run_active, image_held.
     """
     approval = approval_get(approval_id)
     _may_decide(approval, user, by_token)
-    _as_shown(approval, user, password, evidence_sha256, commands_sha256)
+    by = _as_shown(approval, user, proof, evidence_sha256, commands_sha256)
     try:
-        return _say_yes(approval, user)
+        return _say_yes(approval, user, by)
     except IntegrityError:
         _refuse(approval, user, "approval_lost_the_race", LOST)
 
 
-def _as_shown(approval: Approval, user: User, password: str, evidence_sha256: str, commands_sha256: str) -> None:
-    """It is this person, who looked at this request, which is open, and the sites are still as it says."""
-    if not password_matches(user, password):
-        _refuse(approval, user, "wrong_password", "The password is wrong. Nothing was approved.", forbidden=True)
+def _as_shown(approval: Approval, user: User, proof: Proof, evidence_sha256: str, commands_sha256: str) -> str:
+    """It is this person, who looked at this request, which is open, and the sites are still as it says. By what it was
+    shown that it is them."""
+    by = proof_holds(user, proof)
+    if by is None:
+        code, said = proof.refusal()
+        _refuse(approval, user, code, f"{said} Nothing was approved.", forbidden=True)
     if evidence_sha256 != approval.evidence.sha256:
         _refuse(approval, user, Unfit.OTHER_EVIDENCE, SEEN)
     if commands_sha256 != commands_hash(approval):
@@ -88,13 +91,14 @@ def _as_shown(approval: Approval, user: User, password: str, evidence_sha256: st
         said = f"The evidence has moved since it was frozen ({len(moved)} differences). The request is void; ask again."
         _make_void(approval, said, user)
         _refuse(approval, user, Unfit.OTHER_EVIDENCE, said, {"differences": moved})
+    return by
 
 
 def approval_break_glass(
     *,
     approval_id: int,
     user: User,
-    password: str,
+    proof: Proof,
     phrase: str,
     reason: str,
     evidence_sha256: str,
@@ -111,14 +115,14 @@ def approval_break_glass(
         _refuse(approval, user, "glass_forbidden", said, forbidden=True)
     if by_token:
         _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
-    if not warrants.may_break_glass(user):
+    if not warrants.may_break_glass(user, approval.run.plan):
         _refuse(approval, user, "no_role", "You may not go on alone (any more). Nothing was begun.", forbidden=True)
     if not reason.strip():
         raise Invalid("Say why nobody else can say yes. Nothing was begun.", code="no_reason")
     right_phrase(phrase, glass_phrase(approval))
-    _as_shown(approval, user, password, evidence_sha256, commands_sha256)
+    by = _as_shown(approval, user, proof, evidence_sha256, commands_sha256)
     try:
-        return _go_on_alone(approval, user, reason.strip())
+        return _go_on_alone(approval, user, reason.strip(), by)
     except IntegrityError:
         _refuse(approval, user, "approval_lost_the_race", LOST)
 
@@ -127,7 +131,7 @@ def glass_phrase(approval: Approval) -> str:
     return f"alone for {approval.run.plan.name}"
 
 
-def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
+def _go_on_alone(approval: Approval, user: User, reason: str, by: str) -> Approval:
     with transaction.atomic():
         row = _locked(approval)
         plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
@@ -135,7 +139,8 @@ def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
         if wrong is None:
             Approval.objects.filter(pk=row.pk).update(glass=True)
             _voice(row, user, Voice.Word.GLASS, reason)
-            payload = {"evidence_sha256": row.evidence.sha256, "commands": row.commands, "reason": reason}
+            shown = {"evidence_sha256": row.evidence.sha256, "commands": row.commands}
+            payload = {**shown, "reason": reason, "proved_by": by}
             record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
             _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}", user)
     if wrong is not None:
@@ -144,7 +149,7 @@ def _go_on_alone(approval: Approval, user: User, reason: str) -> Approval:
     return approval_get(approval.pk)
 
 
-def _say_yes(approval: Approval, user: User) -> Approval:
+def _say_yes(approval: Approval, user: User, by: str) -> Approval:
     with transaction.atomic():
         row = _locked(approval)
         plan = RecoveryPlan.objects.select_for_update().get(pk=row.run.plan_id)
@@ -152,7 +157,7 @@ def _say_yes(approval: Approval, user: User) -> Approval:
         if wrong is None:
             _voice(row, user, Voice.Word.YES)
             said = len(counted(warrants.facts_of(row)))
-            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed}
+            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed, "proved_by": by}
             record("approval.yes", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
             if said >= row.needed:
                 record(
@@ -280,7 +285,7 @@ def _voice(approval: Approval, user: User, word: Voice.Word, text: str = "") -> 
 def _may_decide(approval: Approval, user: User, by_token: bool) -> None:
     if by_token:
         _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
-    if not warrants.may_approve(user):
+    if not warrants.may_approve(user, approval.run.plan):
         _refuse(approval, user, "no_role", "You may not approve (any more). Nothing was changed.", forbidden=True)
     if user.pk == approval.requested_by_id:
         said = "You asked for it yourself: another person decides. Nothing was changed."

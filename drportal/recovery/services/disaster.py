@@ -21,7 +21,7 @@ from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, evidence
+from drportal.recovery import building, evidence, quarantine
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
 from drportal.recovery.services import runs
@@ -51,7 +51,10 @@ def disaster_door(plan_id: int) -> Door:
     copy = building.copy_of_plan(plan, source, target)
     content = evidence.settled(evidence.collect(copy, source, target))
     phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
-    return Door(plan, source, target, copy, content, phrase, tuple(_blockers(content, source, target)))
+    blockers = _blockers(content, source, target)
+    if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, target):
+        blockers.insert(0, why)
+    return Door(plan, source, target, copy, content, phrase, tuple(blockers))
 
 
 def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
@@ -99,6 +102,8 @@ def disaster_request(
     runs.same_version(plan, plan_version)
     _said_why(reason, attestation)
     runs.nothing_active(plan.group)
+    if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, _direction(plan.group)[1]):
+        raise Conflict(f"{why} Nothing was asked for.", code="return_quarantine")
     runs.somebody_works()
     door = disaster_door(plan_id)
     runs.right_phrase(phrase, door.phrase)
@@ -140,7 +145,7 @@ def _make(door: Door, reason: str, attestation: str, request_key: str, user: Use
         fresh = RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
         runs.same_version(fresh, plan.version)
         run = Run.objects.create(
-            plan=plan, group_id=plan.group_id, kind=RunKind.DISASTER_FAILOVER.value,
+            plan=plan, group_id=plan.group_id, kind=RunKind.DISASTER_FAILOVER.value, rto_s=fresh.rto_s,
             state=next_run_state(RunState.DRAFT, RunEvent.SUBMIT).value, plan_version=fresh.version,
             plan_copy=to_json(copy), source_site=door.source, target_site=door.target, requested_by=user,
             requested_name=user.username, reason=reason, request_key=request_key,

@@ -11,6 +11,7 @@ from drportal.audit.record import record
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion
 from drportal.events import publish
 from drportal.inventory.models import Network, Site, SitePair, VirtualMachine
+from drportal.people.grants import grants_end_with
 from drportal.recovery import building
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 
@@ -98,8 +99,22 @@ def plan_delete(*, plan_id: int, version: int, actor: str) -> None:
         if plan.runs.exists():
             raise Conflict(f"{plan.name} has runs; it stays as their record. Nothing was changed.", code="in_use")
         record("plan.delete", plan.name, {"version": plan.version}, actor=actor)
+        grants_end_with(plan, actor)
         plan.group.delete()
         publish("overview")
+
+
+def plan_set_rto(*, plan_id: int, rto_s: int | None, actor: str) -> RecoveryPlan:
+    """``rto_s`` None: nothing is agreed. No new version: no step changes, and a run keeps the target it began with."""
+    with transaction.atomic():
+        plan = RecoveryPlan.objects.select_for_update().filter(pk=plan_id).first()
+        if plan is None:
+            raise NotFound(f"There is no plan {plan_id} (any more).")
+        before = plan.rto_s
+        RecoveryPlan.objects.filter(pk=plan_id).update(rto_s=rto_s)
+        record("plan.rto_target", plan.name, {"before_s": before, "after_s": rto_s}, actor=actor)
+        publish(f"plan:{plan_id}", plan.version)
+    return plan_get(plan_id)
 
 
 def _locked(plan_id: int, version: int) -> RecoveryPlan:

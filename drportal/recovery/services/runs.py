@@ -19,7 +19,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, glass, warrants
+from drportal.recovery import building, glass, quarantine, warrants
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage, Step, StepAttempt
 from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
@@ -54,7 +54,7 @@ def run_request(
 
     ``discard_reason``: of a reprotect, why what the returned site wrote by itself may be lost; needed where that site
     has no place to save it. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason), Conflict (run_active,
-    image_held, not_ready, warnings), WorkerUnavailable.
+    image_held, return_quarantine, not_ready, warnings), WorkerUnavailable.
     """
     if known := known_run(request_key):
         return known, False
@@ -66,11 +66,20 @@ def run_request(
     somebody_works()
     nothing_active(plan.group)
     copy = building.copy_of_plan(plan, source, target, wanted)
+    _not_in_quarantine(plan.group, wanted, target, copy)
+    if wanted is RunKind.FENCE:
+        copy = replace(copy, salvage_dir="", discard_reason="nothing is discarded by a fence")
     if wanted is RunKind.REPROTECT:
         copy = _with_salvage_chosen(copy, source, discard_reason.strip())
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
+
+
+def _not_in_quarantine(group: ProtectionGroup, kind: RunKind, target: Site, copy: PlanCopy) -> None:
+    """Raises Conflict (return_quarantine)."""
+    if why := quarantine.why_not(group, kind, target, [int(vm.key) for vm in copy.vms]):
+        raise Conflict(f"{why} Nothing was started.", code="return_quarantine")
 
 
 def _with_salvage_chosen(copy: PlanCopy, source: Site, discard_reason: str) -> PlanCopy:
@@ -121,6 +130,8 @@ def why_no_way_back(run: Run) -> str:
         return "A way back is not taken back."
     if run.kind == RunKind.REPROTECT:
         return "What was discarded does not come back. Ask for the same again: it goes on where this one stopped."
+    if run.kind == RunKind.FENCE:
+        return "A fence is not taken back: while the quarantine lasts, nothing may run or be written there."
     if run.kind == RunKind.DISASTER_FAILOVER:
         return "A disaster failover is not taken back: what was forced has a history of its own now."
     if run.state not in (RunState.ABORTED, RunState.FAILED):
@@ -320,6 +331,7 @@ def _make(
                 plan=plan, group_id=plan.group_id, kind=kind.value, state=state.value, plan_version=fresh.version,
                 plan_copy=to_json(copy), source_site=source, target_site=target, parent=parent, requested_by=user,
                 requested_name=actor, reason=reason, request_key=request_key, sentence="Waiting for an executor.",
+                rto_s=fresh.rto_s,
             )  # fmt: skip
             held = [
                 RunImage(run=run, image=image)

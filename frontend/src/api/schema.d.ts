@@ -19,7 +19,8 @@ export interface paths {
         put?: never;
         /**
          * Session Start
-         * @description Sign in. 401 ``wrong_password`` for an unknown user as well.
+         * @description Sign in; where there is a second factor, ``/session/factor`` goes on. 401 ``wrong_password`` for an unknown user
+         *     as well.
          */
         post: operations["session_start"];
         /**
@@ -32,7 +33,67 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/session/password": {
+    "/api/v1/session/factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Session Second Step
+         * @description The second factor of somebody who has given the password. 401 ``wrong_code``, ``wrong_key``.
+         */
+        post: operations["session_second_step"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/key-challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Session Key Challenge
+         * @description What the browser hands to the security keys of who is signed in, or has given the password.
+         */
+        post: operations["session_key_challenge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/oidc": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Session To Provider
+         * @description Where the identity provider signs you in. 503 ``provider_unavailable``; a password needs none.
+         */
+        post: operations["session_to_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session/proof": {
         parameters: {
             query?: never;
             header?: never;
@@ -43,7 +104,7 @@ export interface paths {
         put?: never;
         /**
          * Session Prove
-         * @description Give the password once more, for what needs it (403 ``password_again``). Good for a quarter of an hour.
+         * @description Show once more that it is you, for what needs it (403 ``password_again``). Good for a quarter of an hour.
          */
         post: operations["session_prove"];
         delete?: never;
@@ -133,6 +194,150 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Factor List
+         * @description Your second factors.
+         */
+        get: operations["factor_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/app/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * App Begin
+         * @description A secret for an app that shows codes. It counts once ``/factors/app`` has seen a code of it.
+         */
+        post: operations["app_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/app": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * App Add
+         * @description The app's first code: from now on signing in asks for one. 422 ``wrong_code``.
+         */
+        post: operations["app_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/keys/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Key Begin
+         * @description What the browser hands to a new security key.
+         */
+        post: operations["key_begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Key Add
+         * @description The new key's answer. 422 ``wrong_key``.
+         */
+        post: operations["key_add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/factors/{factor_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Factor Remove
+         * @description With the last one go the recovery codes. 403 ``last_factor`` where your role demands one.
+         */
+        delete: operations["factor_remove"];
+        options?: never;
+        head?: never;
+        /**
+         * Key Rename
+         * @description Another name for a key.
+         */
+        patch: operations["key_rename"];
+        trace?: never;
+    };
+    "/api/v1/factors/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Recovery Renew
+         * @description New recovery codes; the old ones open nothing any more.
+         */
+        post: operations["recovery_renew"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/access": {
         parameters: {
             query?: never;
@@ -142,11 +347,91 @@ export interface paths {
         };
         /**
          * Access Read
-         * @description Who may do what, and why.
+         * @description Who may do what, where and why.
          */
         get: operations["access_read"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Plan Access
+         * @description Who may do what with this plan, and by which grant.
+         */
+        get: operations["plan_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pair Access
+         * @description Who may do what at this pair of sites, and by which grant.
+         */
+        get: operations["pair_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grant Create
+         * @description Give somebody a role, with a reason. 403 ``own_rights`` for one's own; 409 ``already_given``.
+         */
+        post: operations["grant_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants/{grant_id}/take": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grant Take
+         * @description Take it back, with a reason. 403 ``own_rights``; 409 ``last_administrator``.
+         */
+        post: operations["grant_take"];
         delete?: never;
         options?: never;
         head?: never;
@@ -182,7 +467,7 @@ export interface paths {
         put?: never;
         /**
          * Site Connection Test
-         * @description Try addresses and secrets now. Host keys are shown, none is trusted.
+         * @description Try addresses and secrets now. Host keys are shown, none is trusted. Without a site: for who may change all.
          */
         post: operations["site_connection_test"];
         delete?: never;
@@ -597,7 +882,7 @@ export interface paths {
         put?: never;
         /**
          * Plan Create
-         * @description A plan and its protection group.
+         * @description A plan and its protection group. For who may plan at the pair.
          */
         post: operations["plan_create"];
         delete?: never;
@@ -626,6 +911,26 @@ export interface paths {
          * @description Only a plan that never ran. Needs If-Match.
          */
         delete: operations["plan_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan_id}/rto-target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Plan Rto Target Set
+         * @description What was agreed. It stops no run: the time until the service is back is held against it.
+         */
+        put: operations["plan_rto_target_set"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1259,6 +1564,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/quarantines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Quarantine List
+         * @description Those that are not over. (Of one that is over, its own address tells.)
+         */
+        get: operations["quarantine_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/quarantines/{quarantine_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Quarantine Read */
+        get: operations["quarantine_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/images/{image_id}/exposure": {
         parameters: {
             query?: never;
@@ -1504,7 +1846,7 @@ export interface paths {
         put?: never;
         /**
          * Plan Check Request
-         * @description Have a worker ask both sites soon. It only reads, so whoever may look may ask.
+         * @description Have a worker ask both sites soon. It only reads, but it is work for them: for who may test.
          */
         post: operations["plan_check_request"];
         delete?: never;
@@ -1731,7 +2073,8 @@ export interface paths {
          * Overview
          * @description Sites, groups, verdicts in numbers, the newest runs.
          *
-         *     *Two primaries* stays until it is resolved, however old the news.
+         *     *Two primaries* stays until it is resolved, however old the news. Counted is what the asker sees; ``gaps`` is empty
+         *     for who sees no pair of sites whole, as gaps are found of whole pairs.
          */
         get: operations["overview"];
         put?: never;
@@ -1755,7 +2098,20 @@ export interface components {
             /** Password */
             password: string;
         };
-        /** Person */
+        /**
+         * Permission
+         * @description What can be granted; ``SAYS`` has each in words.
+         * @enum {string}
+         */
+        Permission: "view" | "test" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites" | "rights";
+        /**
+         * Person
+         * @description ``permissions``: what they may do somewhere at all; ``rights``: where.
+         *
+         *     ``proofs``: what can show again that it is this person: password, code, key, oidc. ``factor_missing``: a role
+         *     demands a second factor; until there is one, nothing but setting it up is let through. ``sign_out_at``: where to
+         *     sign out at the identity provider too; empty for who does not come from there.
+         */
         Person: {
             /** Username */
             username: string;
@@ -1765,12 +2121,52 @@ export interface components {
             roles: string[];
             /** Permissions */
             permissions: string[];
+            /** Rights */
+            rights: components["schemas"]["Right"][];
+            /** Proofs */
+            proofs: string[];
+            /** Factor Missing */
+            factor_missing: boolean;
+            /** Sign Out At */
+            sign_out_at: string;
         };
-        /** Session */
+        /**
+         * Right
+         * @description How far a permission goes. ``plans``: also those at the ``pairs``.
+         */
+        Right: {
+            permission: components["schemas"]["Permission"];
+            /** Everywhere */
+            everywhere: boolean;
+            /** Pairs */
+            pairs: number[];
+            /** Plans */
+            plans: number[];
+        };
+        /**
+         * SecondFactor
+         * @description Who has given the password, and has to give one of ``ways`` too: code, key.
+         */
+        SecondFactor: {
+            /** Username */
+            username: string;
+            /** Ways */
+            ways: string[];
+        };
+        /**
+         * Session
+         * @description ``second_factor``: signing in waits for it. ``oidc``: what the identity provider is called; null: there is none.
+         *     ``refusal``: why the way over the identity provider ended here.
+         */
         Session: {
             /** Authenticated */
             authenticated: boolean;
             user: components["schemas"]["Person"] | null;
+            second_factor: components["schemas"]["SecondFactor"] | null;
+            /** Oidc */
+            oidc: string | null;
+            /** Refusal */
+            refusal: string | null;
             /** Csrf Token */
             csrf_token: string;
             /** Version */
@@ -1792,10 +2188,72 @@ export interface components {
             /** Password */
             password: string;
         };
-        /** PasswordAgain */
-        PasswordAgain: {
-            /** Password */
+        /**
+         * SecondFactorIn
+         * @description ``code`` of an app, or a recovery code; or ``key``: the answer of a security key to its challenge.
+         */
+        SecondFactorIn: {
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
+         * Challenge
+         * @description For the browser: PublicKeyCredential.parse…OptionsFromJSON.
+         */
+        Challenge: {
+            /** Public Key */
+            public_key: {
+                [key: string]: unknown;
+            };
+        };
+        /** ProviderAddress */
+        ProviderAddress: {
+            /** Address */
+            address: string;
+        };
+        /**
+         * ToProvider
+         * @description ``back_to``: the page to come back to. ``again``: you are signed in, and are asked anew.
+         */
+        ToProvider: {
+            /**
+             * Back To
+             * @default /
+             */
+            back_to: string;
+            /**
+             * Again
+             * @default false
+             */
+            again: boolean;
+        };
+        /**
+         * ProofIn
+         * @description One of: ``password``; ``code`` of an app, or a recovery code; ``key``: the answer of a security key to
+         *     ``/session/key-challenge``. None of them: you have just signed in at the identity provider again.
+         */
+        ProofIn: {
+            /**
+             * Password
+             * @default
+             */
             password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * Token
@@ -1846,12 +2304,6 @@ export interface components {
             /** Token */
             token: string;
         };
-        /**
-         * Permission
-         * @description What can be granted; ``SAYS`` has each in words.
-         * @enum {string}
-         */
-        Permission: "view" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites";
         /** TokenIn */
         TokenIn: {
             /** Name */
@@ -1891,39 +2343,150 @@ export interface components {
             items: components["schemas"]["BrowserSessionOut"][];
         };
         /**
+         * Factor
+         * @description ``type``: totp (an app that shows codes) or webauthn (a security key).
+         */
+        Factor: {
+            /** Id */
+            id: number;
+            /** Type */
+            type: string;
+            /** Name */
+            name: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Last Used At */
+            last_used_at: string | null;
+        };
+        /**
+         * Factors
+         * @description ``recovery_left``: recovery codes that were not used yet. ``demanded``: a role demands a second factor, and there
+         *     is none: nothing else can be done.
+         */
+        Factors: {
+            /** Items */
+            items: components["schemas"]["Factor"][];
+            /** Recovery Left */
+            recovery_left: number;
+            /** Demanded */
+            demanded: boolean;
+        };
+        /**
+         * NewApp
+         * @description ``picture``: a QR code as SVG, of ``address``.
+         */
+        NewApp: {
+            /** Secret */
+            secret: string;
+            /** Address */
+            address: string;
+            /** Picture */
+            picture: string;
+        };
+        /**
+         * RecoveryCodes
+         * @description Shown this once; empty where there are some already.
+         */
+        RecoveryCodes: {
+            /** Recovery Codes */
+            recovery_codes: string[];
+        };
+        /** CodeIn */
+        CodeIn: {
+            /** Code */
+            code: string;
+        };
+        /**
+         * KeyIn
+         * @description ``answer``: what the browser made of the challenge (PublicKeyCredential.toJSON).
+         */
+        KeyIn: {
+            /** Name */
+            name: string;
+            /** Answer */
+            answer: {
+                [key: string]: unknown;
+            };
+        };
+        /** NameIn */
+        NameIn: {
+            /** Name */
+            name: string;
+        };
+        /**
          * Access
-         * @description The table of ``roles.py``, with who holds each role. ``without_role``: may sign in, and may do nothing.
+         * @description The table of ``roles.py``, and people's grants as far as they bear on what the asker sees. ``scopes``: where the
+         *     asker may give and take.
          */
         Access: {
             /** Permissions */
-            permissions: components["schemas"]["GrantOut"][];
+            permissions: components["schemas"]["PermissionOut"][];
             /** Roles */
             roles: components["schemas"]["RoleOut"][];
-            /** Without Role */
-            without_role: components["schemas"]["Holder"][];
+            /** People */
+            people: components["schemas"]["PersonAccess"][];
+            /** Scopes */
+            scopes: components["schemas"]["ScopeOut"][];
         };
-        /** GrantOut */
+        /**
+         * GrantOut
+         * @description ``over``: its time has run out. ``may_take``: the asker may take it back.
+         */
         GrantOut: {
+            /** Id */
+            id: number;
+            /** Role */
+            role: string;
+            /** Where */
+            where: string;
+            /** Pair Id */
+            pair_id: number | null;
+            /** Plan Id */
+            plan_id: number | null;
+            /** Given By */
+            given_by: string;
+            /**
+             * Given At
+             * Format: date-time
+             */
+            given_at: string;
+            /** Reason */
+            reason: string;
+            /** Until */
+            until: string | null;
+            /** Over */
+            over: boolean;
+            /** May Take */
+            may_take: boolean;
+        };
+        /** PermissionOut */
+        PermissionOut: {
             /** Permission */
             permission: string;
             /** Says */
             says: string;
         };
         /**
-         * Holder
-         * @description ``given_at``/``given_by``: by the trail's last word on this person's roles; null where it has none.
+         * PersonAccess
+         * @description ``second_factor``: whether there is one; ``…_missing``: a role demands one. Both null but for who may give rights
+         *     everywhere.
          */
-        Holder: {
+        PersonAccess: {
             /** Username */
             username: string;
             /** Name */
             name: string;
             /** Active */
             active: boolean;
-            /** Given At */
-            given_at: string | null;
-            /** Given By */
-            given_by: string | null;
+            /** Second Factor */
+            second_factor: boolean | null;
+            /** Second Factor Missing */
+            second_factor_missing: boolean | null;
+            /** Grants */
+            grants: components["schemas"]["GrantOut"][];
         };
         /** RoleOut */
         RoleOut: {
@@ -1933,8 +2496,69 @@ export interface components {
             why: string;
             /** Permissions */
             permissions: string[];
+        };
+        /**
+         * ScopeOut
+         * @description Both numbers null: everywhere.
+         */
+        ScopeOut: {
+            /** Where */
+            where: string;
+            /** Pair Id */
+            pair_id: number | null;
+            /** Plan Id */
+            plan_id: number | null;
+        };
+        /** AccessHere */
+        AccessHere: {
+            /** Items */
+            items: components["schemas"]["PermissionHere"][];
+        };
+        /**
+         * HolderOut
+         * @description ``by``: the grants it comes from, in words.
+         */
+        HolderOut: {
+            /** Username */
+            username: string;
+            /** Name */
+            name: string;
+            /** By */
+            by: string[];
+        };
+        /** PermissionHere */
+        PermissionHere: {
+            /** Permission */
+            permission: string;
             /** People */
-            people: components["schemas"]["Holder"][];
+            people: components["schemas"]["HolderOut"][];
+        };
+        /**
+         * GrantIn
+         * @description At a pair, or for a plan, or (neither) everywhere. ``until`` null: with no end.
+         */
+        GrantIn: {
+            /** Username */
+            username: string;
+            role: components["schemas"]["Role"];
+            /** Pair Id */
+            pair_id?: number | null;
+            /** Plan Id */
+            plan_id?: number | null;
+            /** Until */
+            until?: string | null;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * Role
+         * @enum {string}
+         */
+        Role: "viewer" | "operator" | "approver" | "manager" | "administrator" | "service-account";
+        /** GrantTaken */
+        GrantTaken: {
+            /** Reason */
+            reason: string;
         };
         /**
          * Credentials
@@ -1957,7 +2581,8 @@ export interface components {
         };
         /**
          * InstalledProgram
-         * @description The site program that is installed there. ``skew``: how it differs from the portal's own; empty: it does not.
+         * @description The site program that is installed there. ``skew``: how it differs from the portal's own; ``pools_differ``: how
+         *     the pools that its keys may reach differ from those that the portal watches there; empty: it does not.
          *
          *     ``keys``: those that the portal made; none where it was installed by hand. ``force_promote``: whether the site
          *     itself asks for an approval (docs/site-program.md).
@@ -1975,6 +2600,8 @@ export interface components {
             read_at: string | null;
             /** Skew */
             skew: string;
+            /** Pools Differ */
+            pools_differ: string;
             /** Force Promote */
             force_promote: string;
             /** Keys */
@@ -2798,7 +3425,10 @@ export interface components {
             /** Priority */
             priority: number;
         };
-        /** Plan */
+        /**
+         * Plan
+         * @description ``rto_s``: how long the service may be away, as agreed; null: nothing is agreed.
+         */
         Plan: {
             /** Id */
             id: number;
@@ -2822,6 +3452,8 @@ export interface components {
             active_run_id: number | null;
             /** Next Kinds */
             next_kinds: components["schemas"]["NextKind"][];
+            /** Rto S */
+            rto_s: number | null;
             /** Members */
             members: components["schemas"]["Member"][];
             /** Network Map */
@@ -2917,6 +3549,14 @@ export interface components {
             };
             /** Image Datastore Id */
             image_datastore_id?: number | null;
+        };
+        /**
+         * RtoTargetIn
+         * @description ``rto_s`` null: nothing is agreed.
+         */
+        RtoTargetIn: {
+            /** Rto S */
+            rto_s: number | null;
         };
         /** Finding */
         Finding: {
@@ -3111,6 +3751,33 @@ export interface components {
             kind: string;
         };
         /**
+         * Loss
+         * @description What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
+         *
+         *     ``bound``: what was said of it before the forced promotion.
+         */
+        Loss: {
+            /** Image */
+            image: string;
+            /** Entries */
+            entries: number | null;
+            /** Bytes */
+            bytes: number | null;
+            /** Sentence */
+            sentence: string;
+            /** How */
+            how: string;
+            /** Why */
+            why: string;
+            /** Bound */
+            bound: string;
+            /**
+             * Measured At
+             * Format: date-time
+             */
+            measured_at: string;
+        };
+        /**
          * Run
          * @description ``approval_id``: what a second person is, or was, asked; null where the kind needs none.
          */
@@ -3168,6 +3835,8 @@ export interface components {
             tally: components["schemas"]["Tally"];
             /** Standing */
             standing: components["schemas"]["Standing"][];
+            /** Exact Loss */
+            exact_loss: components["schemas"]["Loss"][];
         };
         /**
          * RunAction
@@ -3376,6 +4045,8 @@ export interface components {
             exceptions: string[];
             /** Standing */
             standing: components["schemas"]["Standing"][];
+            /** Exact Loss */
+            exact_loss: components["schemas"]["Loss"][];
             /** Trail */
             trail: number[];
         };
@@ -3435,6 +4106,47 @@ export interface components {
             /** Overdue */
             overdue: number;
         };
+        /** Losses */
+        Losses: {
+            /** Sentence */
+            sentence: string;
+            /** Images */
+            images: components["schemas"]["LostData"][];
+        };
+        /**
+         * LostData
+         * @description Of one image. ``bound_s``: as it was said before the yes; ``exact``: as it was found when both copies could be
+         *     compared, empty until then.
+         */
+        LostData: {
+            /** Image */
+            image: string;
+            /** Bound S */
+            bound_s: number | null;
+            /** Bound */
+            bound: string;
+            /** Exact */
+            exact: string;
+        };
+        /**
+         * Made
+         * @description ``head_seq`` and ``head_hash``: the newest entry of the trail then. A trail without it was cut or rewritten.
+         */
+        Made: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** By */
+            by: string;
+            /** Portal */
+            portal: string;
+            /** Head Seq */
+            head_seq: number;
+            /** Head Hash */
+            head_hash: string;
+        };
         /**
          * PersonAct
          * @description What a person did with the run, with the trail's entry that proves it.
@@ -3453,6 +4165,19 @@ export interface components {
             seq: number;
             /** Reason */
             reason: string;
+        };
+        /**
+         * RecoveryTimeOut
+         * @description ``measured_s`` against ``target_s``, the RTO target as it was agreed when the run was asked for.
+         */
+        RecoveryTimeOut: {
+            word: components["schemas"]["TimeWord"];
+            /** Target S */
+            target_s: number | null;
+            /** Measured S */
+            measured_s: number | null;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * Review
@@ -3474,6 +4199,8 @@ export interface components {
             people: components["schemas"]["PersonAct"][];
             /** Duration S */
             duration_s: number | null;
+            recovery: components["schemas"]["RecoveryTimeOut"];
+            losses: components["schemas"]["Losses"];
             /** Vms */
             vms: components["schemas"]["ReportVm"][];
             /** Deviations */
@@ -3488,6 +4215,7 @@ export interface components {
             acts: components["schemas"]["ReviewActOut"][];
             /** Why Not */
             why_not: string;
+            made: components["schemas"]["Made"];
         };
         /** ReviewActOut */
         ReviewActOut: {
@@ -3503,6 +4231,11 @@ export interface components {
              */
             at: string;
         };
+        /**
+         * TimeWord
+         * @enum {string}
+         */
+        TimeWord: "within" | "beyond" | "no_target" | "not_back" | "not_measured";
         /** ReviewText */
         ReviewText: {
             /**
@@ -3786,6 +4519,8 @@ export interface components {
          *     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
          *     site's own people type there before the last yes, where that site asks for it; else empty.
          *
+         *     ``could_approve``: who could say yes to it now, by name; empty once it is decided.
+         *
          *     ``now`` and ``differences`` are null where nobody asked to look (``look``).
          */
         Approval: {
@@ -3793,6 +4528,8 @@ export interface components {
             id: number;
             /** Run Id */
             run_id: number;
+            /** Plan Id */
+            plan_id: number;
             /** Plan */
             plan: string;
             /** Source Site */
@@ -3849,6 +4586,8 @@ export interface components {
             differences: components["schemas"]["Difference"][] | null;
             /** Said */
             said: components["schemas"]["Said"][];
+            /** Could Approve */
+            could_approve: string[];
         };
         /** Difference */
         Difference: {
@@ -3912,6 +4651,8 @@ export interface components {
             id: number;
             /** Run Id */
             run_id: number;
+            /** Plan Id */
+            plan_id: number;
             /** Plan */
             plan: string;
             /** Source Site */
@@ -3950,11 +4691,23 @@ export interface components {
         };
         /**
          * ApproveIn
-         * @description The hashes are of what the approver was shown.
+         * @description That it is you, now. The hashes are of what the approver was shown.
          */
         ApproveIn: {
-            /** Password */
+            /**
+             * Password
+             * @default
+             */
             password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
             /** Evidence Sha256 */
             evidence_sha256: string;
             /** Commands Sha256 */
@@ -3965,8 +4718,20 @@ export interface components {
          * @description ``reason``: why nobody else can say yes.
          */
         GlassIn: {
-            /** Password */
+            /**
+             * Password
+             * @default
+             */
             password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
             /** Evidence Sha256 */
             evidence_sha256: string;
             /** Commands Sha256 */
@@ -3980,6 +4745,143 @@ export interface components {
         SaidIn: {
             /** Text */
             text: string;
+        };
+        /**
+         * QuarantineOut
+         * @description ``contact_at``: null while nothing was heard since, or again; ``unread``: images and VMs not read there since.
+         *
+         *     ``fence``, ``reprotect``: why such a run cannot be asked for now; null when it can. ``calm_since``: it ends by
+         *     itself a minute after.
+         */
+        QuarantineOut: {
+            /** Id */
+            id: number;
+            state: components["schemas"]["QuarantineState"];
+            /** Site */
+            site: string;
+            /** Site Name */
+            site_name: string;
+            /** Survivor Name */
+            survivor_name: string;
+            /** Plan Id */
+            plan_id: number;
+            /** Group */
+            group: string;
+            /** Run Id */
+            run_id: number;
+            /** Begun By */
+            begun_by: string;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /** First Contact At */
+            first_contact_at: string | null;
+            /** Contact At */
+            contact_at: string | null;
+            /** Looked At */
+            looked_at: string | null;
+            /** Calm Since */
+            calm_since: string | null;
+            /** Unread */
+            unread: number;
+            /** Signs */
+            signs: components["schemas"]["SignOut"][];
+            /** Cleared At */
+            cleared_at: string | null;
+            /** Cleared By Run */
+            cleared_by_run: number | null;
+            /** Cleared How */
+            cleared_how: string;
+            /** Fence */
+            fence: string | null;
+            /** Reprotect */
+            reprotect: string | null;
+        };
+        /**
+         * QuarantineState
+         * @enum {string}
+         */
+        QuarantineState: "waiting" | "contact" | "cleared";
+        /** Quarantines */
+        Quarantines: {
+            /** Items */
+            items: components["schemas"]["QuarantineOut"][];
+        };
+        /**
+         * SignKind
+         * @description What is seen at the returned site, the worst first.
+         * @enum {string}
+         */
+        SignKind: "runs_twice" | "runs" | "writable" | "held_open";
+        /** SignOut */
+        SignOut: {
+            kind: components["schemas"]["SignKind"];
+            /** Subject */
+            subject: string;
+            /** Sentence */
+            sentence: string;
+        };
+        /** QuarantinePage */
+        QuarantinePage: {
+            /** Id */
+            id: number;
+            state: components["schemas"]["QuarantineState"];
+            /** Site */
+            site: string;
+            /** Site Name */
+            site_name: string;
+            /** Survivor Name */
+            survivor_name: string;
+            /** Plan Id */
+            plan_id: number;
+            /** Group */
+            group: string;
+            /** Run Id */
+            run_id: number;
+            /** Begun By */
+            begun_by: string;
+            /**
+             * Began At
+             * Format: date-time
+             */
+            began_at: string;
+            /** First Contact At */
+            first_contact_at: string | null;
+            /** Contact At */
+            contact_at: string | null;
+            /** Looked At */
+            looked_at: string | null;
+            /** Calm Since */
+            calm_since: string | null;
+            /** Unread */
+            unread: number;
+            /** Signs */
+            signs: components["schemas"]["SignOut"][];
+            /** Cleared At */
+            cleared_at: string | null;
+            /** Cleared By Run */
+            cleared_by_run: number | null;
+            /** Cleared How */
+            cleared_how: string;
+            /** Fence */
+            fence: string | null;
+            /** Reprotect */
+            reprotect: string | null;
+            /** Images */
+            images: components["schemas"]["SuspectOut"][];
+        };
+        /** SuspectOut */
+        SuspectOut: {
+            /** Image Id */
+            image_id: number;
+            /** Name */
+            name: string;
+            /** Verdict */
+            verdict: string;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * ExposureOverTime
@@ -4320,7 +5222,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -4349,6 +5251,8 @@ export interface components {
         /**
          * Alerts
          * @description ``open``: that hold now (``fired_at`` null: not for long enough yet); ``ended``: the newest of those over.
+         *
+         *     Rules and channels are about everything, and for who sees everything.
          */
         Alerts: {
             /** Open */
@@ -4547,6 +5451,22 @@ export interface components {
             because: string;
         };
         /**
+         * MappingLine
+         * @description A section of the report, and what it shows and does not show of an article of DORA and a clause of ISO 22301.
+         */
+        MappingLine: {
+            /** Section */
+            section: string;
+            /** Dora */
+            dora: string;
+            /** Iso */
+            iso: string;
+            /** Shows */
+            shows: string;
+            /** Shows Not */
+            shows_not: string;
+        };
+        /**
          * QuarterReport
          * @description ``results``: kind of run -> state -> how many. ``cut``: there are more runs than are listed.
          */
@@ -4581,17 +5501,9 @@ export interface components {
             plans: components["schemas"]["ReportPlan"][];
             /** Open */
             open: string[];
-            /** Head Seq */
-            head_seq: number;
-            /** Head Hash */
-            head_hash: string;
-            /**
-             * Made At
-             * Format: date-time
-             */
-            made_at: string;
-            /** Made By */
-            made_by: string;
+            /** Mapping */
+            mapping: components["schemas"]["MappingLine"][];
+            made: components["schemas"]["Made"];
         };
         /** ReportPlan */
         ReportPlan: {
@@ -4606,6 +5518,12 @@ export interface components {
             exercised_at: string | null;
             /** Exercised Within */
             exercised_within: number;
+            /** Rto S */
+            rto_s: number | null;
+            /** Within Target */
+            within_target: number;
+            /** Beyond Target */
+            beyond_target: number;
         };
         /**
          * RunLine
@@ -4642,6 +5560,9 @@ export interface components {
             finished_at: string;
             /** Duration S */
             duration_s: number;
+            recovery: components["schemas"]["RecoveryTimeOut"];
+            /** Lost */
+            lost: string;
             /** Review */
             review: string;
         };
@@ -4722,6 +5643,8 @@ export interface components {
             groups: components["schemas"]["GroupSummary"][];
             /** Two Primaries */
             two_primaries: components["schemas"]["TwoPrimaries"][];
+            /** Returned */
+            returned: components["schemas"]["ReturnedSite"][];
             /** Broken Glass */
             broken_glass: components["schemas"]["BrokenGlass"][];
             /** Differences */
@@ -4734,6 +5657,20 @@ export interface components {
             };
             exposure: components["schemas"]["ExposureNow"];
             live: components["schemas"]["Live"];
+        };
+        /**
+         * ReturnedSite
+         * @description A site that was lost in a disaster failover and is back: until its quarantine is over.
+         */
+        ReturnedSite: {
+            /** Quarantine Id */
+            quarantine_id: number;
+            /** Site */
+            site: string;
+            /** Runs Twice */
+            runs_twice: boolean;
+            /** Sentence */
+            sentence: string;
         };
         /** SiteSummary */
         SiteSummary: {
@@ -4892,6 +5829,128 @@ export interface operations {
             };
         };
     };
+    session_second_step: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactorIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_key_challenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_to_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ToProvider"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderAddress"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     session_prove: {
         parameters: {
             query?: never;
@@ -4901,7 +5960,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PasswordAgain"];
+                "application/json": components["schemas"]["ProofIn"];
             };
         };
         responses: {
@@ -5126,6 +6185,322 @@ export interface operations {
             };
         };
     };
+    factor_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Factors"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApp"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    app_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeyIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    factor_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_rename: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                factor_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NameIn"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recovery_renew: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     access_read: {
         parameters: {
             query?: never;
@@ -5143,6 +6518,170 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Access"];
                 };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessHere"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pair_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessHere"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    grant_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    grant_take: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grant_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantTaken"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It was not done; the problem says why */
             503: {
@@ -6420,6 +7959,50 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_rto_target_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RtoTargetIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
             };
             /** @description It was not done; the problem says why */
             503: {
@@ -7856,6 +9439,84 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Approval"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quarantines"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    quarantine_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                quarantine_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QuarantinePage"];
                 };
             };
             /** @description It was not done; the problem says why */

@@ -48,6 +48,7 @@ const NAVIGATION: { title: string; items: { to: string; text: string }[] }[] = [
       { to: "/planned-failover", text: "Planned failover" },
       { to: "/failback", text: "Failback" },
       { to: "/disaster-failover", text: "Disaster failover" },
+      { to: "/fence", text: "Fence a returned site" },
       { to: "/reprotect", text: "Reprotect" },
     ],
   },

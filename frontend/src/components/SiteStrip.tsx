@@ -16,6 +16,7 @@ export function SiteStrip() {
   const query = useQuery({ ...overviewQuery, refetchInterval: poll });
   return (
     <div className="dr-strip">
+      <ReturnedSiteBand overview={query.data} />
       <TwoPrimariesBand overview={query.data} />
       <BrokenGlassBand overview={query.data} />
       <section className="dr-strip__sites" aria-label="Sites now">
@@ -88,6 +89,18 @@ function LiveNow() {
       )}
     </span>
   );
+}
+
+/** It stays until the copies there were made anew; nobody can dismiss it. */
+function ReturnedSiteBand({ overview }: { overview: Overview | undefined }) {
+  return (overview?.returned ?? []).map((one) => (
+    <Banner key={one.quarantine_id} color="red" className="dr-band" role="alert" screenReaderText="Danger:">
+      <Icon isInline>
+        <ExclamationCircleIcon />
+      </Icon>{" "}
+      {one.sentence} <Link to={`/quarantines/${one.quarantine_id}`}>Fence it first</Link>
+    </Banner>
+  ));
 }
 
 function BrokenGlassBand({ overview }: { overview: Overview | undefined }) {

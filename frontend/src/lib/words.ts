@@ -70,6 +70,12 @@ const READINESS: Record<string, Word> = {
   cannot_tell: { word: "Cannot tell", tone: "unsure" },
 };
 
+const QUARANTINE_STATES: Record<string, Word> = {
+  waiting: { word: "Waiting for first contact", tone: "busy" },
+  contact: { word: "Back, and not cleared", tone: "bad" },
+  cleared: { word: "Cleared", tone: "good" },
+};
+
 const SEVERITIES: Record<string, Word> = {
   block: { word: "Blocks", tone: "bad" },
   warn: { word: "Warning", tone: "warn" },
@@ -81,6 +87,7 @@ const KINDS: Record<string, string> = {
   failback: "Failback",
   disaster_failover: "Disaster failover",
   reprotect: "Reprotect",
+  fence: "Fence",
   drill: "Drill",
   way_back: "Way back",
 };
@@ -96,12 +103,14 @@ export const runStateWord = (code: string) => look(RUN_STATES, code);
 export const approvalWord = (code: string) => look(APPROVAL_STATES, code);
 export const cellWord = (code: string) => look(CELL_STATES, code);
 export const readinessWord = (code: string) => look(READINESS, code);
+export const quarantineWord = (code: string) => look(QUARANTINE_STATES, code);
 export const severityWord = (code: string) => look(SEVERITIES, code);
 export const kindWord = (code: string) => KINDS[code] ?? code.replaceAll("_", " ");
 
 /** From where to where; a way back goes to where its run came from, and a reprotect copies to the site that returned. */
 export function wayWords(run: { kind: string; source_site: string; target_site: string }): string {
   if (run.kind === "reprotect") return `copied from ${run.target_site} to ${run.source_site}`;
+  if (run.kind === "fence") return `at ${run.source_site}`;
   return run.kind === "way_back" ? `back to ${run.source_site}` : `${run.source_site} → ${run.target_site}`;
 }
 

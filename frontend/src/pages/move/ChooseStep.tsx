@@ -30,7 +30,9 @@ export function ChooseStep({
           </Empty>
         ) : (
           <div className="dr-stack">
-            <Title headingLevel="h2">{kind === "reprotect" ? "Which group?" : "Which group moves?"}</Title>
+            <Title headingLevel="h2">
+              {kind === "reprotect" || kind === "fence" ? "Which group?" : "Which group moves?"}
+            </Title>
             {[...items]
               .sort((a, b) => Number(able(b, kind)) - Number(able(a, kind)))
               .map((plan) => (
@@ -71,9 +73,11 @@ function Choice({
         <>
           <strong>{plan.group.name}</strong> by plan {plan.name}: {count(plan.vm_count, "VM")},{" "}
           {count(plan.image_count, "image")},{" "}
-          {kind === "reprotect"
-            ? `copied to ${to} again from ${plan.active_site}`
-            : `from ${plan.active_site} to ${to}`}
+          {kind === "fence"
+            ? `fenced at ${to}, active at ${plan.active_site}`
+            : kind === "reprotect"
+              ? `copied to ${to} again from ${plan.active_site}`
+              : `from ${plan.active_site} to ${to}`}
         </>
       }
       description={

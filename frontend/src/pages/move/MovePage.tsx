@@ -12,12 +12,14 @@ import { ConfirmStep, StartFooter } from "./ConfirmStep";
 import { moveReducer, newMove, whyNotReady } from "./moveReducer";
 import { ReadinessStep } from "./ReadinessStep";
 
-export type MoveKind = "planned_failover" | "failback" | "reprotect";
+export type MoveKind = "planned_failover" | "failback" | "fence" | "reprotect";
 
 const SAYS: Record<MoveKind, string> = {
   planned_failover:
     "Moves a running group to the other site while both sites answer. VMs are powered off first; nothing is lost and nothing is forced.",
   failback: "Brings a group back to its home site while both sites answer. Nothing is lost and nothing is forced.",
+  fence:
+    "The first thing at a site that came back after a disaster failover: what runs there is powered off, and its copies can't be written any more. Nothing is discarded.",
   reprotect:
     "For a site that came back after a disaster failover. What runs there is stopped; its copies are discarded and made anew from the site where the group runs.",
 };
@@ -25,16 +27,16 @@ const SAYS: Record<MoveKind, string> = {
 /** "Cancel" is what ends a run; here nothing has begun. */
 const LEAVE = { cancelButtonText: "Leave without doing anything" };
 
-/** The wizard behind the doors "Planned failover", "Failback" and "Reprotect": nothing is done before its last button. */
+/** The wizard behind the doors "Planned failover", "Failback", "Fence" and "Reprotect": nothing is done before its last button. */
 export function MovePage({ kind }: { kind: MoveKind }) {
   const [params, setParams] = useSearchParams();
   const given = Number(params.get("plan"));
   const [state, dispatch] = useReducer(moveReducer, given > 0 ? given : null, newMove);
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { whyNot: notAllowed } = useMay("run");
   const planId = state.planId ?? 0;
   const chosen = state.planId !== null;
+  const { whyNot: notAllowed } = useMay("run", chosen ? { plan: planId } : "anywhere");
   const plan = useQuery({ ...planQuery(planId), enabled: chosen });
   // A plan from an old link may not be able to go this way any more: then nobody is asked.
   const possible = chosen && plan.data?.next_kinds.some((next) => next.kind === kind && next.possible) === true;

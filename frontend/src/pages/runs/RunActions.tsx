@@ -24,7 +24,7 @@ const BUTTONS: Record<Act, string> = {
 /** Pause, resume, cancel and the way back: those that make sense now; each says why not where it cannot be done. */
 export function RunActions({ run }: { run: Run }) {
   const [asking, setAsking] = useState<Act | null>(null);
-  const { whyNot } = useMay("run");
+  const { whyNot } = useMay("run", { plan: run.plan.id });
   const shown = run.actions.filter(
     (each): each is RunAction & { action: Act } => each.action in BUTTONS && fits(run, each),
   );
@@ -56,7 +56,7 @@ function fits(run: Run, { action, possible }: RunAction): boolean {
     possible ||
     (action === "way_back" &&
       ["aborted", "failed"].includes(run.state) &&
-      !["way_back", "disaster_failover", "reprotect"].includes(run.kind))
+      !["way_back", "disaster_failover", "reprotect", "fence"].includes(run.kind))
   );
 }
 

@@ -14,6 +14,7 @@ import { Age } from "../../components/Time";
 import { count, FINAL_RUN_STATES, kindWord, runStateWord, wayWords } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Checklist } from "./Checklist";
+import { ExactLoss } from "./ExactLoss";
 import { RunActions } from "./RunActions";
 import { RunFacts } from "./RunFacts";
 import { RunReport } from "./RunReport";
@@ -79,6 +80,7 @@ function TheRun({ run }: { run: Run }) {
             <Title headingLevel="h2">Checklist</Title>
             <Checklist run={run} onOpen={open} />
           </PageSection>
+          <ExactLoss run={run} />
           {!first && <Standing run={run} />}
           {FINAL_RUN_STATES.has(run.state) && <RunReport runId={run.id} />}
         </DrawerContentBody>

@@ -20,6 +20,7 @@ export function ProgramCard({ program }: { program: Program }) {
       <CardTitle component="h2">Installed site program</CardTitle>
       <CardBody className="dr-stack">
         {program.skew && <Alert variant="warning" isInline component="h3" title={program.skew} />}
+        {program.pools_differ && <Alert variant="warning" isInline component="h3" title={program.pools_differ} />}
         <DescriptionList isCompact columnModifier={{ default: "2Col" }}>
           <Fact term="Version">
             {program.version}

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('watch', '0006_records_differ'),
+        ('watch', '0008_returned_sites'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

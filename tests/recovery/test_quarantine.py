@@ -1,0 +1,182 @@
+"""The lost site is heard of again: seen by the poller, held up on every page, fenced, and only then made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import itertools
+
+import pytest
+
+from drportal.audit.check import verify_database
+from drportal.audit.models import AuditEntry
+from drportal.engine.alerts import AlertKind
+from drportal.engine.facts import Side
+from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
+from drportal.errors import Conflict
+from drportal.inventory.models import SitePair
+from drportal.inventory.polling import PairWatch, SideWatch
+from drportal.inventory.reading import SiteReading
+from drportal.recovery import building
+from drportal.recovery.models import Quarantine, RecoveryPlan
+from drportal.recovery.quarantine_watch import QuarantineWatch
+from drportal.recovery.services import disaster, runs
+from drportal.roles import Role
+from drportal.watch.conditions import returned_sites
+from tests.recovery.conftest import Mover, ask
+from tests.recovery.test_disaster import approved, person, requested, told
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.slow
+numbers = itertools.count(1)
+
+
+class Polls:
+    """The poller's rounds, one at a time."""
+
+    def __init__(self, pair_id: int) -> None:
+        self.pair = SitePair.objects.select_related("a", "b").get(pk=pair_id)
+        self.beside = QuarantineWatch()
+        self.watch = PairWatch(pair_id, "test", 0.5, self.beside)
+
+    def round(self) -> None:
+        suspects = self.beside.suspects(self.pair)
+
+        async def look(side: Side) -> SiteReading:
+            site = self.pair.a if side is Side.A else self.pair.b
+            one = SideWatch(site, list(self.pair.pools), 0.5, ())
+            one.turn.suspects = frozenset(suspects.get(side, ()))
+            try:
+                return await one.look()
+            finally:
+                assert one._drivers is not None
+                await one._drivers.close()
+
+        async def both() -> dict[Side, SiteReading]:
+            a, b = await asyncio.gather(look(Side.A), look(Side.B))
+            return {Side.A: a, Side.B: b}
+
+        self.watch.write(self.pair, asyncio.run(both()))
+
+
+def lost(mover: Mover, name: str) -> RecoveryPlan:
+    """Site a is lost and the group was forced to b by two people."""
+    plan = mover.plan(name)
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, person("olga", Role.OPERATOR))
+    assert not Quarantine.objects.exists(), "nothing is suspect while nothing was sent"
+    approved(run, person("anna", Role.APPROVER))
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    plan.refresh_from_db()
+    return plan
+
+
+def the_one() -> Quarantine:
+    return Quarantine.objects.get()
+
+
+def test_a_lost_site_that_comes_back_with_its_vm_running_is_seen_in_two_polls_and_fenced_first(mover: Mover) -> None:
+    plan = lost(mover, f"web-{next(numbers)}")
+    polls = Polls(mover.pair.pk)
+    polls.round()
+    row = the_one()
+    assert (row.state.value, row.site.slug, row.images.count()) == ("waiting", "site-a", 1)
+    assert row.begun_by == "olga asked, anna said yes"
+    assert not list(returned_sites())
+    assert "has not been heard of" in building.why_not(plan.group, RunKind.FENCE)
+
+    mover.lab.restore("a")
+    polls.round()
+    polls.round()
+    row = the_one()
+    (image,) = mover.images(plan)
+    kinds = [sign["kind"] for sign in row.signs]
+    assert (row.state.value, kinds[:2]) == ("contact", ["runs_twice", "writable"]), row.signs
+    assert "held_open" in kinds, "the VM has its disk open"
+    assert [found.kind for found in returned_sites()] == [AlertKind.LOST_SITE_BACK, AlertKind.RUNS_TWICE]
+
+    with pytest.raises(Conflict, match="Return quarantine") as caught:
+        ask(plan, RunKind.FAILBACK)
+    assert caught.value.code == "return_quarantine"
+    assert "Return quarantine" in building.why_not(plan.group, RunKind.FAILBACK)
+    with pytest.raises(Conflict, match="Return quarantine") as caught:
+        disaster.disaster_request(
+            plan_id=plan.pk, plan_version=plan.version, phrase="", reason="b burns", attestation="olga",
+            request_key="second", user=person("otto", Role.OPERATOR),
+        )  # fmt: skip
+    assert caught.value.code == "return_quarantine"
+
+    run = mover.drive(mover.ask(plan, RunKind.FENCE, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert (mover.vm_state("a", plan.name), mover.vm_state("b", plan.name)) == ("POWEROFF", "RUNNING")
+    assert mover.primary(image) == "b"
+    assert mover.acts("a", "resync", image) == 0, "nothing is discarded"
+    polls.round()
+    assert not the_one().signs
+    assert the_one().cleared_at is None, "not whole again yet"
+    assert "Return quarantine" in building.why_not(plan.group, RunKind.FAILBACK)
+
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    row = the_one()
+    assert (row.state.value, row.cleared_by_id) == ("cleared", run.pk)
+    assert building.why_not(plan.group, RunKind.FAILBACK) == ""
+    said = AuditEntry.objects.filter(action__startswith="quarantine.").order_by("seq").values_list("action", flat=True)
+    assert list(said) == [f"quarantine.{word}" for word in ("begin", "contact", "signs", "signs", "clear")]
+    assert verify_database().ok
+
+
+def test_a_site_that_falls_silent_again_has_resolved_nothing(mover: Mover) -> None:
+    lost(mover, f"web-{next(numbers)}")
+    polls = Polls(mover.pair.pk)
+    mover.lab.restore("a")
+    polls.round()
+    polls.round()
+    seen = the_one().signs
+    assert seen
+    mover.lab.fail("a", "site-down")
+    polls.round()
+    row = the_one()
+    assert (row.contact_at, row.state.value, row.signs) == (None, "contact", seen)
+    assert len(list(returned_sites())) == 2
+
+
+def test_made_anew_by_hand_it_is_over_after_a_minute_of_quiet(mover: Mover, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = lost(mover, f"web-{next(numbers)}")
+    polls = Polls(mover.pair.pk)
+    mover.lab.restore("a")
+    polls.round()
+    run = mover.drive(mover.ask(plan, RunKind.FENCE, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    (image,) = mover.images(plan)
+    mover.by_hand("a", "rbd", "mirror", "image", "resync", f"one/{image}")
+
+    def calm() -> dt.datetime | None:
+        polls.round()
+        return the_one().calm_since
+
+    since = wait_until("it is quiet", calm, 60)
+    assert the_one().cleared_at is None
+    Quarantine.objects.update(calm_since=since - dt.timedelta(seconds=60))
+    polls.round()
+    assert (the_one().state.value, the_one().cleared_by_id) == ("cleared", None)
+
+
+def test_what_no_forced_promotion_reached_is_no_suspect(mover: Mover) -> None:
+    plan = mover.plan(f"web-{next(numbers)}")
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, person("olga", Role.OPERATOR))
+    approved(run, person("anna", Role.APPROVER))
+    mover.lab.fail("b", "command-fails", match="promote --force", exit=30, stderr="rbd: error")
+    run = mover.drive(run)
+    assert run.state == RunState.PAUSED, told(run)
+    polls = Polls(mover.pair.pk)
+    polls.round()
+    assert the_one().state.value == "waiting", "the run may still force it"
+
+    run = mover.drive(runs.run_cancel(run_id=run.pk, actor="olga"))
+    assert run.state == RunState.ABORTED, told(run)
+    assert the_one().state.value == "cleared"
+    assert "No forced promotion took effect" in the_one().cleared_how
