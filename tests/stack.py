@@ -80,7 +80,9 @@ class Program:
 class LabProcess:
     """A lab of the given kind, up before the block and gone after it."""
 
-    def __init__(self, kind: str, folder: Path, *options: str, vms: int = 3, mode: str = "mixed") -> None:
+    def __init__(
+        self, kind: str, folder: Path, *options: str, vms: int = 3, mode: str = "mixed", patience_s: float = 240
+    ) -> None:
         argv = [
             sys.executable,
             "-m",
@@ -97,7 +99,7 @@ class LabProcess:
         ]
         folder.mkdir(parents=True, exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith("CEPH_")}
-        self.folder = folder
+        self.folder, self.patience_s = folder, patience_s
         self.program = Program("lab", argv, env, folder.parent / f"{folder.name}.log")
         self.client: LabClient
 
@@ -111,7 +113,7 @@ class LabProcess:
             return (self.folder / "lab.json").exists()
 
         try:
-            wait_until("the lab is up", up, 240)
+            wait_until("the lab is up", up, self.patience_s)
         except BaseException:
             self.program.stop()
             raise

@@ -25,4 +25,5 @@ def give_back() -> None:
 
 
 def _function(name: str) -> Callable[..., int] | None:
-    return getattr(ctypes.CDLL(None), name, None)
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    return found

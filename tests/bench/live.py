@@ -229,7 +229,7 @@ def bench(folder: Path, options: argparse.Namespace) -> list[Figure]:
             [sys.executable, "-m", "tests.bench.live", part, str(folder), *sys.argv[1:]], env=env, check=True
         )
 
-    with LabProcess("embedded", folder / "lab", vms=vms_for(options.images), mode="mixed"):
+    with LabProcess("embedded", folder / "lab", vms=vms_for(options.images), mode="mixed", patience_s=1200):
         run("discover")
         run("watch")
     run("ask")

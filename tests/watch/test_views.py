@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from drportal.roles import Role
@@ -24,23 +26,23 @@ def otto(db: None) -> Person:
 
 
 def names(person: Person) -> list[str]:
-    return [view["name"] for view in person.get("/views").json()["items"]]
+    return [view["name"] for view in person.read("/views")["items"]]
 
 
 def test_a_view_is_there_wherever_its_person_signs_in_and_for_nobody_else(olga: Person, otto: Person) -> None:
-    kept = olga.put("/views", BEHIND).json()
-    assert olga.get("/views").json()["items"] == [{"id": kept["id"], **BEHIND}]
+    kept = json.loads(olga.api("PUT", "/views", BEHIND).content)
+    assert olga.read("/views")["items"] == [{"id": kept["id"], **BEHIND}]
     assert names(otto) == []
-    assert otto.delete(f"/views/{kept['id']}").status_code == 404
-    assert olga.delete(f"/views/{kept['id']}").status_code == 204
+    assert otto.api("DELETE", f"/views/{kept['id']}").status_code == 404
+    assert olga.api("DELETE", f"/views/{kept['id']}").status_code == 204
     assert names(olga) == []
 
 
 def test_one_of_the_same_name_is_replaced(olga: Person) -> None:
-    olga.put("/views", BEHIND)
-    olga.put("/views", {**BEHIND, "search": "verdict=diverged"})
-    olga.put("/views", {**BEHIND, "table": "gaps"})
-    assert [view["search"] for view in olga.get("/views").json()["items"] if view["table"] == "images"] == [
+    olga.api("PUT", "/views", BEHIND)
+    olga.api("PUT", "/views", {**BEHIND, "search": "verdict=diverged"})
+    olga.api("PUT", "/views", {**BEHIND, "table": "gaps"})
+    assert [view["search"] for view in olga.read("/views")["items"] if view["table"] == "images"] == [
         "verdict=diverged"
     ]
     assert SavedView.objects.count() == 2
@@ -48,12 +50,12 @@ def test_one_of_the_same_name_is_replaced(olga: Person) -> None:
 
 def test_they_are_bounded(olga: Person) -> None:
     for number in range(MOST):
-        assert olga.put("/views", {**BEHIND, "name": f"{number:03}"}).status_code == 200
-    assert olga.put("/views", BEHIND).status_code == 409
-    assert olga.put("/views", {**BEHIND, "name": "000"}).status_code == 200
+        assert olga.api("PUT", "/views", {**BEHIND, "name": f"{number:03}"}).status_code == 200
+    assert olga.api("PUT", "/views", BEHIND).status_code == 409
+    assert olga.api("PUT", "/views", {**BEHIND, "name": "000"}).status_code == 200
     assert len(names(olga)) == MOST
 
 
 @pytest.mark.parametrize("wrong", [{"table": "../x"}, {"name": ""}, {"name": "x" * 61}, {"search": "x" * 1001}])
 def test_nonsense_is_refused(olga: Person, wrong: dict[str, str]) -> None:
-    assert olga.put("/views", {**BEHIND, **wrong}).status_code == 422
+    assert olga.api("PUT", "/views", {**BEHIND, **wrong}).status_code == 422
