@@ -33,7 +33,7 @@ from drportal.people.grants import roles_set
 from drportal.roles import Role
 for role in {[role.value for role in PEOPLE]!r}:
     person = User.objects.create_user(role, password={{password!r}})
-    roles_set(person=person, roles=[Role(role)], actor="a test", reason="")
+    roles_set(person=person, roles=[Role(role)], actor="test", reason="a test", even_the_last=True)
 """
 
 
@@ -141,6 +141,7 @@ def test_a_security_key_is_added_named_used_and_removed(chrome: Browser, portal:
         assert len(devtools.send("WebAuthn.getCredentials", {"authenticatorId": key})["credentials"]) == 1
 
         sign_out(page)
+        expect(page.get_by_label("User name")).to_be_visible()
         give_password(page, "operator", portal)
         expect(page.get_by_role("heading", name="Second factor of operator")).to_be_visible()
         check(page, pictures, "second-step")
@@ -175,6 +176,7 @@ def test_a_key_that_is_not_the_persons_opens_nothing(chrome: Browser, portal: We
         page.get_by_role("button", name="Add the key").click()
         page.get_by_role("button", name="I have kept them").click()
         sign_out(page)
+        expect(page.get_by_label("User name")).to_be_visible()
         devtools.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": key})
         plug_in_key(page)
         give_password(page, "viewer", portal)
@@ -209,6 +211,7 @@ def test_who_must_have_one_sets_up_an_app_first(chrome: Browser, portal: WebOnly
         expect(page.get_by_text("10 recovery codes left.")).to_be_visible()
         check(page, pictures, "account")
         sign_out(page)
+        expect(page.get_by_label("User name")).to_be_visible()
         give_password(page, "administrator", portal)
         page.get_by_label("A code of your app, or a recovery code").fill(code_of(secret))
         page.get_by_role("button", name="Sign in", exact=True).click()
