@@ -244,7 +244,7 @@ def require_proof(request: HttpRequest) -> None:
     of a request do; else ``needs(again=True)``. A token is not asked."""
     if bearer_token(request) is None and not proved_lately(request):
         raise Forbidden(
-            "This needs your password, or your second factor, again: you gave it too long ago. Nothing was changed.",
+            "Show again that it is you: you did so too long ago for this. Nothing was changed.",
             code="password_again",
         )
 

@@ -57,7 +57,20 @@ class LiveConsumer(AsyncWebsocketConsumer):
     layer_deadline_s = 5.0
     check_every_s = 30.0
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Before ``connect`` the channel layer is asked for a channel; one that hangs must not hold the handshake."""
+        try:
+            async with asyncio.timeout(self.layer_deadline_s) as self.opening:
+                await super().__call__(scope, receive, send)
+        except Exception as error:
+            if self.opening.when() is None:
+                raise
+            logger.warning("a page is not live: the channel layer failed: %s: %s", type(error).__name__, error)
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": NOT_LIVE})
+
     async def connect(self) -> None:
+        self.opening.reschedule(None)
         self.topics: set[str] = set()
         self.background: list[asyncio.Task[None]] = []
         self.arrived = asyncio.Event()

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -44,6 +45,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from tests.spreading import in_order
 
         in_order(items)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Figures that tests have recorded (``record_property(NAME, {WORD: COUNT})``), each name's added up over all."""
+    told: dict[str, Counter[str]] = {}
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, figures in report.user_properties if report.when == "call" else ():
+            if isinstance(figures, dict):
+                told.setdefault(name, Counter()).update(figures)
+                told[name].update(dict.fromkeys(figures, 0))
+    if told:
+        terminalreporter.section("figures")
+    for name, figures in told.items():
+        counts = ", ".join(f"{count} {word}" for word, count in figures.items())
+        terminalreporter.line(f"{name}: {counts}")
 
 
 @pytest.fixture(scope="session", autouse=True)

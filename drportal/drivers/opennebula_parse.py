@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import xml.etree.ElementTree as ET
+from sys import intern
 
 from drportal.drivers.base_cloud import (
     CloudImage,
@@ -89,7 +90,12 @@ def _attributes(element: ET.Element | None) -> dict[str, str]:
     """The plain attributes of a vector or a template; nested ones are left out."""
     if element is None:
         return {}
-    return {child.tag: (child.text or "").strip() for child in element if len(child) == 0}
+    # Thousands of documents have the same words: each is kept once.
+    return {intern(child.tag): _once((child.text or "").strip()) for child in element if len(child) == 0}
+
+
+def _once(word: str) -> str:
+    return intern(word) if len(word) < 24 else word
 
 
 def _ids(element: ET.Element, path: str) -> tuple[int, ...]:

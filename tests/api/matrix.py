@@ -42,6 +42,9 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /tokens
         POST /tokens
         DELETE /tokens/{token_id}
+        GET /views
+        PUT /views
+        DELETE /views/{view_id}
     """,
     Permission.VIEW: """
         GET /access

@@ -16,6 +16,7 @@ from tests.stack import LabProcess, PortalStack, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+SHEET = {"width": 688, "height": 1010}  # A4 less its margins, in CSS pixels
 BUTTON = "Ask to force-promote 5 images at"
 
 
@@ -166,13 +167,16 @@ def on_paper(page: Page, pictures: Path, folder: Path, name: str, words: str) ->
     page.emulate_media(media="print")
     expect(button).to_be_hidden()
     expect(page.get_by_role("navigation").first).to_be_hidden()
-    shot(page, pictures, f"7-{name}-on-paper")
+    page.set_viewport_size(SHEET)
+    expect(page.locator("thead").first).to_be_visible()  # a table, and not a list of its cells
     sheet = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert sheet <= 0, f"{sheet} pixels are cut off at the right"
+    shot(page, pictures, f"7-{name}-on-paper")
     printed = page.pdf(path=pictures / f"{name}.pdf", prefer_css_page_size=True)
     assert printed.startswith(b"%PDF")
     assert len(printed) > 10_000
     page.emulate_media(media="null")
+    page.set_viewport_size({"width": 1440, "height": 1000})
 
 
 def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
@@ -222,6 +226,9 @@ def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
         home = portal.client("operator").get("/plans/1/readiness?kind=failback")
         assert home["state"] == "not_ready", home["findings"]
         bring_home(operator, pictures)
+        lost = portal.client("manager").get("/runs/1/review")["losses"]["images"]
+        assert len(lost) == 5
+        assert all(one["exact"] and one["bound"] for one in lost), lost
         sites = lab.client.status()["sites"]
         assert {vm["state"] for vm in sites["a"]["vms"].values()} == {"RUNNING"}
         assert {side: {image["primary"] for image in sites[side]["images"].values()} for side in "ab"} == {

@@ -13,6 +13,7 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.utils import timezone
@@ -221,6 +222,7 @@ def test_where_none_is_set_up_there_is_none(stranger: Person) -> None:
     assert stranger.read("/session")["oidc"] is None
     assert stranger.api("POST", "/session/oidc", {}).json()["code"] == "no_oidc"
     assert stranger.get("/sign-in/oidc?code=x&state=y")["Location"] == "/"
+    assert not Session.objects.exists()
     assert stranger.post("/sign-in/oidc").status_code in {403, 405}
 
 
@@ -301,6 +303,22 @@ def test_a_provider_that_did_not_ask_anew_proves_nothing(
     come_back(person, provider.sign_in(address_of(person, again=True), "sub-ines"))
     assert "did not ask you anew" in person.read("/session")["refusal"]
     assert person.api("POST", "/tokens", {"name": "x", "days": 1}).json()["code"] == "password_again"
+
+
+@pytest.mark.parametrize("said", [None, 0, 3600.0, -1e12])
+def test_a_sign_in_proves_as_much_as_the_provider_says_when_it_was(
+    provider: OidcProvider, monkeypatch: pytest.MonkeyPatch, said: float | None
+) -> None:
+    """``said``: seconds before now. In the future counts as now, and not for ever."""
+    whole = oidc.claims_of
+    auth_time = None if said is None else time.time() - said
+    monkeypatch.setattr(oidc, "claims_of", lambda *given: {**whole(*given), "auth_time": auth_time})
+    person = sign_in(provider)
+    answer = person.api("POST", "/tokens", {"name": "x", "days": 1})
+    assert (answer.status_code == 201) == (said in {0, -1e12}), answer.content
+    moment = timezone.now() + dt.timedelta(minutes=16)
+    monkeypatch.setattr(timezone, "now", lambda: moment)
+    assert person.api("POST", "/tokens", {"name": "y", "days": 1}).json()["code"] == "password_again"
 
 
 def test_who_does_not_come_from_there_is_not_sent_there(provider: OidcProvider, operator: Person) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from drportal.engine.recovery_time import TimeWord
-from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run
+from drportal.recovery.models import Approval, Evidence, MeasuredLoss, RecoveryPlan, Run, StepAttempt
 from drportal.recovery.reckoning import losses_of, time_of, vm_times
 from tests.conftest import Person
 from tests.recovery.conftest import Bell, ask
@@ -88,6 +89,25 @@ def test_losses_are_those_of_the_yes_that_was_used_and_a_later_one_speaks_for_it
     assert found.sentence.startswith(said)
 
 
+def test_what_was_measured_first_after_it_at_the_lost_site_is_what_it_lost(disaster: Run, plan: RecoveryPlan) -> None:
+    lost = disaster.images.select_related("image").order_by("pk")[0].image
+    name = f"{lost.pool}/{lost.name}"
+    yes(disaster, "a", {str(lost.pk): image(name, 4.0), "0": image("one/other", 2.0)})
+    assert losses_of(disaster).sentence.endswith(" Not found exactly yet.")
+    before = Run.objects.get(pk=disaster.pk)
+    for pk, site, sentence in (
+        (disaster.pk + 1, disaster.target_site, "of the other site"),
+        (disaster.pk + 2, disaster.source_site, "3 writes, 12288 bytes"),
+        (disaster.pk + 3, disaster.source_site, "of a later accident"),
+    ):
+        before.pk, before.request_key = pk, f"later-{pk}"
+        before.save(force_insert=True)
+        MeasuredLoss.objects.create(image=lost, run_id=pk, site=site, sentence=sentence, measured_at=timezone.now())
+    found = losses_of(disaster)
+    assert {one.image: one.exact for one in found.images} == {name: "3 writes, 12288 bytes", "one/other": ""}
+    assert found.sentence.endswith(" Found exactly for 1 of 2 images.")
+
+
 def test_the_review_tells_time_losses_and_what_it_can_be_held_against(manager: Person, disaster: Run) -> None:
     yes(disaster, "a", {"1": image("one/one-1", 4.0)})
     review = manager.read(f"/runs/{disaster.pk}/review")
@@ -96,3 +116,21 @@ def test_the_review_tells_time_losses_and_what_it_can_be_held_against(manager: P
     head = manager.read("/audit/chain")["head"]
     assert (review["made"]["head_seq"], review["made"]["head_hash"]) == (head["seq"], head["hash"])
     assert review["made"]["by"] == "manager"
+
+
+def test_deviations_are_said_in_plain_words(manager: Person, disaster: Run) -> None:
+    yes(disaster, "a", {"1": image("one/one-1", 4.0)})
+    assert manager.read(f"/runs/{disaster.pk}/review")["deviations"] == []
+    Approval.objects.update(glass=True)
+    Run.objects.filter(pk=disaster.pk).update(rto_s=10)
+    step = disaster.steps.order_by("position")[0]
+    for number, said in ((1, "The connection was lost; what became of it is not known."), (2, "Seen running.")):
+        StepAttempt.objects.create(
+            step=step, number=number, operation_id=uuid.uuid4(), fence=1, command="start", host="b", intent_at=LOST,
+            sentence=said,
+        )  # fmt: skip
+    told = manager.read(f"/runs/{disaster.pk}/review")["deviations"]
+    assert len(told) == 3
+    assert "one person alone" in told[0]
+    assert told[1].endswith("took 2 attempts. The first: The connection was lost; what became of it is not known.")
+    assert "90 s beyond the target of 10 s" in told[2]

@@ -32,6 +32,10 @@ export const keyRename = (id: number, name: string) =>
 export const factorRemove = (id: number) => answer(api.DELETE("/factors/{factor_id}", inPath({ factor_id: id })));
 export const recoveryRenew = () => answer(api.POST("/factors/recovery-codes"));
 
+export const viewKeep = (table: string, name: string, search: string) =>
+  answer(api.PUT("/views", { body: { table, name, search } }));
+export const viewRemove = (id: number) => answer(api.DELETE("/views/{view_id}", inPath({ view_id: id })));
+
 export const grantGive = (body: T.GrantIn) => answer(api.POST("/grants", { body }));
 export const grantTake = (id: number, reason: string) =>
   answer(api.POST("/grants/{grant_id}/take", { ...inPath({ grant_id: id }), body: { reason } }));

@@ -17,6 +17,11 @@ export const sessionQuery = queryOptions({
   staleTime: Number.POSITIVE_INFINITY,
 });
 
+export const viewsQuery = queryOptions({
+  queryKey: ["views"],
+  queryFn: () => answer(api.GET("/views")),
+});
+
 export const overviewQuery = queryOptions({
   queryKey: ["overview"],
   queryFn: () => answer(api.GET("/overview")),

@@ -5,6 +5,7 @@ type S = components["schemas"];
 
 export type Session = S["Session"];
 export type Person = S["Person"];
+export type View = S["ViewOut"];
 export type DemoLogin = S["DemoLogin"];
 export type SecondFactor = S["SecondFactor"];
 export type Factor = S["Factor"];

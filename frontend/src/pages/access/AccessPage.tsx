@@ -16,7 +16,8 @@ export function AccessPage() {
     <>
       <PageHead title="Who may do what, and why">
         A role is held everywhere, at a pair of sites with all of its plans, or for one plan. A person may do what their
-        roles may do there together. Each change is in the trail.
+        roles may do there together. Roles are given here, by <code>manage.py person</code>, or by groups at the
+        identity provider; each change is in the trail.
       </PageHead>
       <PageSection className="dr-stack">
         <Loaded query={query} what="The table of rights">
