@@ -270,7 +270,7 @@ class SiteProgram:
         else:
             statuses, (names, parents) = dict(told.statuses), told.listing
         ended_at = reply.started_at + dt.timedelta(seconds=reply.duration_s)
-        answers = (info, status, listing, clock_said)
+        answers: tuple[Answer, ...] = (info, status, listing, clock_said)
         if "listing" in content.get("same", ()):
             answers = (info, status, clock_said)
         return PoolReading(
