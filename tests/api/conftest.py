@@ -20,8 +20,7 @@ from drportal.roles import Role
 from drportal.watch.alerts import rule_save
 from drportal.watch.channels import channel_create
 from drportal.watch.models import ReadinessCheck, ReceiptDifference
-from tests.recovery.conftest import Bell, ask, bell, make_plan, make_vm, plan, ready  # noqa: F401  (fixtures)
-from tests.recovery.test_approvals import seen  # noqa: F401
+from tests.recovery.conftest import Bell, ask, bell, make_plan, make_vm, plan, ready, seen  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

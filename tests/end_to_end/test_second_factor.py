@@ -205,7 +205,7 @@ def test_who_must_have_one_sets_up_an_app_first(chrome: Browser, portal: WebOnly
         page.get_by_role("button", name="I have kept them").click()
         expect(page.get_by_role("heading", name="Sites")).to_be_visible()
         page.goto("/access")
-        expect(page.get_by_role("grid", name="Who is administrator")).to_contain_text("yes")
+        expect(page.get_by_role("grid", name="Who holds which role, where")).to_contain_text("has a second factor")
         check(page, pictures, "access")
         page.goto("/account")
         expect(page.get_by_text("10 recovery codes left.")).to_be_visible()

@@ -89,6 +89,8 @@ def test_somebody_new_gets_an_account_with_the_roles_of_their_groups(provider: O
     assert user["proofs"] == ["oidc"]
     assert user["sign_out_at"].startswith(f"{provider.issuer}/oauth2/end_session?client_id=dr-portal")
     made, started = (AuditEntry.objects.get(action=action) for action in ("person.add", "session.start"))
+    given = AuditEntry.objects.get(action="grant.give")
+    assert (given.actor, given.subject, given.payload["role"]) == ("portal", "ines", "operator")
     assert (made.action, made.actor, made.payload["subject"]) == ("person.add", "portal", "sub-ines")
     assert (started.action, started.actor) == ("session.start", "ines")
     assert started.payload["groups"] == ["dr-ops"], "what means nothing here is not kept"

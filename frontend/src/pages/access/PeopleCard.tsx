@@ -82,6 +82,7 @@ export function PeopleCard({ access }: { access: Access }) {
 }
 
 // For who may give rights everywhere; the server leaves it out for others.
+const HAS = { tone: "good", word: "has a second factor" } as const;
 const MISSING = { tone: "warn", word: "no second factor, and one is demanded" } as const;
 const NONE = { tone: "idle", word: "no second factor" } as const;
 
@@ -90,6 +91,7 @@ function Name({ person }: { person: PersonAccess }) {
     <>
       {person.name === person.username ? person.name : `${person.name} (${person.username})`}{" "}
       {!person.active && <StateText state={{ tone: "idle", word: "closed: cannot sign in" }} />}
+      {person.second_factor && <StateText state={HAS} />}
       {person.second_factor === false && <StateText state={person.second_factor_missing ? MISSING : NONE} />}
     </>
   );
