@@ -268,9 +268,8 @@ class SiteProgram:
         else:
             statuses, (names, parents) = dict(told.statuses), told.listing
         ended_at = reply.started_at + dt.timedelta(seconds=reply.duration_s)
-        answers = (info, status, listing, clock_said)
-        if "listing" in content.get("same", ()):
-            answers = (info, status, clock_said)
+        known = "listing" in content.get("same", ())
+        answers = (info, status, clock_said) if known else (info, status, listing, clock_said)
         return PoolReading(
             pool=pool,
             mode=mode,
