@@ -6,8 +6,8 @@ import asyncio
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from drportal.drivers import ceph_parse as parse
@@ -32,12 +32,14 @@ from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
 from drportal.drivers.site_program_words import (
+    PARSERS,
+    ReceiptPage,
     clock_of,
     digits,
     error_of,
     receipt_of,
-    seen_of,
-    snapshot_out,
+    seen,
+    snapshot_fields,
     version_of,
 )
 from drportal.drivers.told import LARGE, Told
@@ -236,7 +238,7 @@ class SiteProgram:
                 answer = self._part(f"observe-image {ref} {part}", reply, image, ref.name, part)
                 said = image[part.value]
                 found[part.value] = (
-                    parse.status(answer, clock, said) if part is Part.STATUS else _PARSERS[part](ref, answer, said)
+                    parse.status(answer, clock, said) if part is Part.STATUS else PARSERS[part](ref, answer, said)
                 )
             except DriverError as error:
                 troubles[part] = error
@@ -268,8 +270,9 @@ class SiteProgram:
         else:
             statuses, (names, parents) = dict(told.statuses), told.listing
         ended_at = reply.started_at + dt.timedelta(seconds=reply.duration_s)
-        known = "listing" in content.get("same", ())
-        answers = (info, status, clock_said) if known else (info, status, listing, clock_said)
+        answers: tuple[Answer, ...] = (info, status, listing, clock_said)
+        if "listing" in content.get("same", ()):
+            answers = (info, status, clock_said)
         return PoolReading(
             pool=pool,
             mode=mode,
@@ -311,7 +314,7 @@ class SiteProgram:
         targets = [{"host": address.host, "port": address.port} for address in addresses]
         reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
         answer = self._answer(what, reply, reply.content.get("reached"))
-        return parse.parsed(answer, lambda told: seen_of(told, addresses)), answer
+        return parse.parsed(answer, lambda told: seen(told, addresses)), answer
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         """A program older than 1.4 refuses it (BAD_REQUEST)."""
@@ -340,7 +343,7 @@ class SiteProgram:
 
     async def promote(self, order: Order) -> Answer:
         newest = order.expect.newest_snapshot
-        return await self._act("promote", order, {} if newest is None else {"newest_snapshot": snapshot_out(newest)})
+        return await self._act("promote", order, {} if newest is None else {"newest_snapshot": snapshot_fields(newest)})
 
     async def resync(self, order: Order) -> Answer:
         return await self._act("resync", order, {"watchers": "mirroring"})
@@ -470,20 +473,3 @@ class SiteProgram:
 
     async def close(self) -> None:
         await self._link.close()
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptPage:
-    """``receipts`` as in docs/site-program.md, ``following`` the ``since`` for the next page, ``more`` there are."""
-
-    receipts: tuple[dict[str, Any], ...]
-    following: int
-    more: bool
-
-
-_PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
-    Part.INFO: parse.info,
-    Part.JOURNAL: parse.journal,
-    Part.SNAPSHOTS: parse.snapshots,
-    Part.WATCHERS: parse.watchers,
-}

@@ -1,15 +1,35 @@
-"""Small parts of what is said to the site program and by it, to and from the values of the drivers. Pure."""
+"""The words of the site program's answers (``docs/site-program.md``) as values, and the other way round."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from drportal.drivers.base import Answer, MirrorSnapshot
+from drportal.drivers import ceph_parse as parse
+from drportal.drivers.base import Answer, ImageRef, MirrorSnapshot
+from drportal.drivers.observation import Part
 from drportal.drivers.orders import Receipt
 from drportal.drivers.site_link import Reply
 from drportal.drivers.vantage import Address, Echo, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPage:
+    """``receipts`` as in docs/site-program.md, ``following`` the ``since`` for the next page, ``more`` there are."""
+
+    receipts: tuple[dict[str, Any], ...]
+    following: int
+    more: bool
+
+
+PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
+    Part.INFO: parse.info,
+    Part.JOURNAL: parse.journal,
+    Part.SNAPSHOTS: parse.snapshots,
+    Part.WATCHERS: parse.watchers,
+}
 
 
 def version_of(program: str) -> tuple[int, ...]:
@@ -31,7 +51,7 @@ def clock_of(reply: Reply) -> dt.datetime | None:
         return None
 
 
-def seen_of(told: list[dict[str, Any]], addresses: Sequence[Address]) -> tuple[Seen, ...]:
+def seen(told: list[dict[str, Any]], addresses: Sequence[Address]) -> tuple[Seen, ...]:
     return tuple(
         Seen(address, Echo(one["answer"]), str(one["text"])) for address, one in zip(addresses, told, strict=True)
     )
@@ -43,7 +63,7 @@ def digits(word: object) -> str:
     return word
 
 
-def snapshot_out(newest: MirrorSnapshot) -> dict[str, Any]:
+def snapshot_fields(newest: MirrorSnapshot) -> dict[str, Any]:
     return {
         "snap_id": newest.snap_id,
         "state": newest.state,

@@ -151,7 +151,8 @@ def identify(request: HttpRequest, state: dict[str, Any]) -> Identity:
         return Identity(
             subject=str(claims["sub"]),
             claims={**more, **claims},
-            auth_time=float(claims.get("auth_time", 0.0)),
+            # One in the future would be a proof that never grows old.
+            auth_time=min(float(claims.get("auth_time") or 0.0), time.time()),
             sign_out_at=sign_out_address(described, client.callback_url),
         )
     except requests.RequestException as error:

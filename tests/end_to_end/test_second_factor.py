@@ -28,10 +28,12 @@ for row in Session.objects.all():
     store.save()
 """
 PEOPLE_ARE_HERE = f"""
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
+from drportal.people.grants import roles_set
+from drportal.roles import Role
 for role in {[role.value for role in PEOPLE]!r}:
     person = User.objects.create_user(role, password={{password!r}})
-    person.groups.add(Group.objects.get_or_create(name=role)[0])
+    roles_set(person=person, roles=[Role(role)], actor="a test", reason="")
 """
 
 

@@ -305,6 +305,22 @@ def test_a_provider_that_did_not_ask_anew_proves_nothing(
     assert person.api("POST", "/tokens", {"name": "x", "days": 1}).json()["code"] == "password_again"
 
 
+@pytest.mark.parametrize("said", [None, 0, 3600.0, -1e12])
+def test_a_sign_in_proves_as_much_as_the_provider_says_when_it_was(
+    provider: OidcProvider, monkeypatch: pytest.MonkeyPatch, said: float | None
+) -> None:
+    """``said``: seconds before now. In the future counts as now, and not for ever."""
+    whole = oidc.claims_of
+    auth_time = None if said is None else time.time() - said
+    monkeypatch.setattr(oidc, "claims_of", lambda *given: {**whole(*given), "auth_time": auth_time})
+    person = sign_in(provider)
+    answer = person.api("POST", "/tokens", {"name": "x", "days": 1})
+    assert (answer.status_code == 201) == (said in {0, -1e12}), answer.content
+    moment = timezone.now() + dt.timedelta(minutes=16)
+    monkeypatch.setattr(timezone, "now", lambda: moment)
+    assert person.api("POST", "/tokens", {"name": "y", "days": 1}).json()["code"] == "password_again"
+
+
 def test_who_does_not_come_from_there_is_not_sent_there(provider: OidcProvider, operator: Person) -> None:
     assert operator.api("POST", "/session/oidc", {"again": True}).json()["code"] == "not_of_provider"
     assert Person(None).api("POST", "/session/oidc", {"again": True}).status_code == 401

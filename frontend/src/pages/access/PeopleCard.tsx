@@ -81,12 +81,16 @@ export function PeopleCard({ access }: { access: Access }) {
   );
 }
 
+// For who may give rights everywhere; the server leaves it out for others.
+const MISSING = { tone: "warn", word: "no second factor, and one is demanded" } as const;
+const NONE = { tone: "idle", word: "no second factor" } as const;
+
 function Name({ person }: { person: PersonAccess }) {
   return (
     <>
       {person.name === person.username ? person.name : `${person.name} (${person.username})`}{" "}
       {!person.active && <StateText state={{ tone: "idle", word: "closed: cannot sign in" }} />}
-      {person.second_factor_missing && <StateText state={{ tone: "warn", word: "second factor missing" }} />}
+      {person.second_factor === false && <StateText state={person.second_factor_missing ? MISSING : NONE} />}
     </>
   );
 }

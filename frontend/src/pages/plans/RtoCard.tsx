@@ -9,7 +9,7 @@ import { elapsedWords } from "../../lib/time";
 /** How long the service may be away, as agreed. What runs really take is in the reports. */
 export function RtoCard({ plan }: { plan: Plan }) {
   const [open, setOpen] = useState(false);
-  const { may } = useMay("plan");
+  const { may } = useMay("plan", { plan: plan.id });
   return (
     <Card>
       <CardTitle component="h2">RTO target</CardTitle>
