@@ -344,7 +344,7 @@ async def test_secrets_stay_hidden_where_many_vms_are_read_at_once() -> None:
         assert not isinstance(found[0], BaseException)
         vm, answer = found[0]
         assert "c2VjcmV0" not in answer.stdout and "<PASSWORD_BASE64>(hidden)" in answer.stdout
-        assert "c2VjcmV0" in vm.xml
+        assert "c2VjcmV0" in vm.document.text
 
 
 async def test_secrets_of_guests_are_hidden_in_answers_but_kept_for_the_definition() -> None:
