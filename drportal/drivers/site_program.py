@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from drportal.drivers import ceph_parse as parse
@@ -17,7 +17,6 @@ from drportal.drivers.base import (
     ImageRef,
     JournalReading,
     MirrorClients,
-    MirrorSnapshot,
     MirrorStatus,
     Order,
     PoolReading,
@@ -29,11 +28,22 @@ from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
+from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
+from drportal.drivers.site_program_shapes import (
+    ReceiptPage,
+    act_fields,
+    clock_of,
+    digits,
+    error_of,
+    receipt_of,
+    seen_of,
+    snapshot_fields,
+    version_of,
+)
 from drportal.drivers.told import LARGE, Told
-from drportal.drivers.vantage import Address, Echo, Seen
+from drportal.drivers.vantage import Address, Seen
 
 # How long an act whose answer was lost is asked after before its outcome is called unknown.
 ASK_AFTER_S = 30.0
@@ -79,7 +89,7 @@ class SiteProgram:
         except AnswerLost as lost:
             raise Unreachable(f"{self._host} did not answer `{what}`: {lost}. Nothing was changed.") from lost
         if not reply.content.get("ok"):
-            raise refusal(_error(reply.content), self._answer(what, reply, reply.content.get("error")))
+            raise refusal(error_of(reply.content), self._answer(what, reply, reply.content.get("error")))
         return reply
 
     @property
@@ -139,7 +149,7 @@ class SiteProgram:
 
     async def status(self, ref: ImageRef) -> tuple[MirrorStatus, Answer]:
         answer, reply = await self._image(ref, Part.STATUS)
-        return parse.status(answer, _clock(reply)), answer
+        return parse.status(answer, clock_of(reply)), answer
 
     async def observe(
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None
@@ -220,7 +230,7 @@ class SiteProgram:
     ) -> ImageObservation:
         if image.get("absent"):
             return ImageObservation(ref, absent=True)
-        clock, found, troubles = _clock(reply), dict[str, Any](), dict[Part, DriverError]()
+        clock, found, troubles = clock_of(reply), dict[str, Any](), dict[Part, DriverError]()
         for part in parts:
             try:
                 if part is Part.JOURNAL and part.value not in image and part.value not in image.get("errors", {}):
@@ -251,7 +261,7 @@ class SiteProgram:
         info = self._answer(f"{what} (info)", reply, about.get("info"))
         status = self._answer(f"{what} (status)", reply, state)
         listing = self._answer(f"{what} (listing)", reply, content.get("listing"))
-        clock, clock_said = _clock(reply), self._answer(f"{what} (site_clock)", reply, content.get("site_clock"))
+        clock, clock_said = clock_of(reply), self._answer(f"{what} (site_clock)", reply, content.get("site_clock"))
         mode, site_name, peers = parse.parsed(info, parse.pool_info)
         health, daemon_health, daemons = parse.parsed(status, parse.pool_health, state)
         if told is None:
@@ -288,7 +298,7 @@ class SiteProgram:
         if error := (reply.content.get("errors") or {}).get("mirror-clients"):
             raise refusal(error, self._answer(what, reply, error, 1))
         answer = self._answer(f"{what} (mirror-clients)", reply, reply.content.get("mirror-clients"))
-        return parse.parsed(answer, lambda data: MirrorClients(pool, frozenset(map(_digits, data)), answer))
+        return parse.parsed(answer, lambda data: MirrorClients(pool, frozenset(map(digits, data)), answer))
 
     async def version(self) -> tuple[str, Answer]:
         reply = await self._read("hello", "hello")
@@ -304,7 +314,7 @@ class SiteProgram:
         targets = [{"host": address.host, "port": address.port} for address in addresses]
         reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
         answer = self._answer(what, reply, reply.content.get("reached"))
-        return parse.parsed(answer, lambda told: _seen(told, addresses)), answer
+        return parse.parsed(answer, lambda told: seen_of(told, addresses)), answer
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         """A program older than 1.4 refuses it (BAD_REQUEST)."""
@@ -333,7 +343,7 @@ class SiteProgram:
 
     async def promote(self, order: Order) -> Answer:
         newest = order.expect.newest_snapshot
-        return await self._act("promote", order, {} if newest is None else {"newest_snapshot": _snapshot(newest)})
+        return await self._act("promote", order, {} if newest is None else {"newest_snapshot": snapshot_fields(newest)})
 
     async def resync(self, order: Order) -> Answer:
         return await self._act("resync", order, {"watchers": "mirroring"})
@@ -345,6 +355,23 @@ class SiteProgram:
         """A program older than 1.2 refuses it (BAD_REQUEST)."""
         more = {"addresses": [address], "expire_s": FREED_FOR_S}
         return await self._send("free", "free", self.free_command_for(address), order, {}, more)
+
+    def shut_out_command_for(self, addresses: Sequence[str]) -> str:
+        return "\n".join(command_line(self._commands.shut_out(address)) for address in addresses)
+
+    def let_in_command_for(self, addresses: Sequence[str]) -> str:
+        return "\n".join(command_line(self._commands.let_in(address)) for address in addresses)
+
+    async def shut_out(self, order: Order, addresses: Sequence[str]) -> Answer:
+        """The program refuses addresses of mirror daemons, and its own."""
+        more = {"addresses": list(addresses), "expire_s": SHUT_OUT_FOR_S}
+        shown = self.shut_out_command_for(addresses)
+        return await self._sent("shut_out", "fence", shown, order, act_fields(order, shown) | more)
+
+    async def let_in(self, order: Order, addresses: Sequence[str]) -> Answer:
+        shown = self.let_in_command_for(addresses)
+        fields = act_fields(order, shown) | {"addresses": list(addresses)}
+        return await self._sent("let_in", "unfence", shown, order, fields)
 
     async def salvage(self, order: Order) -> Answer:
         """Its end may be hours away: OutcomeUnknown then, and the receipt tells."""
@@ -359,13 +386,8 @@ class SiteProgram:
     async def _send(
         self, act: str, verb: str, shown: str, order: Order, expect: dict[str, Any], more: dict[str, Any]
     ) -> Answer:
-        """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         fields = {
-            "op": order.operation_id,
-            "group": order.group,
-            "fence": order.fence,
-            "shown": shown,
-            "pool": order.ref.pool,
+            **act_fields(order, shown),
             "image": order.ref.name,
             "expect": {
                 "image_id": order.expect.image_id,
@@ -375,6 +397,10 @@ class SiteProgram:
             },
             **more,
         }
+        return await self._sent(act, verb, shown, order, fields)
+
+    async def _sent(self, act: str, verb: str, shown: str, order: Order, fields: dict[str, Any]) -> Answer:
+        """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         patient_until = time.monotonic() + self._patience_s
         try:
             fields.update(self._bound(await self._link.hello()))
@@ -383,7 +409,7 @@ class SiteProgram:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
         if reply.content.get("ok"):
             return self._ended(act, shown, reply, reply.content.get("receipt"))
-        error = _error(reply.content)
+        error = error_of(reply.content)
         if error.get("code") == "internal":
             return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
         exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
@@ -392,7 +418,7 @@ class SiteProgram:
     def _bound(self, hello: Hello) -> dict[str, Any]:
         """How many acts may go on beside this one. A program older than 1.3 knows its own limit only."""
         allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
-        if not isinstance(allowed, int) or _version(hello.program) < _AT_ONCE_SINCE:
+        if not isinstance(allowed, int) or version_of(hello.program) < _AT_ONCE_SINCE:
             return {}
         return {"at_once": min(self._acts_at_once, allowed)}
 
@@ -439,7 +465,7 @@ class SiteProgram:
     async def receipt(self, operation_id: str) -> Receipt | None:
         """See ``CephSite.receipt``."""
         reply, receipt = await self._receipt(operation_id)
-        return _receipt_of(receipt, self._answer(f"receipt {operation_id}", reply, receipt))
+        return receipt_of(receipt, self._answer(f"receipt {operation_id}", reply, receipt))
 
     async def receipts(self, since: int, *, limit: int = 500) -> ReceiptPage:
         """The receipts that changed after ``since`` (0: all), in order; for holding them against the trail."""
@@ -465,69 +491,9 @@ class SiteProgram:
         await self._link.close()
 
 
-@dataclass(frozen=True, slots=True)
-class ReceiptPage:
-    """``receipts`` as in docs/site-program.md, ``following`` the ``since`` for the next page, ``more`` there are."""
-
-    receipts: tuple[dict[str, Any], ...]
-    following: int
-    more: bool
-
-
 _PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
     Part.INFO: parse.info,
     Part.JOURNAL: parse.journal,
     Part.SNAPSHOTS: parse.snapshots,
     Part.WATCHERS: parse.watchers,
 }
-
-
-def _version(program: str) -> tuple[int, ...]:
-    """Of ``1.3``; empty where it is no version as we number them."""
-    words = program.split(".")
-    return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
-
-
-def _error(content: dict[str, Any]) -> dict[str, Any]:
-    error = content.get("error")
-    return error if isinstance(error, dict) else {"code": "internal", "text": "it gave no reason."}
-
-
-def _clock(reply: Reply) -> dt.datetime | None:
-    """The site's own clock with its offset, or None."""
-    try:
-        return dt.datetime.strptime(str(reply.content.get("site_clock")), "%Y-%m-%dT%H:%M:%S%z")
-    except ValueError:
-        return None
-
-
-def _seen(told: list[dict[str, Any]], addresses: Sequence[Address]) -> tuple[Seen, ...]:
-    return tuple(
-        Seen(address, Echo(one["answer"]), str(one["text"])) for address, one in zip(addresses, told, strict=True)
-    )
-
-
-def _digits(word: object) -> str:
-    if not isinstance(word, str) or not word.isdigit():
-        raise ValueError(f"{word!r} is no client number")
-    return word
-
-
-def _snapshot(newest: MirrorSnapshot) -> dict[str, Any]:
-    return {
-        "snap_id": newest.snap_id,
-        "state": newest.state,
-        "complete": bool(newest.complete),
-        "primary_snap_id": newest.primary_snap_id,
-    }
-
-
-def _receipt_of(receipt: dict[str, Any], answer: Answer) -> Receipt:
-    return Receipt(
-        operation_id=str(receipt.get("op")),
-        state=str(receipt.get("state")),
-        going_on=receipt.get("state") == "begun" and receipt.get("alive") is not False,
-        text=str(receipt.get("text") or ""),
-        answer=answer,
-        after=receipt.get("after") or {},
-    )
