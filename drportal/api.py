@@ -6,13 +6,16 @@ who is asking, what they may do, and how a refusal looks. The routers are mounte
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
@@ -25,34 +28,134 @@ from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
 from drportal.audit.record import refusal_record
-from drportal.errors import Forbidden, Invalid, PortalError, Unauthenticated
+from drportal.errors import Forbidden, Invalid, NotFound, PortalError, Unauthenticated
 from drportal.people.factors import factor_missing
 from drportal.people.proof import proved_lately
-from drportal.people.services import live_token, permissions_of_token, roles_of
+from drportal.people.rights import Rights, reaches, rights_of, visible_to, who_could_give, within_reach
+from drportal.people.services import live_token, rights_of_token
 from drportal.people.sessions import session_seen
-from drportal.roles import GRANTS, Permission, permissions_of
+from drportal.roles import Permission, roles_with
 from drportal.settings import VERSION
 
 logger = logging.getLogger(__name__)
+M = TypeVar("M", bound=Model)
+
+
+# What a name in a path stands for: the kind of thing, and by what it is found. None: a part of what is named before it
+# in the path, or something that is looked up within what the asker may see.
+NAMED: dict[str, tuple[str, str] | None] = {
+    "slug": ("inventory.site", "slug"),
+    "pair_id": ("inventory.sitepair", "pk"),
+    "image_id": ("inventory.mirroredimage", "pk"),
+    "vm_id": ("inventory.virtualmachine", "pk"),
+    "group_id": ("recovery.protectiongroup", "pk"),
+    "plan_id": ("recovery.recoveryplan", "pk"),
+    "run_id": ("recovery.run", "pk"),
+    "step_id": ("recovery.step", "pk"),
+    "approval_id": ("recovery.approval", "pk"),
+    "quarantine_id": ("recovery.quarantine", "pk"),
+    "check_id": ("watch.readinesscheck", "pk"),
+    "difference_id": ("watch.receiptdifference", "pk"),
+    "channel_id": ("watch.alertchannel", "pk"),
+    "rule_id": ("watch.alertrule", "pk"),
+    "grant_id": ("people.grant", "pk"),
+    "seq": None,
+    "number": None,
+    "before": None,
+    "after": None,
+    "name": None,
+    "kind": None,
+    "session_id": None,
+    "factor_id": None,
+    "token_id": None,
+}
 
 
 class _Requirement(AuthBase):
-    """Signed in, and granted ``permission`` (None: signed in is enough)."""
+    """Signed in, and granted ``permission`` (None: signed in is enough) at each thing that the path names.
 
-    def __init__(self, permission: Permission | None) -> None:
-        self.permission = permission
+    ``everywhere``: it is about no one thing, so that a grant at a pair or for a plan is not enough. ``ground``: who
+    sees a plan may see this of the pair or site it stands on; the endpoint leaves out what else is there.
+    """
+
+    def __init__(self, permission: Permission | None, *, everywhere: bool = False, ground: bool = False) -> None:
+        self.permission, self.everywhere, self.ground = permission, everywhere, ground
         super().__init__()
 
-    def admit(self, request: HttpRequest, user: User, granted: frozenset[Permission], who: str) -> User:
-        """The user, or Forbidden with the roles that would do. ``who``: who lacks it, in words."""
+    def admit(self, request: HttpRequest, user: User, rights: Rights, who: str) -> User:
+        """The user. Raises Forbidden with who could change that, or NotFound for a thing they don't see. ``who``: who
+        lacks it, in words."""
         request.user = user  # also of one that is refused: the trail keeps by whom
-        if self.permission is None or self.permission in granted:
+        asking = Asking(user, rights, who)
+        setattr(request, ASKING, asking)
+        if self.permission is None:
             return user
-        able = sorted(role.value for role, may in GRANTS.items() if self.permission in may)
-        raise Forbidden(
-            f"This needs the permission “{self.permission.value}”, which {who} does not have. "
-            f"Nothing was changed. Ask a person with one of these roles: {', '.join(able)}."
-        )
+        reach = rights.reach(self.permission)
+        if not reach:
+            able = ", ".join(sorted(role.value for role in roles_with(self.permission)))
+            raise asking.refusal(self.permission, "", f"One of these roles has it: {able}. {who_could_give(None)}")
+        if self.everywhere:
+            asking.require_everywhere(self.permission)
+        for rows in named_in(request) if not reach.everywhere else ():
+            asking.require(self.permission, rows, ground=self.ground)
+        return user
+
+
+ASKING = "drportal_asking"
+NOT_THERE = "There is no such thing (any more), or it is not for you to see."
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks, and what they may do by the way they came in. ``who``: the same in words."""
+
+    user: User
+    rights: Rights
+    who: str
+
+    def require(self, permission: Permission, rows: QuerySet[Any], *, ground: bool = False) -> None:
+        """May do it at the thing that ``rows`` has, which is one or none. Raises NotFound, in the same words whether it
+        is out of their sight or not there at all, and Forbidden with who could give the right.
+        """
+        if self.rights.reach(permission).everywhere:
+            return
+        thing: Model | None = visible_to(self.user, rows, ground=True).first()
+        seen = thing is not None
+        if seen and permission is Permission.VIEW:
+            seen = within_reach(rows, self.rights.reach(permission), ground=ground).exists()
+        if not seen:
+            raise NotFound(NOT_THERE)
+        if permission is not Permission.VIEW and not reaches(self.rights, permission, thing):
+            raise self.refusal(permission, " here", who_could_give(thing))
+
+    def require_everywhere(self, permission: Permission) -> None:
+        if not self.rights.reach(permission).everywhere:
+            raise self.refusal(permission, " everywhere", who_could_give(None))
+
+    def refusal(self, permission: Permission, where: str, ask: str) -> Forbidden:
+        said = f"This needs the permission “{permission.value}”{where}, which {self.who} does not have."
+        return Forbidden(f"{said} Nothing was changed. {ask}")
+
+
+def asking(request: HttpRequest) -> Asking:
+    """Who asks, of a request that passed ``needs``."""
+    return cast(Asking, getattr(request, ASKING))
+
+
+def seen(request: HttpRequest, rows: QuerySet[M], *, ground: bool = False) -> QuerySet[M]:
+    """Those of the rows that the asker sees. For lists, and for all that is counted. ``ground``: as above."""
+    return within_reach(rows, asking(request).rights.reach(Permission.VIEW), ground=ground)
+
+
+def named_in(request: HttpRequest) -> Iterator[QuerySet[Any]]:
+    """The things that the request's path names, each as a set of rows of one or none."""
+    given = request.resolver_match.kwargs if request.resolver_match else {}
+    for name, value in given.items():
+        found = NAMED[name]
+        if found is None or (found[1] == "pk" and not str(value).isdecimal()):
+            continue  # not a number: the endpoint says so
+        label, by = found
+        yield apps.get_model(label)._default_manager.filter(**{by: value})
 
 
 class SessionCookie(_Requirement):
@@ -62,9 +165,11 @@ class SessionCookie(_Requirement):
     openapi_in = "cookie"
     openapi_name = "sessionid"
 
-    def __init__(self, permission: Permission | None, *, again: bool = False, bare: bool = False) -> None:
+    def __init__(
+        self, permission: Permission | None, *, again: bool = False, bare: bool = False, **where: bool
+    ) -> None:
         self.again, self.bare = again, bare
-        super().__init__(permission)
+        super().__init__(permission, **where)
 
     def __call__(self, request: HttpRequest) -> User | None:
         if bearer_token(request) is not None:
@@ -78,14 +183,14 @@ class SessionCookie(_Requirement):
         session_seen(request, user)
         if not self.bare:
             require_factor(user)
-        admitted = self.admit(request, user, permissions_of(roles_of(user)), user.username)
+        admitted = self.admit(request, user, rights_of(user), user.username)
         if self.again:
             require_proof(request)
         return admitted
 
 
 class BearerToken(_Requirement):
-    """The programs' way in: a personal token, with its owner's roles within its scope."""
+    """The programs' way in: a personal token, with its owner's rights within its scope."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"
@@ -99,13 +204,13 @@ class BearerToken(_Requirement):
             )
         request.user = token.user  # also where it is refused now: a cookie beside it may be somebody else's
         require_factor(token.user)
-        return self.admit(request, token.user, permissions_of_token(token), f"the token “{token.name}”")
+        return self.admit(request, token.user, rights_of_token(token), f"the token “{token.name}”")
 
 
 class NoToken(BearerToken):
     """Where a program has no business: a token must not be able to make itself a wider or a longer one."""
 
-    def admit(self, request: HttpRequest, user: User, granted: frozenset[Permission], who: str) -> User:
+    def admit(self, request: HttpRequest, user: User, rights: Rights, who: str) -> User:
         raise Forbidden(
             "A token cannot see or change sessions and tokens. Nothing was changed. Sign in, and use the page Account.",
             code="not_by_token",
@@ -139,19 +244,24 @@ def require_proof(request: HttpRequest) -> None:
     of a request do; else ``needs(again=True)``. A token is not asked."""
     if bearer_token(request) is None and not proved_lately(request):
         raise Forbidden(
-            "This needs your password, or your second factor, again: you gave it too long ago. Nothing was changed.",
+            "Show again that it is you: you did so too long ago for this. Nothing was changed.",
             code="password_again",
         )
 
 
-def needs(permission: Permission | None, *, again: bool = False) -> list[_Requirement]:
-    """For ``auth=``: a session or a token whose owner has the permission (None: any signed-in person).
+def needs(
+    permission: Permission | None, *, again: bool = False, everywhere: bool = False, ground: bool = False
+) -> list[_Requirement]:
+    """For ``auth=``: a session or a token whose owner has the permission (None: any signed-in person) at each thing
+    that the path names. What a body or a query names, and what a list shows, is the endpoint's to hold against
+    ``people.rights``.
 
     ``again``: dangerous in the hands of whoever sits down at an unlocked desk: a session must have seen within the last
     minutes that it is still its owner (people/proof.py). A token is given to a program on purpose, with a scope; it is
     not asked.
     """
-    return [SessionCookie(permission, again=again), BearerToken(permission)]
+    where = {"everywhere": everywhere, "ground": ground}
+    return [SessionCookie(permission, again=again, **where), BearerToken(permission, **where)]
 
 
 def needs_session(*, again: bool = False, bare: bool = False) -> list[_Requirement]:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -14,9 +14,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from drportal.events import EVERYBODY, TOPICS, group_of, is_topic
 from drportal.people.factors import factor_missing
-from drportal.people.services import roles_of
+from drportal.people.rights import Rights, rights_of, seen_names
 from drportal.people.sessions import user_of_session
-from drportal.roles import Permission, permissions_of
 
 logger = logging.getLogger(__name__)
 SIGNED_OUT = 4401
@@ -26,14 +25,23 @@ MAX_TOPICS = 200
 MAX_MESSAGE = 64 * 1024  # characters; uvicorn is started with the same (--ws-max-size), and keeps no more
 
 
-def permissions_of_session(session_key: str | None) -> frozenset[Permission] | None:
+def rights_of_session(session_key: str | None) -> Rights | None:
     """What the session's owner may do *now*, from the database; None when the session has ended or the account is
     closed.
     """
     user = user_of_session(session_key)
     if user is None:
         return None
-    return frozenset() if factor_missing(user) else permissions_of(roles_of(user))
+    return Rights() if factor_missing(user) else rights_of(user)
+
+
+def may_hear(rights: Rights, topics: Iterable[str]) -> set[str]:
+    """Those of the topics that somebody with these rights may listen to. A topic of a thing that they don't see is
+    refused like one of a thing that is not there. Topics without a number say that something changed, and not what.
+    """
+    known = {topic for topic in topics if is_topic(topic) and rights.reach(TOPICS[topic.partition(":")[0]])}
+    things = {topic for topic in known if ":" in topic}
+    return known - things | seen_names(rights, things, ground=True)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -49,14 +57,27 @@ class LiveConsumer(AsyncWebsocketConsumer):
     layer_deadline_s = 5.0
     check_every_s = 30.0
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Before ``connect`` the channel layer is asked for a channel; one that hangs must not hold the handshake."""
+        try:
+            async with asyncio.timeout(self.layer_deadline_s) as self.opening:
+                await super().__call__(scope, receive, send)
+        except Exception as error:
+            if self.opening.when() is None:
+                raise
+            logger.warning("a page is not live: the channel layer failed: %s: %s", type(error).__name__, error)
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": NOT_LIVE})
+
     async def connect(self) -> None:
+        self.opening.reschedule(None)
         self.topics: set[str] = set()
         self.background: list[asyncio.Task[None]] = []
         self.arrived = asyncio.Event()
         self.session_key = getattr(self.scope.get("session"), "session_key", None)
-        self.permissions = await database_sync_to_async(permissions_of_session)(self.session_key)
+        self.rights = await database_sync_to_async(rights_of_session)(self.session_key)
         await self.accept()
-        if self.permissions is None:
+        if self.rights is None:
             await self.close(code=SIGNED_OUT)
             return
         if not await self.through_layer(self.channel_layer.group_add(EVERYBODY, self.channel_name)):
@@ -97,7 +118,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         if len(topics) + len(self.topics) > 2 * MAX_TOPICS:
             await self.close(code=TOO_MUCH)
             return
-        wanted = [topic for topic in topics if self.may_hear(topic)][:MAX_TOPICS]
+        heard = await self.may_hear(topics)
+        wanted = [topic for topic in topics if isinstance(topic, str) and topic in heard][:MAX_TOPICS]
         for topic in wanted:
             if topic not in self.topics:
                 if not await self.through_layer(self.channel_layer.group_add(group_of(topic), self.channel_name)):
@@ -110,12 +132,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self.topics.remove(topic)
             await self.through_layer(self.channel_layer.group_discard(group_of(topic), self.channel_name))
 
-    def may_hear(self, topic: Any) -> bool:
-        return is_topic(topic) and TOPICS[topic.partition(":")[0]] in (self.permissions or ())
+    async def may_hear(self, topics: Iterable[Any]) -> set[str]:
+        words = [topic for topic in topics if isinstance(topic, str)]
+        heard: set[str] = await database_sync_to_async(may_hear)(self.rights or Rights(), words)
+        return heard
 
     async def live_hint(self, event: dict[str, Any]) -> None:
-        """From the channel layer."""
-        if self.may_hear(event["hint"]["topic"]):
+        """From the channel layer. One may still be on its way that was sent before the topic was left."""
+        if event["hint"]["topic"] in self.topics:
             await self.say(event["hint"])
 
     async def live_resync(self, event: dict[str, Any]) -> None:
@@ -152,13 +176,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
         return True
 
     async def keep_checking(self) -> None:
-        """A socket outlives its session unless somebody looks."""
+        """A socket outlives its session, and what its owner may see, unless somebody looks."""
         while True:
             await asyncio.sleep(self.check_every_s)
-            self.permissions = await database_sync_to_async(permissions_of_session)(self.session_key)
-            if self.permissions is None:
+            self.rights = await database_sync_to_async(rights_of_session)(self.session_key)
+            if self.rights is None:
                 await self.close(code=SIGNED_OUT)
                 return
+            for topic in self.topics - await self.may_hear(self.topics):
+                await self.leave(topic)
 
     async def say(self, message: Any) -> None:
         await self.send(text_data=json.dumps(message))

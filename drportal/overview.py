@@ -6,17 +6,17 @@ import datetime as dt
 from collections import Counter
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router, Schema
 
-from drportal.api import needs
+from drportal.api import asking, needs, seen
 from drportal.engine.gaps import GapLevel
 from drportal.engine.quarantine import SignKind
 from drportal.engine.states import ACTIVE_RUN
 from drportal.engine.verdicts import VerdictCode
-from drportal.inventory.models import Site, SitePair
+from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import (
     WORST_FIRST,
     ExposureNow,
@@ -26,6 +26,7 @@ from drportal.inventory.schemas import (
     worst_of,
 )
 from drportal.jobs import RECOVERY, worker_alive
+from drportal.people.rights import seen_names
 from drportal.recovery.api import RunSummary, run_summary
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, Run
@@ -33,7 +34,7 @@ from drportal.recovery.quarantine import headline, open_quarantines
 from drportal.roles import Permission
 from drportal.watch.api_exposure import severity, worst_now
 from drportal.watch.api_receipts import DifferenceOut, open_differences
-from drportal.watch.rounds import Round, round_of
+from drportal.watch.rounds import Round, part_of_round, round_of
 from drportal.watch.targets import target_of_group
 
 router = Router()
@@ -97,33 +98,46 @@ class Overview(Schema):
 def overview(request: HttpRequest) -> Any:
     """Sites, groups, verdicts in numbers, the newest runs.
 
-    *Two primaries* stays until it is resolved, however old the news.
+    *Two primaries* stays until it is resolved, however old the news. Counted is what the asker sees; ``gaps`` is empty
+    for who sees no pair of sites whole, as gaps are found of whole pairs.
     """
     now = timezone.now()
-    pairs = list(SitePair.objects.select_related("a", "b").order_by("pk"))
-    rounds = [round_of(pair, now) for pair in pairs]
-    counts, gaps = Counter[str](), Counter[str]({level.value: 0 for level in GapLevel})
+    pairs = list(seen(request, SitePair.objects.select_related("a", "b").order_by("pk"), ground=True))
+    whole = set(seen(request, SitePair.objects.all()).values_list("pk", flat=True))
+    own = seen(request, MirroredImage.objects.all())
+    rounds = [round_of(pair, now) if pair.pk in whole else part_of_round(pair, own) for pair in pairs]
+    counts, gaps = Counter[str](), Counter[str]({level.value: 0 for level in GapLevel} if whole or not pairs else {})
     for pair, one in zip(pairs, rounds, strict=True):
         counts.update(one.counts_now(pair, now))
         gaps.update(one.gaps)
     return Overview(
-        sites=[site_summary(site) for site in Site.objects.all()],
+        sites=[site_summary(site) for site in seen(request, Site.objects.all(), ground=True)],
         counts=dict(counts),
-        groups=group_summaries(rounds, now),
+        groups=group_summaries(seen(request, ProtectionGroup.objects.all()), rounds, now),
         two_primaries=[
             TwoPrimaries(image_id=image.pk, name=str(image)) for one in rounds for image in one.two_primaries
         ],
-        returned=returned_sites(),
-        broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in glass_runs()],
-        differences=open_differences(),
-        runs=[run_summary(run) for run in Run.objects.order_by("-id")[:NEWEST_RUNS]],
+        returned=returned_sites(request),
+        broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in alone_runs(request)],
+        differences=open_differences(request),
+        runs=[run_summary(run) for run in seen(request, Run.objects.order_by("-id"))[:NEWEST_RUNS]],
         gaps=dict(gaps),
         exposure=worst_now([image for one in rounds for image in one.speak], now),
-        live=Live(poller_at=SitePair.objects.aggregate(at=Max("polled_at"))["at"], worker=worker_alive(RECOVERY)),
+        live=Live(
+            poller_at=max(filter(None, (pair.polled_at for pair in pairs)), default=None), worker=worker_alive(RECOVERY)
+        ),
     )
 
 
-def returned_sites() -> list[ReturnedSite]:
+def alone_runs(request: HttpRequest) -> list[Run]:
+    found = glass_runs()
+    names = seen_names(asking(request).rights, (f"run:{run.pk}" for run in found))
+    return [run for run in found if f"run:{run.pk}" in names]
+
+
+def returned_sites(request: HttpRequest) -> list[ReturnedSite]:
+    rows = [row for row in open_quarantines() if row.first_contact_at is not None]
+    names = seen_names(asking(request).rights, (f"quarantine:{row.pk}" for row in rows))
     return [
         ReturnedSite(
             quarantine_id=row.pk,
@@ -131,17 +145,19 @@ def returned_sites() -> list[ReturnedSite]:
             runs_twice=any(sign["kind"] == SignKind.RUNS_TWICE.value for sign in row.signs),
             sentence=headline(row),
         )
-        for row in open_quarantines()
-        if row.first_contact_at is not None
+        for row in rows
+        if f"quarantine:{row.pk}" in names
     ]
 
 
-def group_summaries(rounds: list[Round], now: dt.datetime) -> list[GroupSummary]:
+def group_summaries(
+    seen_groups: QuerySet[ProtectionGroup], rounds: list[Round], now: dt.datetime
+) -> list[GroupSummary]:
     """Groups by attention: the worst verdict first, then the most exposed."""
     speak = {group_id: rows for one in rounds for group_id, rows in one.groups.items()}
     active = dict(Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN]).values_list("group_id", "pk"))
     found = []
-    for group in ProtectionGroup.objects.select_related("home_site", "active_site", "target"):
+    for group in seen_groups.select_related("home_site", "active_site", "target"):
         own = speak.get(group.pk, ())
         found.append(
             GroupSummary(

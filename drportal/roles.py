@@ -1,8 +1,10 @@
-"""Who may do what: one table. A role is a Django group of that name; what is checked is a permission, never a role."""
+"""Who may do what: one table. Who holds a role, and where, is a grant (``people/grants.py``); what is checked is a
+permission at a thing (``people/rights.py``), never a role."""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 
 class Role(enum.StrEnum):
@@ -22,6 +24,7 @@ class Permission(enum.StrEnum):
     """What can be granted; ``SAYS`` has each in words."""
 
     VIEW = "view"
+    TEST = "test"
     RUN = "run"
     BREAK_GLASS = "break_glass"
     PLAN = "plan"
@@ -31,10 +34,13 @@ class Permission(enum.StrEnum):
     REVIEW = "review"
     ALERTS = "alerts"
     SITES = "sites"
+    RIGHTS = "rights"
 
 
 SAYS: dict[Permission, str] = {
     Permission.VIEW: "See sites, images, VMs, plans, runs and approvals",
+    Permission.TEST: "Put a plan to the test without moving anything: have its readiness checked now, see every "
+    "command that a run would send; drills as well, once there are any",
     Permission.RUN: "Ask for runs, pause, resume and cancel them, retry and skip their steps",
     Permission.BREAK_GLASS: "Begin a disaster failover alone when nobody else can be reached; everybody is told",
     Permission.PLAN: "Change groups, plans and RPO targets",
@@ -44,6 +50,7 @@ SAYS: dict[Permission, str] = {
     Permission.REVIEW: "Review runs that have ended; settle differences with a site's own record",
     Permission.ALERTS: "Change alert rules and channels",
     Permission.SITES: "Change sites, host keys and credentials",
+    Permission.RIGHTS: "Give and take other people's rights",
 }
 WHY: dict[Role, str] = {
     Role.VIEWER: "Sees how things stand and changes nothing. What people did is in the trail, and not for everybody.",
@@ -53,8 +60,9 @@ WHY: dict[Role, str] = {
     "anything: who decides has not asked.",
     Role.MANAGER: "Looks at what was done afterwards and accepts it or not. Neither does it nor approves it: nobody "
     "reviews what they took part in.",
-    Role.ADMINISTRATOR: "Says what the sites are and with which keys they are reached. Runs nothing: who can point a "
-    "site elsewhere must not be the one who moves VMs there.",
+    Role.ADMINISTRATOR: "Says what the sites are, with which keys they are reached and who may do what. Tests plans "
+    "and runs none: who can point a site elsewhere must not be the one who moves VMs there. Nobody changes their own "
+    "rights.",
     Role.SERVICE: "A program's own account: no password and no way to sign in, only tokens with a scope and an end. "
     "Never approves, reviews, or changes sites and plans, whatever other role it is given.",
 }
@@ -65,6 +73,7 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: frozenset(
         {
             Permission.VIEW,
+            Permission.TEST,
             Permission.RUN,
             Permission.BREAK_GLASS,
             Permission.PLAN,
@@ -73,27 +82,36 @@ GRANTS: dict[Role, frozenset[Permission]] = {
             Permission.AUDIT,
         }
     ),
-    Role.APPROVER: frozenset({Permission.VIEW, Permission.APPROVE, Permission.AUDIT}),
+    Role.APPROVER: frozenset({Permission.VIEW, Permission.TEST, Permission.APPROVE, Permission.AUDIT}),
     Role.MANAGER: frozenset({Permission.VIEW, Permission.AUDIT, Permission.REVIEW}),
     Role.ADMINISTRATOR: frozenset(
         {
             Permission.VIEW,
+            Permission.TEST,
             Permission.SITES,
+            Permission.RIGHTS,
             Permission.PLAN,
             Permission.DISCOVER,
             Permission.ALERTS,
             Permission.AUDIT,
         }
     ),
-    Role.SERVICE: frozenset({Permission.VIEW, Permission.RUN, Permission.DISCOVER}),
+    Role.SERVICE: frozenset({Permission.VIEW, Permission.TEST, Permission.RUN, Permission.DISCOVER}),
 }
 
 
-def permissions_of(roles: list[str]) -> frozenset[Permission]:
-    """All that the given roles may do together; unknown words grant nothing. A service account may do what its role
+def counted_roles(roles: Iterable[str]) -> frozenset[Role]:
+    """Of the roles somebody holds, those that count; unknown words are none. A service account may do what its role
     says, whatever else it holds.
     """
-    known = [Role(word) for word in roles if word in Role._value2member_map_]
-    if Role.SERVICE in known:
-        return GRANTS[Role.SERVICE]
-    return frozenset().union(*(GRANTS[role] for role in known))
+    known = frozenset(Role(word) for word in roles if word in Role._value2member_map_)
+    return known & {Role.SERVICE} or known
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[Permission]:
+    """All that the given roles may do together."""
+    return frozenset().union(*(GRANTS[role] for role in counted_roles(roles)))
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    return [role for role in Role if permission in GRANTS[role]]

@@ -82,6 +82,8 @@ SIGNING_KEY = env("SIGNING_KEY")
 # Where the heads of the trail are noted (audit/anchors.py), and how often. Seconds.
 ANCHORS = env("ANCHORS").split()
 ANCHOR_INTERVAL_S = float(env("ANCHOR_INTERVAL", "900"))
+# For places such as ssh:user@host:port: the private key, and the lines of known_hosts that say who the hosts are.
+ANCHOR_SSH_KEY, ANCHOR_SSH_HOSTS = env("ANCHOR_SSH_KEY"), env("ANCHOR_SSH_HOSTS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -123,7 +125,12 @@ REDIS_URL = env("REDIS_URL", "redis://127.0.0.1:6379/0")
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "drportal-live"},
+        # A Redis that hangs (and does not refuse) must not hold a socket: less than events.SEND_DEADLINE_S, so that its
+        # client gives up by itself and is not cancelled in the middle of a conversation.
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": 1.5, "socket_connect_timeout": 1.5}],
+            "prefix": "drportal-live",
+        },
     }
 }
 # JSON, never pickle: whoever can write to Redis must not be able to run code here.

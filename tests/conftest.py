@@ -8,20 +8,23 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connections
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgresOperations
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from drportal.inventory.models import Site, SitePair
 from drportal.lab.control import LabClient
+from drportal.people.models import Grant
 from drportal.roles import Role
 from tests.end_to_end.browser import chromium
 from tests.stack import LabProcess
@@ -42,6 +45,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from tests.spreading import in_order
 
         in_order(items)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Figures that tests have recorded (``record_property(NAME, {WORD: COUNT})``), each name's added up over all."""
+    told: dict[str, Counter[str]] = {}
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, figures in report.user_properties if report.when == "call" else ():
+            if isinstance(figures, dict):
+                told.setdefault(name, Counter()).update(figures)
+                told[name].update(dict.fromkeys(figures, 0))
+    if told:
+        terminalreporter.section("figures")
+    for name, figures in told.items():
+        counts = ", ".join(f"{count} {word}" for word, count in figures.items())
+        terminalreporter.line(f"{name}: {counts}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -108,10 +126,16 @@ class Person(Client):
         return answer.json()
 
 
-def make_person(username: str, *roles: Role) -> Person:
+def make_person(username: str, *roles: Role, pair: Any = None, plan: Any = None) -> Person:
+    """Somebody who holds the roles everywhere, or at the pair, or for the plan."""
     user = User.objects.create_user(username, password=PASSWORD)
-    user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])
+    hold(user, *roles, pair=pair, plan=plan)
     return Person(user)
+
+
+def hold(user: User, *roles: Role, **scope: Any) -> None:
+    fields = {"given_by": "a test", "given_at": timezone.now(), **scope}
+    Grant.objects.bulk_create([Grant(person=user, role=role.value, **fields) for role in roles])
 
 
 @pytest.fixture

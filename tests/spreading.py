@@ -28,6 +28,7 @@ ALONE = (
     "tests/end_to_end/test_failover",
     "tests/end_to_end/test_lost",
     "tests/engine/test_m",
+    "tests/test_seeded",
 )
 SEEDS = re.compile(r"test_killing_processes\.py::.*\[(\d+)\]$")
 SEEDS_TOGETHER = 10
@@ -68,7 +69,7 @@ def rank(group: str) -> int:
     """Low numbers begin first."""
     if group.startswith("real Ceph"):
         return 0 if "test_traps" in group else 1
-    if group.startswith("tests/end_to_end/"):
+    if group.startswith(("tests/end_to_end/", "tests/faults/test_kill_anywhere")):
         return 2
     return 3 if group.startswith(ALONE) else 4
 

@@ -80,7 +80,9 @@ class Program:
 class LabProcess:
     """A lab of the given kind, up before the block and gone after it."""
 
-    def __init__(self, kind: str, folder: Path, *options: str, vms: int = 3, mode: str = "mixed") -> None:
+    def __init__(
+        self, kind: str, folder: Path, *options: str, vms: int = 3, mode: str = "mixed", patience_s: float = 240
+    ) -> None:
         argv = [
             sys.executable,
             "-m",
@@ -97,7 +99,7 @@ class LabProcess:
         ]
         folder.mkdir(parents=True, exist_ok=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith("CEPH_")}
-        self.folder = folder
+        self.folder, self.patience_s = folder, patience_s
         self.program = Program("lab", argv, env, folder.parent / f"{folder.name}.log")
         self.client: LabClient
 
@@ -111,7 +113,7 @@ class LabProcess:
             return (self.folder / "lab.json").exists()
 
         try:
-            wait_until("the lab is up", up, 240)
+            wait_until("the lab is up", up, self.patience_s)
         except BaseException:
             self.program.stop()
             raise
@@ -295,7 +297,13 @@ class PortalStack:
         return int(client.post(f"/plans/{plan_id}/runs", body)["id"])
 
     def wait_run(
-        self, client: PortalClient, run_id: int, patience_s: float, *, until: tuple[str, ...] = ("succeeded",)
+        self,
+        client: PortalClient,
+        run_id: int,
+        patience_s: float,
+        *,
+        until: tuple[str, ...] = ("succeeded",),
+        every_s: float = 0.5,
     ) -> dict[str, Any]:
         """Wait until the run is in one of the states; fail at once, with its own words, when it stops in another."""
         resting = {"succeeded", "succeeded_with_exceptions", "failed", "aborted", "paused"}
@@ -312,7 +320,7 @@ class PortalStack:
             )
             return None
 
-        result: dict[str, Any] = wait_until(f"run {run_id} is {' or '.join(until)}", there, patience_s, 0.5)
+        result: dict[str, Any] = wait_until(f"run {run_id} is {' or '.join(until)}", there, patience_s, every_s)
         return result
 
 

@@ -1,34 +1,27 @@
 """Heads of the chain, noted outside the portal on a schedule: the one thing that shows a tail that was cut off.
 
-``DRPORTAL_ANCHORS`` names the places, blanks between them: ``file:/path`` (appended to; best on another host's disk),
-``syslog:/dev/log``, ``syslog:host:port``, or an Apprise URL such as ``mailtos://user:password@host?to=auditor@…``.
+``DRPORTAL_ANCHORS`` names the places (``anchor_places.py`` writes to them), blanks between them.
 Before a head is noted, what came since the last one is verified: a broken chain is not vouched for.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
-import os
-import socket
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
-from logging.handlers import SYSLOG_UDP_PORT, SysLogHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import apprise
 from django.conf import settings
 from django.utils import timezone
 
+from drportal.audit.anchor_places import WRITERS, to_service
 from drportal.audit.check import head, verify_database, verify_since
 from drportal.audit.models import TrailAnchor
-from drportal.audit.record import time_text
 from drportal.audit.verify import GENESIS, Broken, Verification, anchors_of_file
 
-DEADLINE_S = 10
 logger = logging.getLogger(__name__)
 
 
@@ -114,51 +107,6 @@ def keep(place: str, newest: tuple[int, str], now: dt.datetime, ok: bool, senten
     return TrailAnchor.objects.create(
         at=now, place=shown(place), seq=newest[0], hash=newest[1], ok=ok, sentence=sentence
     )
-
-
-def to_file(where: str, newest: tuple[int, str], now: dt.datetime) -> None:
-    line = json.dumps({"seq": newest[0], "hash": newest[1], "at": time_text(now)}) + "\n"
-    descriptor = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
-    try:
-        os.write(descriptor, line.encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def to_syslog(where: str, newest: tuple[int, str], now: dt.datetime) -> None:
-    host, _, port = where.rpartition(":")
-    address: str | tuple[str, int] = where
-    if not where.startswith("/"):
-        address = (host, int(port)) if host else (where, SYSLOG_UDP_PORT)
-    handler = _Syslog(address, facility=SysLogHandler.LOG_AUTHPRIV, socktype=socket.SOCK_DGRAM)
-    handler.ident = "drportal: "
-    try:
-        handler.emit(logging.LogRecord("trail", logging.INFO, "", 0, f"trail head {newest[0]}:{newest[1]}", None, None))
-    finally:
-        handler.close()
-
-
-class _Syslog(SysLogHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
-        raise
-
-
-def to_service(address: str, newest: tuple[int, str], now: dt.datetime) -> None:
-    service = apprise.Apprise.instantiate(address, suppress_exceptions=True)
-    if service is None:
-        raise ValueError("this is no address that a message can go to")
-    service.socket_connect_timeout = service.socket_read_timeout = DEADLINE_S
-    text = (
-        f"The trail of DR Portal stands at entry {newest[0]}, with the hash\n\n  {newest[0]}:{newest[1]}\n\n"
-        f"at {time_text(now)}. Keep this message: with it, a tail that was cut off can be found\n"
-        "(python3 verify.py EXPORT --head ...).\n"
-    )
-    if not service.notify(body=text, title=f"DR Portal: trail head {newest[0]}"):
-        raise OSError("the message was not taken; the log says more")
-
-
-WRITERS: dict[str, Callable[[str, tuple[int, str], dt.datetime], None]] = {"file": to_file, "syslog": to_syslog}
 
 
 def verify_against_noted(also: Mapping[int, str] | None = None) -> tuple[Verification, int]:

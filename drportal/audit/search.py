@@ -19,7 +19,7 @@ from django.db.models.functions import Cast
 
 from drportal.audit.models import AuditEntry
 
-STRETCH = 4_000
+FIRST_STRETCH, SHORTEST_STRETCH, STRETCH = 1_000, 500, 4_000
 PATIENCE_S = 0.08  # looking through the payloads costs 1 to 6 µs each, by the database and by what else goes on
 
 
@@ -34,6 +34,7 @@ class Filter:
     site: str = ""
     run: int | None = None
     text: str = ""
+    seen: Q | None = None  # what the reader may see at all; None: everything
 
     @property
     def within_time_only(self) -> bool:
@@ -57,6 +58,8 @@ def page(wanted: Filter, before: int | None, limit: int) -> Page:
         high = min(high, before - 1)
     if high < low:
         return Page([], None)
+    if wanted.seen is not None:
+        return page_by_stretches(wanted, low, high, limit)
     if wanted.text or len([one for one in (wanted.actor, wanted.action, wanted.site) if one]) > 1:
         if wanted.run is None:
             return page_by_stretches(wanted, low, high, limit)
@@ -84,7 +87,7 @@ def bounds(wanted: Filter) -> tuple[int, int]:
 
 def matching(wanted: Filter) -> QuerySet[AuditEntry]:
     """All but the times."""
-    rows = AuditEntry.objects.all()
+    rows = AuditEntry.objects.all() if wanted.seen is None else AuditEntry.objects.filter(wanted.seen)
     if wanted.run is not None:
         rows = rows.filter(run_id=wanted.run)
     if wanted.actor:
@@ -126,15 +129,21 @@ def page_by_actions(wanted: Filter, low: int, high: int, limit: int) -> Page:
 
 
 def page_by_stretches(wanted: Filter, low: int, high: int, limit: int) -> Page:
+    """Each stretch is as long as the one before shows that the time left is enough for: a busy database is asked for
+    less, and the page ends in time all the same."""
     found: list[AuditEntry] = []
-    rows, top, until = matching(wanted).order_by("-seq"), high, time.monotonic() + PATIENCE_S
+    rows, top, length = matching(wanted).order_by("-seq"), high, FIRST_STRETCH
+    began = time.monotonic()
+    until = began + PATIENCE_S
     while True:
-        bottom = max(low, top - STRETCH + 1)
+        bottom = max(low, top - length + 1)
         found += rows.filter(seq__gte=bottom, seq__lte=top)[: limit + 1 - len(found)]
         if len(found) > limit:
             return full_page(found, limit)
         if bottom == low:
             return Page(found, None)
-        top = bottom - 1
-        if time.monotonic() > until:
+        now = time.monotonic()
+        top, length = bottom - 1, min(STRETCH, int(length * (until - now) / max(now - began, 1e-6)))
+        if length < SHORTEST_STRETCH:
             return Page(found, next=top + 1, searched_to=top + 1)
+        began = now

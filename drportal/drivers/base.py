@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -112,6 +113,18 @@ class ImageInfo:
     answer: Answer
 
 
+def replay_details(description: str) -> dict[str, object] | None:
+    """The JSON that rbd-mirror writes *inside* the description string: ``replaying, {…}``; None where there is none."""
+    brace = description.find("{")
+    if brace < 0:
+        return None
+    try:
+        found = json.loads(description[brace:])
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
 @dataclass(frozen=True, slots=True)
 class MirrorStatus:
     """One image of ``rbd mirror pool status --verbose``: a cache that rbd-mirror refreshes every 30 s.
@@ -132,10 +145,14 @@ class MirrorStatus:
     entries_behind: int | None
     bytes_per_second: float | None
     seconds_until_synced: float | None
-    replay: dict[str, object] | None
     peer_state: str | None
     peer_description: str | None
     peer_last_update_text: str | None
+
+    @property
+    def replay(self) -> dict[str, object] | None:
+        """See ``replay_details``; made when asked for, because thousands of statuses are kept."""
+        return replay_details(self.description)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from drportal.drivers.base import Answer
+
+
+class Document:
+    """A document, kept small: thousands of them are remembered."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, text: str) -> None:
+        self._packed = zlib.compress(text.encode(), 1)
+
+    @property
+    def text(self) -> str:
+        return zlib.decompress(self._packed).decode()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Document) and self._packed == other._packed
+
+    def __hash__(self) -> int:
+        return hash(self._packed)
 
 
 class VmPhase(enum.StrEnum):
@@ -58,7 +78,7 @@ class VmNic:
 class Vm:
     """A VM as OpenNebula tells it.
 
-    ``xml``: the whole VM document; ``marker``: our DR_MARKER; ``error``: the server's word; ``uuid``: OS/UUID, if set.
+    ``document``: all of it; ``marker``: our DR_MARKER; ``error``: the server's word; ``uuid``: OS/UUID, if set.
     """
 
     vm_id: int
@@ -79,7 +99,7 @@ class Vm:
     marker: str | None
     home_marker: str | None
     error: str | None
-    xml: str
+    document: Document
     uuid: str = ""
 
 
@@ -98,7 +118,7 @@ class CloudImage:
     vm_ids: tuple[int, ...]
     locked: bool
     attributes: dict[str, str]
-    xml: str
+    document: Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from drportal.drivers.base import (
     SnapshotReading,
     Watcher,
     WatcherReading,
+    replay_details,
 )
 from drportal.drivers.errors import Reason, Refused
 
@@ -107,8 +108,7 @@ def mirror_status(data: dict[str, Any], site_now: dt.datetime | None) -> MirrorS
     """One entry of ``pool status --verbose`` or the whole of ``mirror image status``."""
     description = str(data["description"])
     state = str(data["state"])
-    replay = replay_details(description)
-    hints = replay or {}
+    hints = replay_details(description) or {}
     peers = data.get("peer_sites") or []
     peer = peers[0] if peers else {}
     return MirrorStatus(
@@ -122,23 +122,10 @@ def mirror_status(data: dict[str, Any], site_now: dt.datetime | None) -> MirrorS
         entries_behind=_whole(hints.get("entries_behind_primary")),
         bytes_per_second=_number(hints.get("bytes_per_second")),
         seconds_until_synced=_number(hints.get("seconds_until_synced")),
-        replay=replay,
         peer_state=peer.get("state"),
         peer_description=peer.get("description"),
         peer_last_update_text=peer.get("last_update"),
     )
-
-
-def replay_details(description: str) -> dict[str, object] | None:
-    """The JSON that rbd-mirror writes *inside* the description string: ``replaying, {…}``; None where there is none."""
-    brace = description.find("{")
-    if brace < 0:
-        return None
-    try:
-        found = json.loads(description[brace:])
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def site_clock(answer: Answer) -> dt.datetime | None:

@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 WITHIN_S = 0.01
+# A question that hangs holds up those after it for no longer than this.
+HELD_UP_S = 0.5
 
 
 class _Batch(Generic[Value]):
@@ -23,12 +25,14 @@ class _Batch(Generic[Value]):
 class Gatherer(Generic[Key, Value]):
     """``ask(key, name)``: the answer to a question about ``name`` that is sent after this was called.
 
-    What is asked with the same key within ``WITHIN_S`` is sent together, by ``send(key, names)``.
+    What is asked with the same key within ``WITHIN_S``, or while the question before it is on its way, is sent
+    together, by ``send(key, names)``: the busier the site, the more goes into one question.
     """
 
     def __init__(self, send: Callable[[Key, list[str]], Awaitable[Value]]) -> None:
         self._send = send
         self._open: dict[Key, _Batch[Value]] = {}
+        self._under_way: dict[Key, asyncio.Task[Value]] = {}
 
     async def ask(self, key: Key, name: str) -> Value:
         """Raises what ``send`` raises, to each who asked."""
@@ -43,5 +47,11 @@ class Gatherer(Generic[Key, Value]):
 
     async def _soon(self, key: Key, names: set[str]) -> Value:
         await asyncio.sleep(WITHIN_S)
-        del self._open[key]
-        return await self._send(key, sorted(names))
+        if (before := self._under_way.get(key)) is not None:
+            await asyncio.wait({before}, timeout=HELD_UP_S)
+        self._under_way[key] = self._open.pop(key).task
+        try:
+            return await self._send(key, sorted(names))
+        finally:
+            if self._under_way.get(key) is asyncio.current_task():
+                del self._under_way[key]

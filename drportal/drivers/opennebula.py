@@ -10,19 +10,23 @@ import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from drportal.drivers import opennebula_parse as parse
 from drportal.drivers.base import Answer
 from drportal.drivers.base_cloud import CloudImage, CloudReading, Vm
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
+from drportal.drivers.gathering import Gatherer
+from drportal.drivers.leaks import without_keys
 from drportal.drivers.opennebula_errors import reason_for
+from drportal.drivers.opennebula_pages import Remembered, read_pages
 from drportal.drivers.opennebula_transport import FrontEnd, NoAnswerError, NotSentError, OpenNebulaTarget, Reply
 
 __all__ = ["ACTIONS", "OpenNebulaOverXmlRpc", "OpenNebulaTarget"]
 
 Value = TypeVar("Value")
+_VmSet = dict[int, tuple[Vm, Answer]]
 
 # oned serves 15 connections (MAX_CONN) to everybody together; a portal must not be the one that fills them.
 MAX_CONNECTIONS = 4
@@ -46,15 +50,32 @@ class _Call:
         )
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a front end told last. It may outlive a connection."""
+
+    vms: Remembered[Vm] = field(default_factory=lambda: Remembered("VM", parse.vm))
+    images: Remembered[CloudImage] = field(default_factory=lambda: Remembered("IMAGE", parse.image))
+
+
 class OpenNebulaOverXmlRpc:
     """The ``CloudSite`` of a site. Calls run in threads of its own; ``close()`` gives them back."""
 
-    def __init__(self, target: OpenNebulaTarget, *, connect_s: float = 5.0, deadline_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        target: OpenNebulaTarget,
+        *,
+        connect_s: float = 5.0,
+        deadline_s: float = 15.0,
+        memory: Memory | None = None,
+    ) -> None:
         self._target = target
+        self._memory = memory or Memory()
         self._connect_s = connect_s
         self._deadline_s = deadline_s
         self._of_thread = threading.local()
         self._threads = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="opennebula")
+        self._together: Gatherer[str, _VmSet] = Gatherer(self._vm_set)
 
     async def close(self) -> None:
         """Stop accepting calls. One that is under way ends by itself at its deadline."""
@@ -68,8 +89,8 @@ class OpenNebulaOverXmlRpc:
     async def everything(self) -> CloudReading:
         (version, asked), *pools = await _all(
             self.version(),
-            self._read(_Call("vmpool.infoextended", (*_ALL, -1)), _of_document(parse.vms)),
-            self._read(_Call("imagepool.info", _ALL), _of_document(parse.images)),
+            self._pages("vmpool.infoextended", (-1,), self._memory.vms, lambda vm: vm.vm_id),
+            self._pages("imagepool.info", (), self._memory.images, lambda image: image.image_id),
             self._read(_Call("vnpool.info", _ALL), _of_document(parse.networks)),
             self._read(_Call("datastorepool.info", ()), _of_document(parse.datastores)),
             self._read(_Call("hostpool.info", ()), _of_document(parse.hosts)),
@@ -79,7 +100,20 @@ class OpenNebulaOverXmlRpc:
         return CloudReading(version, vms, images, networks, datastores, hosts, answers)
 
     async def vm(self, vm_id: int) -> tuple[Vm, Answer]:
-        return await self._read(_Call("vm.info", (vm_id, False)), _of_document(parse.vm))
+        """One call for all VMs that are asked for at the same moment; oned serves 30 calls a second, to everybody."""
+        found = (await self._together.ask("vm", str(vm_id))).get(vm_id)
+        # A set leaves out without a word what is not there, is done, or may not be seen: vm.info has the words.
+        return found or await self._read(_Call("vm.info", (vm_id, False)), _of_document(parse.vm))
+
+    async def _vm_set(self, _: str, ids: list[str]) -> _VmSet:
+        if len(ids) == 1:
+            return {}
+        body, answer = await self._read(_Call("vmpool.infoset", (",".join(ids), True)), parse.document)
+        return {
+            vm.vm_id: (vm, replace(answer, stdout=parse.masked(ET.tostring(element, "unicode"))))
+            for element in body.findall("VM")
+            for vm in (parse.vm(element),)
+        }
 
     async def find_vms(self, marker: str) -> tuple[tuple[Vm, ...], Answer]:
         """VMs that carry our marker, DONE ones left out. Searched here: the server's own search needs MySQL."""
@@ -112,10 +146,21 @@ class OpenNebulaOverXmlRpc:
 
     # --- the way there
 
+    async def _pages(
+        self, method: str, rest: tuple[int, ...], remembered: Remembered[Value], number: Callable[[Value], int]
+    ) -> tuple[tuple[Value, ...], Answer]:
+        """A pool that may be large. Its answer is that of its first page."""
+
+        async def ask(offset: int, size: int, new: dict[bytes, Value]) -> tuple[list[Value], Answer]:
+            call = _Call(method, (-2, offset, -size if size > 0 else size, *rest))
+            return await self._read(call, lambda body: remembered.page(body, new))
+
+        return await read_pages(ask, remembered, number)
+
     async def _read(self, call: _Call, make: Callable[[Any], Value]) -> tuple[Value, Answer]:
         body, answer = await self._call(call, mutating=False)
         try:
-            return make(body), answer
+            return await asyncio.to_thread(make, body), answer  # it may take long, and nobody else must wait for it
         except (ValueError, TypeError) as exc:
             problem = str(exc)
         raise Refused(
@@ -138,7 +183,9 @@ class OpenNebulaOverXmlRpc:
 
         def answer(exit_status: int | None, out: str, err: str) -> Answer:
             took_s = time.monotonic() - started
-            return Answer(str(call), self._target.name, exit_status, out, err, started_at, took_s)
+            return Answer(
+                str(call), self._target.name, exit_status, without_keys(out), without_keys(err), started_at, took_s
+            )
 
         outcome = await self._outcome(call)
         if isinstance(outcome, NotSentError):
@@ -150,7 +197,7 @@ class OpenNebulaOverXmlRpc:
             raise self._no_answer(call, answer(None, "", str(outcome)), mutating)
         if not outcome.ok:
             raise self._refused(call, outcome, answer(outcome.code, "", str(outcome.body)))
-        shown = parse.masked(outcome.body) if isinstance(outcome.body, str) else str(outcome.body)
+        shown = await asyncio.to_thread(parse.masked, str(outcome.body))
         return outcome.body, answer(0, shown, "")
 
     async def _outcome(self, call: _Call) -> Reply | NotSentError | NoAnswerError:

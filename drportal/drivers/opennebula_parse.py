@@ -9,10 +9,12 @@ from __future__ import annotations
 import ipaddress
 import re
 import xml.etree.ElementTree as ET
+from sys import intern
 
 from drportal.drivers.base_cloud import (
     CloudImage,
     Datastore,
+    Document,
     Host,
     Network,
     Vm,
@@ -88,7 +90,12 @@ def _attributes(element: ET.Element | None) -> dict[str, str]:
     """The plain attributes of a vector or a template; nested ones are left out."""
     if element is None:
         return {}
-    return {child.tag: (child.text or "").strip() for child in element if len(child) == 0}
+    # Thousands of documents have the same words: each is kept once.
+    return {intern(child.tag): _once((child.text or "").strip()) for child in element if len(child) == 0}
+
+
+def _once(word: str) -> str:
+    return intern(word) if len(word) < 24 else word
 
 
 def _ids(element: ET.Element, path: str) -> tuple[int, ...]:
@@ -99,7 +106,8 @@ def vms(pool: ET.Element) -> tuple[Vm, ...]:
     return tuple(map(vm, pool.findall("VM")))
 
 
-def vm(element: ET.Element) -> Vm:
+def vm(element: ET.Element, text: str = "") -> Vm:
+    """``text``: the element as it came, where the caller has it."""
     state, lcm_state = _int(element, "STATE"), _int(element, "LCM_STATE")
     word, phase = vm_phase(state, lcm_state)
     history = element.findall("HISTORY_RECORDS/HISTORY")
@@ -123,7 +131,7 @@ def vm(element: ET.Element) -> Vm:
         marker=_marker(element, MARKER),
         home_marker=_marker(element, HOME_MARKER),
         error=_optional(element, "USER_TEMPLATE/ERROR") or _optional(element, "USER_TEMPLATE/SCHED_MESSAGE"),
-        xml=ET.tostring(element, encoding="unicode"),
+        document=Document(text or ET.tostring(element, encoding="unicode")),
         uuid=(_optional(element, "TEMPLATE/OS/UUID") or "").lower(),
     )
 
@@ -185,7 +193,8 @@ def images(pool: ET.Element) -> tuple[CloudImage, ...]:
     return tuple(map(image, pool.findall("IMAGE")))
 
 
-def image(element: ET.Element) -> CloudImage:
+def image(element: ET.Element, text: str = "") -> CloudImage:
+    """``text``: as for ``vm``."""
     return CloudImage(
         image_id=_int(element, "ID"),
         name=_text(element, "NAME"),
@@ -198,7 +207,7 @@ def image(element: ET.Element) -> CloudImage:
         vm_ids=_ids(element, "VMS/ID"),
         locked=_locked(element),
         attributes=_attributes(element.find("TEMPLATE")),
-        xml=ET.tostring(element, encoding="unicode"),
+        document=Document(text or ET.tostring(element, encoding="unicode")),
     )
 
 

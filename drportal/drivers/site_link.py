@@ -19,6 +19,7 @@ from typing import Any
 import asyncssh
 
 from drportal.drivers.errors import Unreachable
+from drportal.drivers.leaks import without_keys
 from drportal.drivers.ssh_line import Line, SshTarget
 
 PROTOCOL = 1
@@ -126,7 +127,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
 
     def _line(self, line: bytes) -> None:
         try:
-            content = json.loads(line)
+            content = json.loads(without_keys(line.decode()))
             if not isinstance(content, dict):
                 raise ValueError("not an object")
         except ValueError:
@@ -161,7 +162,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
         if not self.hello.done():
-            words = self._errors.decode("utf-8", "replace").strip().splitlines()[-1:]
+            words = without_keys(self._errors.decode("utf-8", "replace")).strip().splitlines()[-1:]
             self.hello.set_exception(_not_started(self.exit_status, words[0] if words else "", exc))
             self.hello.exception()  # seen, also when nobody waits for it any more
         for waiting in self.waiting.values():

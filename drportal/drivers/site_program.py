@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,14 +31,15 @@ from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
-from drportal.drivers.site_program_shapes import (
+from drportal.drivers.site_program_words import (
+    PARSERS,
     ReceiptPage,
     act_fields,
     clock_of,
     digits,
     error_of,
     receipt_of,
-    seen_of,
+    seen,
     snapshot_fields,
     version_of,
 )
@@ -238,7 +239,7 @@ class SiteProgram:
                 answer = self._part(f"observe-image {ref} {part}", reply, image, ref.name, part)
                 said = image[part.value]
                 found[part.value] = (
-                    parse.status(answer, clock, said) if part is Part.STATUS else _PARSERS[part](ref, answer, said)
+                    parse.status(answer, clock, said) if part is Part.STATUS else PARSERS[part](ref, answer, said)
                 )
             except DriverError as error:
                 troubles[part] = error
@@ -270,7 +271,7 @@ class SiteProgram:
         else:
             statuses, (names, parents) = dict(told.statuses), told.listing
         ended_at = reply.started_at + dt.timedelta(seconds=reply.duration_s)
-        answers = (info, status, listing, clock_said)
+        answers: tuple[Answer, ...] = (info, status, listing, clock_said)
         if "listing" in content.get("same", ()):
             answers = (info, status, clock_said)
         return PoolReading(
@@ -314,7 +315,7 @@ class SiteProgram:
         targets = [{"host": address.host, "port": address.port} for address in addresses]
         reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
         answer = self._answer(what, reply, reply.content.get("reached"))
-        return parse.parsed(answer, lambda told: seen_of(told, addresses)), answer
+        return parse.parsed(answer, lambda told: seen(told, addresses)), answer
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         """A program older than 1.4 refuses it (BAD_REQUEST)."""
@@ -489,11 +490,3 @@ class SiteProgram:
 
     async def close(self) -> None:
         await self._link.close()
-
-
-_PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
-    Part.INFO: parse.info,
-    Part.JOURNAL: parse.journal,
-    Part.SNAPSHOTS: parse.snapshots,
-    Part.WATCHERS: parse.watchers,
-}

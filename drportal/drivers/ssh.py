@@ -18,6 +18,7 @@ import asyncssh
 
 from drportal.drivers.base import Answer
 from drportal.drivers.errors import OutcomeUnknown, Unreachable
+from drportal.drivers.leaks import without_keys
 from drportal.drivers.ssh_line import SESSIONS_PER_CONNECTION, Line, SshTarget, shown_key
 
 __all__ = ["HostKey", "SshShell", "SshTarget", "host_key_fingerprints"]
@@ -213,8 +214,8 @@ class SshShell:
             command=flight.command,
             host=self.target.name,
             exit_status=said.exit_status if said else None,
-            stdout=said.stdout.decode("utf-8", "replace") if said else "",
-            stderr=said.stderr.decode("utf-8", "replace") if said else "",
+            stdout=without_keys(said.stdout.decode("utf-8", "replace")) if said else "",
+            stderr=without_keys(said.stderr.decode("utf-8", "replace")) if said else "",
             started_at=flight.started_at,
             duration_s=time.monotonic() - flight.started,
         )

@@ -75,9 +75,14 @@ class Told:
             seen = observed(name, image)
             if seen is not None:
                 before = self.images.get(name)
+                if seen.info is not None:
+                    info = replace(seen.info, answer=unread)  # its text was for the record; it is not kept
+                    if before is None or before.info is None or replace(before.info, answer=unread) != info:
+                        answers.append(seen.info.answer)
+                        seen = replace(seen, info=info)
+                    else:
+                        seen = replace(seen, info=before.info)
                 self.images[name] = seen
-                if seen.info is not None and (before is None or before.info != seen.info):
-                    answers.append(seen.info.answer)
             if "status" not in image:
                 self.statuses.pop(name, None)
                 continue

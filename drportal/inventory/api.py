@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 from pydantic import AfterValidator, HttpUrl
 
-from drportal.api import asker, expected_version, needs
+from drportal.api import asker, asking, expected_version, needs, seen
 from drportal.drivers.names import checked_name
 from drportal.inventory import models, services
 from drportal.inventory.connect import credential
@@ -142,17 +142,22 @@ class Pairs(Schema):
 
 @router.get("/sites", auth=needs(Permission.VIEW), response=Sites)
 def site_list(request: HttpRequest) -> Any:
-    return {"items": [site_out(site) for site in models.Site.objects.prefetch_related("credentials", "pools")]}
+    rows = seen(request, models.Site.objects.prefetch_related("credentials", "pools"), ground=True)
+    return {"items": [site_out(site) for site in rows]}
 
 
-@router.post("/sites", auth=needs(Permission.SITES, again=True), response={201: Site})
+@router.post("/sites", auth=needs(Permission.SITES, again=True, everywhere=True), response={201: Site})
 def site_create(request: HttpRequest, body: SiteIn) -> Any:
     return Status(201, site_out(services.site_create(actor=asker(request).username, fields=body.dict())))
 
 
 @router.post("/sites/connection-test", auth=needs(Permission.SITES), response=ConnectionTest)
 def site_connection_test(request: HttpRequest, body: ConnectionTestIn) -> Any:
-    """Try addresses and secrets now. Host keys are shown, none is trusted."""
+    """Try addresses and secrets now. Host keys are shown, none is trusted. Without a site: for who may change all."""
+    if body.slug:
+        asking(request).require(Permission.SITES, models.Site.objects.filter(slug=body.slug))
+    else:
+        asking(request).require_everywhere(Permission.SITES)
     stored = services.site_get(body.slug) if body.slug else None
     given = body.host_keys if body.host_keys is not None else (stored.host_keys if stored else [])
     ceph_user = body.ceph_user if body.ceph_user is not None else (stored.ceph_user if stored else "")
@@ -175,7 +180,7 @@ def _stored(site: models.Site | None, kind: Credential.Kind) -> str | None:
     return credential(site, kind) if site and site.credentials.filter(kind=kind).exists() else None
 
 
-@router.get("/sites/{slug}", auth=needs(Permission.VIEW), response=Site)
+@router.get("/sites/{slug}", auth=needs(Permission.VIEW, ground=True), response=Site)
 def site_get(request: HttpRequest, slug: str) -> Any:
     return site_out(services.site_get(slug))
 
@@ -212,10 +217,11 @@ def site_host_keys_set(request: HttpRequest, slug: str, body: HostKeysIn) -> Any
 
 @router.get("/pairs", auth=needs(Permission.VIEW), response=Pairs)
 def pair_list(request: HttpRequest) -> Any:
-    return {"items": [pair_out(pair) for pair in SitePair.objects.select_related("a", "b").order_by("pk")]}
+    rows = seen(request, SitePair.objects.select_related("a", "b").order_by("pk"), ground=True)
+    return {"items": [pair_out(pair) for pair in rows]}
 
 
-@router.post("/pairs", auth=needs(Permission.SITES, again=True), response={201: Pair})
+@router.post("/pairs", auth=needs(Permission.SITES, again=True, everywhere=True), response={201: Pair})
 def pair_create(request: HttpRequest, body: PairIn) -> Any:
     pair = services.pair_create(actor=asker(request).username, a=body.a, b=body.b, pools=body.pools)
     return Status(201, pair_out(pair))

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
-from drportal.api import needs
-from drportal.inventory.models import InventoryChange
+from drportal.api import asking, needs, seen
+from drportal.inventory.models import InventoryChange, Site, SitePair
 from drportal.inventory.services import pair_get, site_get
 from drportal.roles import Permission
 
@@ -47,10 +47,12 @@ def change_list(
     limit: Annotated[int, Field(ge=1, le=200)] = 50,
 ) -> Any:
     """What came, went or is different, newest first: of a site or a pair of sites, of a kind, of one subject."""
-    rows = InventoryChange.objects.select_related("site")
+    rows = seen(request, InventoryChange.objects.select_related("site"))
     if site is not None:
+        asking(request).require(Permission.VIEW, Site.objects.filter(slug=site), ground=True)
         rows = rows.filter(site=site_get(site))
     if pair is not None:
+        asking(request).require(Permission.VIEW, SitePair.objects.filter(pk=pair), ground=True)
         both = pair_get(pair)
         rows = rows.filter(site__in=[both.a_id, both.b_id])
     if kind is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ class CloudBook:
     """What was captured last, by the poller: VM number -> (a digest of its raw documents, its definition's row)."""
 
     captured: dict[int, tuple[str, int]] = field(default_factory=dict)
+    looked_at: dict[int, tuple[object, ...]] = field(default_factory=dict)  # the very documents that this is of
 
 
 def write_vms(site: Site, pair: SitePair, found: CloudReading, now: dt.datetime) -> set[int]:
@@ -168,8 +169,14 @@ def write_definitions(site: Site, found: CloudReading, now: dt.datetime, book: C
         row = rows.get(vm.vm_id)
         if row is None:
             continue
-        digest = documents_digest(vm, images)
         before = book.captured.get(vm.vm_id)
+        disks = (images.get(disk.image_id) if disk.image_id is not None else None for disk in vm.disks)
+        documents = (vm.document, *disks)
+        if before is not None and _the_same(documents, book.looked_at.get(vm.vm_id, ())):
+            confirmed.append(before[1])
+            continue
+        book.looked_at[vm.vm_id] = documents
+        digest = documents_digest(vm, images)
         if before is not None and before[0] == digest:
             confirmed.append(before[1])
             continue
@@ -179,6 +186,10 @@ def write_definitions(site: Site, found: CloudReading, now: dt.datetime, book: C
     for some in batches(confirmed):
         CapturedDefinition.objects.filter(pk__in=some).update(seen_at=now)
     return new
+
+
+def _the_same(now: Sequence[object], before: Sequence[object]) -> bool:
+    return len(now) == len(before) and all(one is other for one, other in zip(now, before, strict=True))
 
 
 def write_ground(site: Site, found: CloudReading, now: dt.datetime) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from drportal.drivers.base import CephSite, Shell
 from drportal.drivers.base_cloud import CloudSite
 from drportal.drivers.ceph import RbdOverSsh
-from drportal.drivers.opennebula import OpenNebulaOverXmlRpc, OpenNebulaTarget
+from drportal.drivers.opennebula import Memory, OpenNebulaOverXmlRpc, OpenNebulaTarget
 from drportal.drivers.site_link import Installed, SiteLink, sent
 from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell, SshTarget
@@ -50,7 +50,8 @@ class Reach:
     """How far a site's drivers may go and how long they wait. ``acts``: whether anything may be changed there.
 
     ``sessions``: at most so many ``rbd`` processes at once (the site program needs one session whatever it does);
-    ``acts_at_once``: at most so many acts of the site program.
+    ``acts_at_once``: at most so many acts of the site program. ``memory``: what the front end told before, for who
+    asks it again and again.
     """
 
     acts: bool = False
@@ -58,6 +59,7 @@ class Reach:
     acts_at_once: int = ACTS_AT_ONCE
     deadline_s: float = 10.0
     patience_s: float = 90.0
+    memory: Memory | None = None
 
 
 def site_drivers(site: Site, reach: Reach | None = None) -> SiteDrivers:
@@ -92,7 +94,8 @@ def drivers_for(site: Site, ssh_key: str, password: str, reach: Reach) -> SiteDr
     """The same for a Site that need not be stored yet (the connection test)."""
     login = login_of(site, ssh_key)
     cloud = OpenNebulaOverXmlRpc(
-        OpenNebulaTarget(url=site.opennebula_url, username=site.opennebula_user, password=password)
+        OpenNebulaTarget(url=site.opennebula_url, username=site.opennebula_user, password=password),
+        memory=reach.memory,
     )
     user, deadline_s, patience_s = site.ceph_user or None, reach.deadline_s, reach.patience_s
     if site.ceph_through == CephThrough.RBD:

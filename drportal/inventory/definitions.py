@@ -43,7 +43,7 @@ def disk_images(vm: Vm, images: Mapping[int, CloudImage]) -> dict[str, Any]:
             "type_word": image.type_word,
             "size_bytes": image.size_bytes,
             "dev_prefix": image.attributes.get("DEV_PREFIX", ""),
-            "xml": image.xml,
+            "xml": image.document.text,
         }
         for disk in vm.disks
         if disk.image_id is not None and (image := images.get(disk.image_id)) is not None
@@ -52,7 +52,7 @@ def disk_images(vm: Vm, images: Mapping[int, CloudImage]) -> dict[str, Any]:
 
 def definition_hash(vm: Vm, images: Mapping[int, CloudImage]) -> str:
     """SHA-256 over what matters: the templates without what the front end writes itself, and each disk's image."""
-    root = document(vm.xml)
+    root = document(vm.document.text)
     kept: dict[str, Any] = {
         "name": vm.name,
         "owner": [vm.owner, vm.group],
@@ -80,10 +80,10 @@ def _essence(element: ET.Element | None) -> list[Any]:
 
 def documents_digest(vm: Vm, images: Mapping[int, CloudImage]) -> str:
     """Of the raw documents that a definition is made of, without figures of monitoring: equal means nothing is new."""
-    digest = hashlib.sha256(_MONITORING.sub("", vm.xml).encode())
+    digest = hashlib.sha256(_MONITORING.sub("", vm.document.text).encode())
     for disk in vm.disks:
         image = images.get(disk.image_id) if disk.image_id is not None else None
-        digest.update((image.xml if image else "-").encode())
+        digest.update((image.document.text if image else "-").encode())
     return digest.hexdigest()
 
 
@@ -97,7 +97,7 @@ def capture(row: VirtualMachine, vm: Vm, images: Mapping[int, CloudImage], seen_
     kept = CapturedDefinition.objects.create(
         vm=row,
         number=newest.number + 1 if newest else 1,
-        vm_xml=vm.xml,
+        vm_xml=vm.document.text,
         images=disk_images(vm, images),
         sha256=sha256,
         captured_at=seen_at,

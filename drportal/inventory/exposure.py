@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from drportal.engine.exposure import ExposureKind, Track, exposure
 from drportal.engine.verdicts import VerdictCode
-from drportal.inventory.bulk import JsonText, batches
+from drportal.inventory.bulk import JsonText, batches, update_rows
 from drportal.inventory.models import ExposureDay, MirroredImage
 
 DAY_S = 86_400
@@ -110,19 +110,20 @@ class Sampler:
         if self._slot is None or not self._worst:
             return
         day, place = self._slot.date(), second_of_day(self._slot) // FINE_S
-        kept = ExposureDay.objects.filter(pair=self.pair_id, day=day).only("subject", "values", "step_s")
-        rows = {row.subject: row for row in kept}
-        new = []
-        for subject, seconds in self._worst.items():
-            row = rows.get(subject)
-            if row is None:
-                row = ExposureDay(pair_id=self.pair_id, subject=subject, day=day, step_s=FINE_S, values=empty(FINE_S))
-                new.append(row)
-            if row.step_s == FINE_S:
-                row.values = with_value(bytes(row.values), place, seconds)
-        ExposureDay.objects.bulk_create(new, batch_size=500)
-        old = [rows[subject] for subject in self._worst if subject in rows]
-        ExposureDay.objects.bulk_update(old, ["values"], batch_size=300)
+        today = ExposureDay.objects.filter(pair=self.pair_id, day=day)
+        for some in batches(list(self._worst)):  # a row has a kilobyte, and there may be twenty thousand
+            rows = {row.subject: row for row in today.filter(subject__in=some).only("subject", "values", "step_s")}
+            old, new = list(rows.values()), []
+            for subject in some:
+                row = rows.get(subject)
+                if row is None:
+                    row = ExposureDay(pair_id=self.pair_id, subject=subject, day=day, step_s=FINE_S)
+                    row.values = empty(FINE_S)
+                    new.append(row)
+                if row.step_s == FINE_S:
+                    row.values = with_value(bytes(row.values), place, self._worst[subject])
+            ExposureDay.objects.bulk_create(new)
+            update_rows(old, ["values"])
         self._worst = {}
 
 
@@ -168,7 +169,7 @@ def thin(pair_id: int, today: dt.date) -> int:
     due = list(rows.filter(day__lt=today - dt.timedelta(days=FINE_DAYS), step_s=FINE_S)[:THIN_AT_ONCE])
     for row in due:
         row.values, row.step_s = coarser(bytes(row.values), row.step_s, COARSE_S), COARSE_S
-    ExposureDay.objects.bulk_update(due, ["values", "step_s"], batch_size=300)
+    update_rows(due, ["values", "step_s"])
     return dropped + len(due)
 
 

@@ -40,6 +40,7 @@ from drportal.engine.facts import (
 from drportal.inventory.bulk import JsonText
 
 _SIDE = TypeAdapter(SideFacts)
+Replay = Mapping[str, object] | None
 
 
 def side_as_text(facts: SideFacts) -> JsonText:
@@ -72,6 +73,7 @@ def absent_role(read_at: dt.datetime) -> RoleFacts:
 
 
 def status_facts(status: MirrorStatus, read_at: dt.datetime) -> StatusFacts:
+    replay = status.replay
     return StatusFacts(
         state=status.state,
         description=status.description,
@@ -79,18 +81,18 @@ def status_facts(status: MirrorStatus, read_at: dt.datetime) -> StatusFacts:
         age_s=status.age_s,
         entries_behind=status.entries_behind,
         read_at=read_at,
-        caught_up_once=_caught_up_once(status),
-        replayed=_replay_position(status, "non_primary_position"),
-        primary_position=_replay_position(status, "primary_position"),
-        copied_until=_copied_until(status),
+        caught_up_once=_caught_up_once(replay),
+        replayed=_replay_position(replay, "non_primary_position"),
+        primary_position=_replay_position(replay, "primary_position"),
+        copied_until=_copied_until(replay),
         bytes_per_second=status.bytes_per_second,
         eta_s=status.seconds_until_synced,
     )
 
 
-def _replay_position(status: MirrorStatus, name: str) -> Position | None:
+def _replay_position(replay: Replay, name: str) -> Position | None:
     """A position of the replay details; an empty object is none."""
-    found = (status.replay or {}).get(name)
+    found = (replay or {}).get(name)
     if not isinstance(found, dict) or not all(isinstance(found.get(key), int) for key in _POSITION):
         return None
     return Position(*(int(found[key]) for key in _POSITION))
@@ -99,17 +101,17 @@ def _replay_position(status: MirrorStatus, name: str) -> Position | None:
 _POSITION = ("tag_tid", "entry_tid", "object_number")
 
 
-def _copied_until(status: MirrorStatus) -> dt.datetime | None:
+def _copied_until(replay: Replay) -> dt.datetime | None:
     """``local_snapshot_timestamp``: seconds since 1970, of the *primary's* snapshot that is whole here."""
-    stamp = (status.replay or {}).get("local_snapshot_timestamp")
+    stamp = (replay or {}).get("local_snapshot_timestamp")
     return dt.datetime.fromtimestamp(stamp, dt.UTC) if isinstance(stamp, int) and 0 < stamp < 2**40 else None
 
 
-def _caught_up_once(status: MirrorStatus) -> bool | None:
+def _caught_up_once(replay: Replay) -> bool | None:
     """Whether the replay details name a position of the copy: absent or empty before the first catch-up."""
-    if status.replay is None:
+    if replay is None:
         return None
-    return bool(status.replay.get("non_primary_position") or status.replay.get("local_snapshot_timestamp"))
+    return bool(replay.get("non_primary_position") or replay.get("local_snapshot_timestamp"))
 
 
 def journal_facts(reading: JournalReading) -> JournalFacts:

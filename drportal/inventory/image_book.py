@@ -227,7 +227,8 @@ class ImageBook:
     @staticmethod
     def _write(knowns: list[Known], now: dt.datetime) -> None:
         """Where nothing but figures and times is new, these alone."""
-        whole, figures = [], []
+        whole: list[MirroredImage] = []
+        figures: list[MirroredImage] = []
         for known in knowns:
             row, known.stored_at, known.stored_point = known.row, now, known.row.protected_until
             row.side_a, row.side_b = side_as_text(known.sides[Side.A]), side_as_text(known.sides[Side.B])

@@ -144,6 +144,9 @@ class MirroredImage(models.Model):
     class Meta:
         ordering = ["pool", "name"]
         constraints = [models.UniqueConstraint(fields=["pair", "pool", "name"], name="one_image_of_a_name")]
+        indexes = [
+            models.Index(fields=["pair", "verdict"], condition=models.Q(gone_at=None), name="images_by_verdict"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.pool}/{self.name}"

@@ -22,6 +22,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from drportal.drivers.base import ImageRef, MirrorStatus, PoolReading
+from drportal.drivers.opennebula import Memory
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
@@ -29,6 +30,7 @@ from drportal.inventory import cloud, heard, installed
 from drportal.inventory.connect import Reach, SiteDrivers, site_drivers
 from drportal.inventory.exposure import Sampler
 from drportal.inventory.image_book import ImageBook
+from drportal.inventory.memory import give_back
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
@@ -155,6 +157,7 @@ class SideWatch:
         self._drivers: SiteDrivers | None = None
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
+        self._memory = Memory()
 
     async def run(self) -> None:
         """Until cancelled. A fault of our own is logged and does not end the watch."""
@@ -180,7 +183,9 @@ class SideWatch:
         if self._drivers is None:
             self._drivers_at = clock()
             try:
-                self._drivers = await in_database(site_drivers, self.site, Reach(sessions=POLL_SESSIONS))
+                self._drivers = await in_database(
+                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory)
+                )
             except PortalError as error:
                 unasked = Heard(False, error.detail)
                 return SiteReading(asked_at=timezone.now(), ssh=unasked, ceph=unasked, cloud=unasked)
@@ -249,6 +254,10 @@ class PairWatch:
                 for watch in sides.values():
                     watch.latest = None
                 await in_database(self.write, pair, readings)
+                large = any(reading.everything is not None for reading in readings.values())
+                readings = {}
+                if large:
+                    await asyncio.to_thread(give_back)
                 _, now_fingerprint, held = await in_database(load, self.pair_id)
                 if now_fingerprint != fingerprint:
                     return
@@ -264,11 +273,12 @@ class PairWatch:
     async def wait_for_news(self, sides: Mapping[Side, SideWatch]) -> None:
         """Until one side has been read, or an interval has passed: facts age, and verdicts with them."""
         waiting = [asyncio.create_task(watch.news.wait()) for watch in sides.values()]
-        await asyncio.wait(waiting, timeout=self.interval_s, return_when=asyncio.FIRST_COMPLETED)
+        _, late = await asyncio.wait(waiting, timeout=self.interval_s, return_when=asyncio.FIRST_COMPLETED)
+        if late and len(late) < len(waiting):
+            # The other side is most often done a moment later: one transaction for both.
+            await asyncio.wait(late, timeout=min(0.3, self.interval_s / 4))
         for task in waiting:
             task.cancel()
-        # The other side is most often done a moment later: one transaction for both.
-        await asyncio.sleep(min(0.3, self.interval_s / 4))
         for watch in sides.values():
             watch.news.clear()
 

@@ -163,6 +163,16 @@ class LabClient:
         answer: dict[str, Any] = self.call("image", site=site, image=image)
         return answer
 
+    def guest_write(self, site: str, image: str, number: int) -> None:
+        """The image's VM writes one numbered block; returns when it is told that it is written. The real lab only."""
+        self.call("guest_write", site=site, image=image, number=number)
+
+    def held(self, site: str, image: str) -> dict[str, Any]:
+        """What a forced promotion would find in this copy: {"sha256", "writes": numbers of the guest's writes}. The
+        real lab only."""
+        answer: dict[str, Any] = self.call("held", site=site, image=image)
+        return answer
+
     def acts(self, site: str) -> list[dict[str, Any]]:
         """The commands over SSH that changed, or should have changed, images there, in the order in which they ended:
         [{"at": seconds since the epoch, "command", "exit_code"}]. The embedded lab only."""

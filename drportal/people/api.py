@@ -12,21 +12,33 @@ from django.middleware.csrf import get_token
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from drportal.api import asker, needs, needs_session, require_csrf
+from drportal.api import asker, needs_session, require_csrf
 from drportal.errors import Unauthenticated
-from drportal.people import access, factors, oidc, services, sessions
+from drportal.people import factors, oidc, services, sessions
 from drportal.people.api_factors import Challenge
 from drportal.people.models import ApiToken, BrowserSession
 from drportal.people.proof import Proof, prove, ways_to_prove
+from drportal.people.rights import rights_of, spelled_out
 from drportal.people.schemas import ProofIn
 from drportal.people.second_step import REFUSAL, SIGN_OUT_AT, half_way, nobody_half_way, second_step
-from drportal.roles import PEOPLE, Permission, permissions_of
+from drportal.roles import PEOPLE, Permission
 
 router = Router()
 
 
+class Right(Schema):
+    """How far a permission goes. ``plans``: also those at the ``pairs``."""
+
+    permission: Permission
+    everywhere: bool
+    pairs: list[int]
+    plans: list[int]
+
+
 class Person(Schema):
-    """``proofs``: what can show again that it is this person: password, code, key, oidc. ``factor_missing``: a role
+    """``permissions``: what they may do somewhere at all; ``rights``: where.
+
+    ``proofs``: what can show again that it is this person: password, code, key, oidc. ``factor_missing``: a role
     demands a second factor; until there is one, nothing but setting it up is let through. ``sign_out_at``: where to
     sign out at the identity provider too; empty for who does not come from there."""
 
@@ -34,6 +46,7 @@ class Person(Schema):
     name: str
     roles: list[str]
     permissions: list[str]
+    rights: list[Right]
     proofs: list[str]
     factor_missing: bool
     sign_out_at: str
@@ -133,49 +146,17 @@ class BrowserSessions(Schema):
     items: list[BrowserSessionOut]
 
 
-class GrantOut(Schema):
-    permission: str
-    says: str
-
-
-class Holder(Schema):
-    """``given_at``/``given_by``: by the trail's last word on this person's roles; null where it has none.
-    ``second_factor``: whether there is one; ``…_missing``: a role demands one. Both null for non-administrators."""
-
-    username: str
-    name: str
-    active: bool
-    given_at: dt.datetime | None
-    given_by: str | None
-    second_factor: bool | None
-    second_factor_missing: bool | None
-
-
-class RoleOut(Schema):
-    role: str
-    why: str
-    permissions: list[str]
-    people: list[Holder]
-
-
-class Access(Schema):
-    """The table of ``roles.py``, with who holds each role. ``without_role``: may sign in, and may do nothing."""
-
-    permissions: list[GrantOut]
-    roles: list[RoleOut]
-    without_role: list[Holder]
-
-
 def person_of(request: HttpRequest) -> Person | None:
     user = request.user
     if not isinstance(user, User):
         return None
-    roles = services.roles_of(user)
+    rights = rights_of(user)
     return Person(
         username=user.username,
         name=user.get_full_name() or user.username,
-        roles=roles,
-        permissions=sorted(permission.value for permission in permissions_of(roles)),
+        roles=services.roles_of(user),
+        permissions=sorted(permission.value for permission in rights.permissions),
+        rights=[Right(permission=permission, **far) for permission, far in spelled_out(rights).items()],
         proofs=ways_to_prove(user),
         factor_missing=factors.factor_missing(user),
         sign_out_at=request.session.get(SIGN_OUT_AT, ""),
@@ -303,9 +284,3 @@ def session_revoke(request: HttpRequest, session_id: int) -> Any:
     """End one of your own sessions."""
     sessions.session_revoke(asker(request), session_id)
     return Status(204, None)
-
-
-@router.get("/access", auth=needs(Permission.VIEW), response=Access)
-def access_read(request: HttpRequest) -> Any:
-    """Who may do what, and why; to administrators also, who has a second factor."""
-    return access.access_table(factors=Permission.SITES in permissions_of(services.roles_of(asker(request))))

@@ -30,6 +30,7 @@ from drportal.audit.record import record
 from drportal.errors import Conflict, Forbidden, Invalid, NotFound
 from drportal.people.guessing import A_CODE, A_KEY, counted_attempt
 from drportal.people.models import FactorSecret
+from drportal.people.rights import live_grants
 from drportal.roles import Role
 from drportal.sealing import seal, unseal
 
@@ -75,7 +76,7 @@ def factor_missing(user: User) -> bool:
     thing they may do is set one up."""
     if not settings.REQUIRE_MFA:
         return False
-    held = set(user.groups.values_list("name", flat=True))
+    held = set(live_grants().filter(person=user).values_list("role", flat=True))
     return Role.SERVICE not in held and bool(held & settings.REQUIRE_MFA) and not has_factor(user)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from drportal.audit.record import record
 from drportal.errors import Conflict, Forbidden, Unauthenticated
+from drportal.people.grants import everywhere_of, roles_set
 from drportal.people.mapping import groups_in, roles_given
 from drportal.people.services import roles_of, why_no_name
 from drportal.roles import Role
@@ -71,7 +72,7 @@ def account_ready(identity: Identity) -> tuple[User, dict[str, Any]]:
 
 def _take_over(user: User, after: list[str], identity: Identity) -> None:
     """The roles are what the groups say now: also fewer, or none, for all of the person's sessions and tokens."""
-    before = roles_of(user)
+    before = everywhere_of(user)
     with transaction.atomic():
         SocialAccount.objects.get(provider=settings.OIDC_ISSUER, uid=identity.subject).save()  # its last_login
         if before != after:
@@ -81,7 +82,9 @@ def _take_over(user: User, after: list[str], identity: Identity) -> None:
 
 
 def _set_roles(user: User, roles: list[str]) -> None:
-    user.groups.set([Group.objects.get_or_create(name=role)[0] for role in roles])
+    """What is given here at a pair or for a plan stays beside that."""
+    reason = f"groups at {settings.OIDC_NAME}"
+    roles_set(person=user, roles=[Role(role) for role in roles], actor="portal", reason=reason, even_the_last=True)
 
 
 def _new_account(roles: list[str], identity: Identity) -> User:

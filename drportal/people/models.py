@@ -1,7 +1,7 @@
-"""People's personal tokens and sessions, passwords and codes that are being tried, secrets of second factors, and reads
-that are paced.
+"""People's grants, personal tokens and sessions, passwords and codes that are being tried, secrets of second factors,
+and reads that are paced.
 
-Accounts are Django's own; roles are Django groups (``drportal.roles``); second factors and who is who at the identity
+Accounts are Django's own; what a role may do is in ``drportal.roles``; second factors and who is who at the identity
 provider are django-allauth's (``Authenticator``, ``SocialAccount``).
 """
 
@@ -9,6 +9,44 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
+
+from drportal.roles import Role
+
+
+class Grant(models.Model):
+    """That a person holds a role: everywhere, or at one pair of sites, or for one plan. Written by ``grants.py``.
+
+    A row is there as long as it was not taken back; what was taken is in the trail. ``until``: after that it counts for
+    nothing. ``given_by`` is a name, as in the trail: it may be a command's, or of an account that is gone.
+    """
+
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="grants")
+    role = models.CharField(max_length=30, choices=[(role.value, role.value) for role in Role])
+    pair = models.ForeignKey("inventory.SitePair", null=True, on_delete=models.CASCADE, related_name="+")
+    plan = models.ForeignKey("recovery.RecoveryPlan", null=True, on_delete=models.CASCADE, related_name="+")
+    given_by = models.CharField(max_length=150)
+    given_at = models.DateTimeField()
+    reason = models.TextField(blank=True)
+    until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(pair=None) | Q(plan=None), name="a_grant_has_one_scope"),
+            models.UniqueConstraint(
+                fields=["person", "role"], condition=Q(pair=None, plan=None), name="one_grant_everywhere"
+            ),
+            models.UniqueConstraint(
+                fields=["person", "role", "pair"], condition=Q(pair__isnull=False), name="one_grant_at_a_pair"
+            ),
+            models.UniqueConstraint(
+                fields=["person", "role", "plan"], condition=Q(plan__isnull=False), name="one_grant_for_a_plan"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.person_id}"
 
 
 class ApiToken(models.Model):

@@ -128,7 +128,8 @@ def callback(request: HttpRequest) -> HttpResponseRedirect:
     except PortalError as error:
         facts = {"status": error.status, "code": error.code, "detail": error.detail}
         refusal_record(NOBODY, f"sign-in by OIDC from {address_of(request)}", facts)
-        request.session[REFUSAL] = error.detail
+        if request.session.session_key:  # a stranger's made-up address must not make a session each time
+            request.session[REFUSAL] = error.detail
     return HttpResponseRedirect(state["back_to"] if state else "/")
 
 
@@ -150,7 +151,8 @@ def identify(request: HttpRequest, state: dict[str, Any]) -> Identity:
         return Identity(
             subject=str(claims["sub"]),
             claims={**more, **claims},
-            auth_time=float(claims.get("auth_time", 0.0)),
+            # One in the future would be a proof that never grows old.
+            auth_time=min(float(claims.get("auth_time") or 0.0), time.time()),
             sign_out_at=sign_out_address(described, client.callback_url),
         )
     except requests.RequestException as error:

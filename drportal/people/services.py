@@ -1,6 +1,6 @@
 """Sign-in, sign-out and personal tokens.
 
-Accounts are Django's; what a person may do comes from the groups (``drportal.roles``).
+Accounts are Django's; what a person may do comes from their grants (``people/rights.py``).
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from drportal.audit.record import NO_PERSONS, record, refusal_record
 from drportal.errors import Invalid, NotFound, Unauthenticated
 from drportal.people.guessing import TooManyAttempts, counted_attempt
 from drportal.people.models import ApiToken
-from drportal.people.second_step import address_of, welcome
+from drportal.people.rights import Rights, live_grants, rights_of
+from drportal.people.second_step import HALF_WAY, address_of, welcome
 from drportal.people.sessions import session_gone
-from drportal.roles import Permission, Role, permissions_of
+from drportal.roles import Permission, Role
 
 NOBODY = "nobody"  # who acts where nobody is signed in
 TOKEN_PREFIX = "drp_"  # noqa: S105  (so that secret scanners know one when they see one)
@@ -34,8 +35,8 @@ USED_EVERY = dt.timedelta(minutes=1)
 
 
 def roles_of(user: User) -> list[str]:
-    """The person's roles: those groups that are roles, in the order of the table."""
-    held = set(user.groups.values_list("name", flat=True))
+    """The roles that the person holds now, somewhere, in the order of the table."""
+    held = set(live_grants().filter(person=user).values_list("role", flat=True))
     return [role.value for role in Role if role.value in held]
 
 
@@ -62,7 +63,9 @@ def sign_in(request: HttpRequest, username: str, password: str) -> None:
 
 
 def sign_out(request: HttpRequest) -> None:
+    """Also of somebody who is half-way in."""
     if not request.user.is_authenticated:
+        request.session.pop(HALF_WAY, None)
         return
     with transaction.atomic():
         record("session.end", request.user.username, {}, actor=request.user.username)
@@ -95,7 +98,7 @@ def token_create(
     ``actor``: who makes it, where that is not the owner.
     """
     wanted = None if scope is None else sorted({permission.value for permission in scope})
-    beyond = set(scope or ()) - permissions_of(roles_of(owner))
+    beyond = set(scope or ()) - rights_of(owner).permissions
     if beyond or wanted == []:
         said = (
             f"You may not {', '.join(sorted(beyond))} yourself" if beyond else "A token that may do nothing is no use"
@@ -139,7 +142,7 @@ def live_token(text: str) -> ApiToken | None:
     return token
 
 
-def permissions_of_token(token: ApiToken) -> frozenset[Permission]:
+def rights_of_token(token: ApiToken) -> Rights:
     """What it may do now: what its owner may do now, within its scope."""
-    granted = permissions_of(roles_of(token.user))
-    return granted if token.scope is None else frozenset(one for one in granted if one.value in token.scope)
+    rights = rights_of(token.user)
+    return rights if token.scope is None else rights.within(token.scope)

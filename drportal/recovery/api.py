@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router, Status
 
-from drportal.api import asker, expected_version, needs
+from drportal.api import asker, asking, expected_version, needs, seen
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import Finding
-from drportal.errors import Invalid
+from drportal.errors import Invalid, NotFound
 from drportal.inventory.api_assets import SiteNetwork
-from drportal.inventory.models import MirroredImage, Network, Site
+from drportal.inventory.models import MirroredImage, Network, Site, SitePair, VirtualMachine
 from drportal.inventory.schemas import GroupRef, current_verdict, vm_out, vm_rows, worst_of
 from drportal.recovery import building, models, schemas
 from drportal.recovery.building import STARTABLE, active_run, peer_site, why_not
@@ -33,17 +34,19 @@ NEWEST_RUNS = 20
 @router.get("/groups", auth=needs(Permission.VIEW), response=schemas.Groups)
 def group_list(request: HttpRequest) -> Any:
     groups = ProtectionGroup.objects.select_related("home_site", "active_site", "plan")
-    return {"items": [_group(group) for group in groups]}
+    return {"items": [_group(group) for group in seen(request, groups)]}
 
 
 @router.get("/plans", auth=needs(Permission.VIEW), response=Plans)
 def plan_list(request: HttpRequest) -> Any:
-    return {"items": [PlanSummary(**_summary(plan)) for plan in _plans()]}
+    return {"items": [PlanSummary(**_summary(plan)) for plan in seen(request, _plans())]}
 
 
 @router.post("/plans", auth=needs(Permission.PLAN), response={201: Plan})
 def plan_create(request: HttpRequest, body: PlanIn) -> Any:
-    """A plan and its protection group."""
+    """A plan and its protection group. For who may plan at the pair."""
+    asking(request).require(Permission.PLAN, SitePair.objects.filter(pk=body.pair_id))
+    _sees_what_is_named(request, body)
     return Status(201, plan_out(services.plan_create(fields=_fields(body), actor=asker(request).username)))
 
 
@@ -56,6 +59,7 @@ def plan_read(request: HttpRequest, plan_id: int) -> Any:
 def plan_change(request: HttpRequest, plan_id: int, body: PlanIn) -> Any:
     """Replace the plan. Needs If-Match; refused while a run is active."""
     version = expected_version(request)
+    _sees_what_is_named(request, body)
     plan = services.plan_change(plan_id=plan_id, version=version, fields=_fields(body), actor=asker(request).username)
     return plan_out(plan)
 
@@ -74,7 +78,7 @@ def plan_delete(request: HttpRequest, plan_id: int) -> Any:
     return Status(204, None)
 
 
-@router.get("/plans/{int:plan_id}/readiness", auth=needs(Permission.VIEW), response=Readiness)
+@router.get("/plans/{int:plan_id}/readiness", auth=needs(Permission.TEST), response=Readiness)
 def plan_readiness(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANNED_FAILOVER.value) -> Any:
     """Reads both sites now (at most about 20 s) and says what would stop such a run."""
     plan, wanted = services.plan_get(plan_id), kind_of(kind)
@@ -83,7 +87,7 @@ def plan_readiness(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANN
     return readiness_out(assess_now(wanted, plan.group, copy, source, target))
 
 
-@router.get("/plans/{int:plan_id}/preview", auth=needs(Permission.VIEW), response=Preview)
+@router.get("/plans/{int:plan_id}/preview", auth=needs(Permission.TEST), response=Preview)
 def plan_preview(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANNED_FAILOVER.value) -> Any:
     """Every step with its commands, the phrase to type, and what it means in numbers."""
     return preview(services.plan_get(plan_id), kind_of(kind))
@@ -98,9 +102,20 @@ def kind_of(word: str) -> RunKind:
 # --- rows to answers
 
 
-def _plans() -> list[RecoveryPlan]:
+def _plans() -> QuerySet[RecoveryPlan]:
     related = ("group__pair__a", "group__pair__b", "group__home_site", "group__active_site")
-    return list(RecoveryPlan.objects.select_related(*related))
+    return RecoveryPlan.objects.select_related(*related)
+
+
+def _sees_what_is_named(request: HttpRequest, body: PlanIn) -> None:
+    """Pair, home site and VMs: nobody draws into a plan what they could not see before. Raises NotFound."""
+    who = asking(request)
+    who.require(Permission.VIEW, SitePair.objects.filter(pk=body.pair_id), ground=True)
+    who.require(Permission.VIEW, Site.objects.filter(slug=body.home_site), ground=True)
+    wanted = {member.vm_id for member in body.members}
+    unseen = wanted - set(seen(request, VirtualMachine.objects.filter(pk__in=wanted)).values_list("pk", flat=True))
+    if unseen and not who.rights.reach(Permission.VIEW).everywhere:
+        raise NotFound(f"VM {min(unseen)} is not known (any more), or not for you to see. Nothing was changed.")
 
 
 def _group(group: ProtectionGroup) -> schemas.Group:

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router, Status
 
-from drportal.api import asker, bearer_token, needs
+from drportal.api import asker, bearer_token, needs, seen
 from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
@@ -25,7 +25,7 @@ from drportal.recovery.schemas_approval import (
 )
 from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
-from drportal.recovery.warrants import facts_of
+from drportal.recovery.warrants import facts_of, who_could_approve
 from drportal.roles import Permission
 from drportal.settings import BREAK_GLASS
 
@@ -73,7 +73,8 @@ def new_approval_request(request: HttpRequest, run_id: int, body: NewApprovalIn)
 @router.get("/approvals", auth=needs(Permission.VIEW), response=Approvals)
 def approval_list(request: HttpRequest, state: ApprovalState | None = None) -> Any:
     """The newest hundred; those that were declined, expired or became void stay."""
-    rows = models.Approval.objects.select_related("run__plan", "run__source_site", "run__target_site", "requested_by")
+    related = ("run__plan", "run__source_site", "run__target_site", "requested_by")
+    rows = seen(request, models.Approval.objects.select_related(*related))
     if state is not None:
         rows = rows.filter(state=state.value)
     return {"items": [summary_fields(row) for row in rows[:NEWEST]]}
@@ -164,6 +165,7 @@ def summary_fields(row: models.Approval) -> dict[str, Any]:
     return {
         "id": row.pk,
         "run_id": row.run_id,
+        "plan_id": row.run.plan_id,
         "plan": row.run.plan.name,
         "source_site": row.run.source_site.slug,
         "target_site": row.run.target_site.slug,
@@ -209,4 +211,5 @@ def approval_out(
         now=None if now is None else evidence_out(now),
         differences=None if differences is None else [schemas_approval.Difference(**one) for one in differences],
         said=voices,
+        could_approve=who_could_approve(row) if row.state == ApprovalState.REQUESTED else [],
     )

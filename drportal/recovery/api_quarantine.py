@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router, Schema
 
-from drportal.api import needs
+from drportal.api import asking, needs
 from drportal.engine.plans import RunKind
 from drportal.engine.quarantine import QuarantineState, SignKind
 from drportal.errors import NotFound
 from drportal.inventory.models import MirroredImage
 from drportal.inventory.schemas import current_verdict
+from drportal.people.rights import seen_names
 from drportal.recovery import building, models
 from drportal.recovery.quarantine import open_quarantines
 from drportal.recovery.survivors import peer_of
@@ -77,7 +78,9 @@ class Quarantines(Schema):
 @router.get("/quarantines", auth=needs(Permission.VIEW), response=Quarantines)
 def quarantine_list(request: HttpRequest) -> Any:
     """Those that are not over. (Of one that is over, its own address tells.)"""
-    return {"items": open_out()}
+    rows = open_quarantines()
+    names = seen_names(asking(request).rights, (f"quarantine:{row.pk}" for row in rows))
+    return {"items": [quarantine_out(row) for row in rows if f"quarantine:{row.pk}" in names]}
 
 
 @router.get("/quarantines/{int:quarantine_id}", auth=needs(Permission.VIEW), response=QuarantinePage)
@@ -88,10 +91,6 @@ def quarantine_read(request: HttpRequest, quarantine_id: int) -> Any:
         raise NotFound(f"There is no quarantine {quarantine_id}.")
     images = [_suspect(image) for image in row.images.select_related("pair").order_by("pool", "name")]
     return QuarantinePage(**quarantine_out(row).model_dump(), images=images)
-
-
-def open_out() -> list[QuarantineOut]:
-    return [quarantine_out(row) for row in open_quarantines()]
 
 
 def quarantine_out(row: models.Quarantine) -> QuarantineOut:

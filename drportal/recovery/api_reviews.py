@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema
 
-from drportal.api import asker, needs
+from drportal.api import asker, needs, seen
 from drportal.audit.models import AuditEntry
 from drportal.audit.paper import Made, made_by
 from drportal.audit.record import NO_PERSONS
@@ -20,7 +20,7 @@ from drportal.recovery import schemas
 from drportal.recovery.api_runs import report
 from drportal.recovery.models import Approval, Run
 from drportal.recovery.presenters import run_summary
-from drportal.recovery.reckoning import Losses, RecoveryTimeOut, losses_of, time_of
+from drportal.recovery.reckoning import Losses, RecoveryTimeOut, deviations_of, losses_of, time_of
 from drportal.recovery.services import reviews
 from drportal.recovery.services.runs import run_get
 from drportal.roles import Permission
@@ -102,12 +102,16 @@ def review_list(
     cursor: Cursor | None = None,
 ) -> Any:
     """Runs that have ended, newest first. ``open``: not accepted yet."""
-    rows = reviews.reviewable(state)
+    rows = seen(request, reviews.reviewable(state))
     if cursor is not None:
         rows = rows.filter(pk__lt=int(cursor))
     page = list(rows[: PAGE + 1])
     following = str(page[PAGE - 1].pk) if len(page) > PAGE else None
-    return {"items": [item_of(run) for run in page[:PAGE]], "next": following, "overdue": reviews.overdue()}
+    return {
+        "items": [item_of(run) for run in page[:PAGE]],
+        "next": following,
+        "overdue": seen(request, reviews.overdue()).count(),
+    }
 
 
 @router.get("/runs/{int:run_id}/review", auth=needs(Permission.VIEW), response=Review)
@@ -151,7 +155,7 @@ def review_of(run_id: int, name: str) -> Review:
     if run is None:
         known = run_get(run_id)
         raise NotFound(f"Run {known.pk} is {known.state}; it can be reviewed when it has begun and ended.")
-    told, item = report(run), item_of(run)
+    told, item, time = report(run), item_of(run), time_of(run, list(run.steps.all()))
     acts = list(run.review_acts.all())
     kind = WORD.get(run.kind, run.kind.replace("_", " "))
     return Review(
@@ -163,10 +167,10 @@ def review_of(run_id: int, name: str) -> Review:
         participants=reviews.participants(run),
         people=people_of(run),
         duration_s=told.duration_s,
-        recovery=RecoveryTimeOut(**asdict(time_of(run, list(run.steps.all())))),
+        recovery=RecoveryTimeOut(**asdict(time)),
         losses=losses_of(run),
         vms=told.vms,
-        deviations=told.exceptions,
+        deviations=[*told.exceptions, *deviations_of(run, time)],
         standing=told.standing,
         first_entry=min(told.trail, default=None),
         last_entry=max(told.trail, default=None),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Field, Router, Status
 
-from drportal.api import asker, needs, require_proof
+from drportal.api import asker, needs, require_proof, seen
 from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
@@ -52,7 +52,7 @@ def run_list(
     request: HttpRequest, state: RunState | None = None, plan: int | None = None, cursor: Cursor | None = None
 ) -> Any:
     """Newest first."""
-    rows = models.Run.objects.select_related("plan", "source_site", "target_site")
+    rows = seen(request, models.Run.objects.select_related("plan", "source_site", "target_site"))
     if state is not None:
         rows = rows.filter(state=state.value)
     if plan is not None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ninja import Schema
 
 from drportal.engine.plans import RunKind
 from drportal.engine.recovery_time import RecoveryTime, TimeWord, recovery_time
-from drportal.engine.states import StepState
+from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
 from drportal.recovery import schemas
-from drportal.recovery.models import Approval, Run, RunImage, Step
+from drportal.recovery.models import Approval, MeasuredLoss, Run, RunImage, Step, StepAttempt
+from drportal.recovery.presenters import title
 
-STARTS = (StepKind.VM_START, StepKind.VM_RESUME_HERE)
+STARTS = (StepKind.VM_START, StepKind.VM_RESUME_HERE, StepKind.VM_START_ALONE)
 OF_VMS = (StepKind.VM_POWER_OFF, *STARTS)
 
 
@@ -84,6 +85,22 @@ def _contact_lost(run: Run) -> dt.datetime | None:
     return min((dt.datetime.fromisoformat(since) for since in silent), default=None)
 
 
+def deviations_of(run: Run, time: RecoveryTime) -> list[str]:
+    """Beside steps that failed or were taken out: what went otherwise than a run of its kind should."""
+    said = []
+    if Approval.objects.filter(run=run, glass=True).exists():
+        said.append("It was begun by one person alone: the glass was broken, and nobody else said yes.")
+    if run.state == RunState.ABORTED:
+        said.append("It was cancelled before it was through.")
+    again = StepAttempt.objects.filter(step__run=run, number__gt=1).values("step")
+    for step in run.steps.filter(pk__in=again).select_related("site"):
+        first = step.attempts.order_by("number").values_list("sentence", flat=True).first() or "no outcome was seen"
+        said.append(f"{title(step)}: took {step.attempts.count()} attempts. The first: {first}")
+    if time.word in (TimeWord.BEYOND, TimeWord.NOT_BACK):
+        said.append(time.sentence)
+    return said
+
+
 def losses_of(run: Run) -> Losses:
     """Per image what may be lost, as it was known before the act, and what was lost, once that is known."""
     if run.kind == RunKind.DISASTER_FAILOVER:
@@ -117,14 +134,13 @@ def _forced(run: Run) -> Losses:
     return Losses(sentence=said, images=sorted(lost, key=lambda one: one.image))
 
 
-def _exact(run: Run) -> Mapping[str, str]:
-    """Image to what was found, where the run's record of the image holds it."""
-    found = {}
-    for row in RunImage.objects.filter(run=run).select_related("image"):
-        exact = getattr(row, "exact_loss", None)
-        if exact:
-            said = exact.get("sentence", "") if isinstance(exact, Mapping) else str(exact)
-            found[f"{row.image.pool}/{row.image.name}"] = str(said)
+def _exact(run: Run) -> dict[str, str]:
+    """Image to what was found at the lost site when it was first measured there after the run."""
+    images = RunImage.objects.filter(run=run).values("image")
+    rows = MeasuredLoss.objects.filter(site=run.source_site, image__in=images, run_id__gt=run.pk)
+    found: dict[str, str] = {}
+    for row in rows.select_related("image").order_by("run_id"):
+        found.setdefault(f"{row.image.pool}/{row.image.name}", row.sentence)
     return found
 
 

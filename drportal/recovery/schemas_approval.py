@@ -143,6 +143,7 @@ class Difference(Schema):
 class ApprovalSummary(Schema):
     id: int
     run_id: int
+    plan_id: int
     plan: str
     source_site: str
     target_site: str
@@ -163,6 +164,8 @@ class Approval(ApprovalSummary):
     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
     site's own people type there before the last yes, where that site asks for it; else empty.
 
+    ``could_approve``: who could say yes to it now, by name; empty once it is decided.
+
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
     """
 
@@ -181,6 +184,7 @@ class Approval(ApprovalSummary):
     now: EvidenceOut | None
     differences: list[Difference] | None
     said: list[Said]
+    could_approve: list[str]
 
 
 class Approvals(Schema):

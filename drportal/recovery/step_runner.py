@@ -25,6 +25,7 @@ from drportal.drivers.errors import (
     Unreachable,
 )
 from drportal.drivers.orders import Receipt
+from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId, confirmed
 from drportal.engine.states import StepEvent, StepState
 from drportal.engine.steps import ProbeOutcome, StepKind
@@ -109,10 +110,11 @@ class StepRunner(StepWriter):
 
     async def _rest(self, wait_s: float) -> None:
         """Until the next look is due: the time is over, the run halts, or there is news of the image."""
-        if self.step.task.image is None or self.world.news is None:
+        image = self.step.task.image
+        if image is None or self.world.news is None:
             await self._sleep(wait_s, self.control.halt)
             return
-        with self.world.news.listen(ref_of(self.step.task.image)) as news:
+        with self.world.news.listen(ref_of(image), Mode(image.mode)) as news:
             waiting = [asyncio.ensure_future(event.wait()) for event in (news, self.control.halt)]
             await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:

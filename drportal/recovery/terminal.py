@@ -1,4 +1,4 @@
-"""What the commands ``plan`` and ``run`` share: who acts, how a refusal is told, what the exit status means."""
+"""What the commands share: who acts, how a refusal is told, what the exit status means."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
+from django.db.models import Model
 
 from drportal.engine.states import RunState
-from drportal.errors import PortalError
+from drportal.errors import Forbidden, PortalError
+from drportal.people.rights import may, who_could_give
 from drportal.recovery.models import Run
+from drportal.roles import SAYS, Permission
 
 DONE, FAILED, USAGE, WAITS, NOT_READY = 0, 1, 2, 3, 4
 EXIT_STATUS = """
@@ -25,9 +29,18 @@ def actor_argument(parser: CommandParser) -> None:
     )
 
 
-def actor_of(given: str | None) -> str:
-    """Whoever may run this command may act; the trail keeps the name of the login."""
+def actor_of(given: str | None, thing: Model | None, permission: Permission = Permission.RUN) -> str:
+    """Whoever may run this command may act; the trail keeps the name of the login. In the name of somebody with an
+    account only what that person may do with the thing (None: everywhere). Raises Forbidden.
+    """
     login = f"cli:{getpass.getuser()}"
+    named = User.objects.filter(username=given).first() if given else None
+    if named is not None and not may(named, permission, thing):
+        where = f" at {thing.name}" if thing is not None and hasattr(thing, "name") else ""
+        raise Forbidden(
+            f"{given} may not do this{where} (“{SAYS[permission]}”). Nothing was changed. {who_could_give(thing)} "
+            "Without --as you act in your own name."
+        )
     return f"{given} ({login})" if given else login
 
 

@@ -25,29 +25,37 @@ from drportal.engine.approvals import (
 from drportal.engine.states import StepState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site
+from drportal.people.rights import may, people_who_may
 from drportal.recovery.lease import LeaseLost
-from drportal.recovery.models import Approval, Run, Step, Voice
+from drportal.recovery.models import Approval, RecoveryPlan, Run, Step, Voice
 from drportal.recovery.plan_copy import ImageCopy, from_json
 from drportal.recovery.recorder import Change
 from drportal.recovery.world import ref_of
-from drportal.roles import Permission, permissions_of
+from drportal.roles import Permission
 
 
-def may_approve(user: User) -> bool:
-    """Now: an account that was closed, or lost its role, may not. A superuser without the role may not either."""
-    return _may(user, Permission.APPROVE)
+def may_approve(user: User, plan: RecoveryPlan) -> bool:
+    """Now: one whose account was closed, or whose grant for this plan was taken back or has ended, may not. A superuser
+    without the role may not either."""
+    return may(user, Permission.APPROVE, plan)
 
 
-def may_break_glass(user: User) -> bool:
-    return _may(user, Permission.BREAK_GLASS)
+def may_break_glass(user: User, plan: RecoveryPlan) -> bool:
+    return may(user, Permission.BREAK_GLASS, plan)
 
 
-def _may(user: User, permission: Permission) -> bool:
-    return user.is_active and permission in permissions_of(list(user.groups.values_list("name", flat=True)))
+def who_could_approve(approval: Approval) -> list[str]:
+    """The names of those who could say yes to it now: who may approve this plan, and neither asked for it nor said yes
+    already."""
+    said = approval.voices.filter(word=Voice.Word.YES).values_list("person_id", flat=True)
+    aside = {approval.requested_by_id, *said}
+    able = people_who_may(Permission.APPROVE, approval.run.plan)
+    return [person.username for person in able if person.pk not in aside]
 
 
 def facts_of(approval: Approval) -> ApprovalFacts:
-    """With the roles of those who said yes as they are now."""
+    """With the rights of those who said yes as they are now."""
+    plan = approval.run.plan
     yes = list(approval.voices.filter(word=Voice.Word.YES).select_related("person"))
     alone = approval.voices.filter(word=Voice.Word.GLASS).select_related("person")
     return ApprovalFacts(
@@ -61,15 +69,11 @@ def facts_of(approval: Approval) -> ApprovalFacts:
         requester_id=approval.requested_by_id,
         needed=approval.needed,
         said_yes=frozenset(voice.person_id for voice in yes),
-        may_approve=_still(voice.person for voice in yes),
-        glass=approval.glass and any(may_break_glass(voice.person) for voice in alone),
+        may_approve=frozenset(voice.person.pk for voice in yes if may_approve(voice.person, plan)),
+        glass=approval.glass and any(may_break_glass(voice.person, plan) for voice in alone),
         attested_by=approval.attested_by,
         attestation=approval.attestation,
     )
-
-
-def _still(people: Iterable[User]) -> frozenset[int]:
-    return frozenset(person.pk for person in people if may_approve(person))
 
 
 def _of_run(run_id: int, state: ApprovalState | None = None) -> Approval | None:

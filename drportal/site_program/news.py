@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import threading
 from typing import Any, Dict, List, Tuple
 
@@ -37,7 +38,9 @@ class News:
                 before, parts_before = {}, {}
             if key not in self._last and len(self._last) >= _KEPT:
                 self._last.clear()
-            self._last[key] = (number + 1, seen, parts)
+            # From a number of chance: one of another conversation, whose answer was lost, is not taken for ours.
+            following = number + 1 if number else 1 + random.SystemRandom().randrange(1 << 50)
+            self._last[key] = (following, seen, parts)
         same = [part for part, digest in parts.items() if parts_before.get(part) == digest]
         stamps: Dict[Stamps, List[str]] = {}
         told = {}
@@ -50,7 +53,7 @@ class News:
         rest = {part: value for part, value in last.items() if part not in same}
         rest.update(
             since=since,
-            news=number + 1,
+            news=following,
             gone=[name for name in before if name not in seen],
             same=same,
             stamps=[[list(times), names] for times, names in stamps.items()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
@@ -10,8 +11,9 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 from pydantic import AfterValidator, WithJsonSchema, model_validator
 
-from drportal.api import asker, needs
+from drportal.api import asker, asking, needs
 from drportal.engine.alerts import KIND_SENTENCES, AlertKind
+from drportal.people.rights import Rights, seen_names
 from drportal.roles import Permission
 from drportal.watch.alerts import rule_delete, rule_save
 from drportal.watch.channels import channel_create, channel_delete, channel_get, send
@@ -19,6 +21,7 @@ from drportal.watch.models import Alert, AlertChannel, AlertRule
 
 router = Router()
 RECENT = 50
+LOOKED_THROUGH = 1000  # alerts that are over, for the newest that somebody sees who does not see all
 
 
 def _zone(value: str) -> str:
@@ -120,7 +123,10 @@ class KindOut(Schema):
 
 
 class Alerts(Schema):
-    """``open``: that hold now (``fired_at`` null: not for long enough yet); ``ended``: the newest of those over."""
+    """``open``: that hold now (``fired_at`` null: not for long enough yet); ``ended``: the newest of those over.
+
+    Rules and channels are about everything, and for who sees everything.
+    """
 
     open: list[AlertOut]
     ended: list[AlertOut]
@@ -131,14 +137,24 @@ class Alerts(Schema):
 
 @router.get("/alerts", auth=needs(Permission.VIEW), response=Alerts)
 def alert_list(request: HttpRequest) -> Any:
+    rights = asking(request).rights
+    whole = rights.reach(Permission.VIEW).everywhere
     rows = Alert.objects.select_related("rule").prefetch_related("messages")
+    ended = rows.filter(ended_at__isnull=False, fired_at__isnull=False)
     return {
-        "open": [alert_out(row) for row in rows.filter(ended_at=None)],
-        "ended": [alert_out(row) for row in rows.filter(ended_at__isnull=False, fired_at__isnull=False)[:RECENT]],
-        "rules": [rule_out(rule) for rule in AlertRule.objects.prefetch_related("channels")],
-        "channels": list(AlertChannel.objects.all()),
+        "open": seen_alerts(rows.filter(ended_at=None), rights),
+        "ended": seen_alerts(ended[:RECENT] if whole else ended[:LOOKED_THROUGH], rights)[:RECENT],
+        "rules": [rule_out(rule) for rule in AlertRule.objects.prefetch_related("channels")] if whole else [],
+        "channels": list(AlertChannel.objects.all()) if whole else [],
         "kinds": [{"kind": kind, "sentence": sentence} for kind, sentence in KIND_SENTENCES.items()],
     }
+
+
+def seen_alerts(rows: Iterable[Alert], rights: Rights) -> list[AlertOut]:
+    """Those about things that are seen, and of what a plan stands on that is; an alert's key names its thing."""
+    found = list(rows)
+    names = seen_names(rights, (row.key for row in found), ground=True)
+    return [alert_out(row) for row in found if row.key in names]
 
 
 def alert_out(row: Alert) -> AlertOut:
@@ -166,18 +182,20 @@ def rule_out(rule: AlertRule) -> RuleOut:
     )
 
 
-@router.post("/alert-channels", auth=needs(Permission.ALERTS, again=True), response={201: ChannelOut})
+@router.post("/alert-channels", auth=needs(Permission.ALERTS, again=True, everywhere=True), response={201: ChannelOut})
 def alert_channel_create(request: HttpRequest, body: ChannelIn) -> Any:
     return Status(201, channel_create(actor=asker(request).username, name=body.name, address=body.address))
 
 
-@router.delete("/alert-channels/{channel_id}", auth=needs(Permission.ALERTS, again=True), response={204: None})
+@router.delete(
+    "/alert-channels/{channel_id}", auth=needs(Permission.ALERTS, again=True, everywhere=True), response={204: None}
+)
 def alert_channel_delete(request: HttpRequest, channel_id: int) -> Any:
     channel_delete(actor=asker(request).username, channel_id=channel_id)
     return Status(204, None)
 
 
-@router.post("/alert-channels/{channel_id}/test", auth=needs(Permission.ALERTS), response=ChannelTest)
+@router.post("/alert-channels/{channel_id}/test", auth=needs(Permission.ALERTS, everywhere=True), response=ChannelTest)
 def alert_channel_test(request: HttpRequest, channel_id: int) -> Any:
     """Send a message now, and say whether the other end took it."""
     channel = channel_get(channel_id)
@@ -186,17 +204,17 @@ def alert_channel_test(request: HttpRequest, channel_id: int) -> Any:
     return {"ok": not trouble, "sentence": trouble or "The other end took the message."}
 
 
-@router.post("/alert-rules", auth=needs(Permission.ALERTS), response={201: RuleOut})
+@router.post("/alert-rules", auth=needs(Permission.ALERTS, everywhere=True), response={201: RuleOut})
 def alert_rule_create(request: HttpRequest, body: RuleIn) -> Any:
     return Status(201, rule_out(_saved(request, None, body)))
 
 
-@router.put("/alert-rules/{rule_id}", auth=needs(Permission.ALERTS), response=RuleOut)
+@router.put("/alert-rules/{rule_id}", auth=needs(Permission.ALERTS, everywhere=True), response=RuleOut)
 def alert_rule_change(request: HttpRequest, rule_id: int, body: RuleIn) -> Any:
     return rule_out(_saved(request, rule_id, body))
 
 
-@router.delete("/alert-rules/{rule_id}", auth=needs(Permission.ALERTS), response={204: None})
+@router.delete("/alert-rules/{rule_id}", auth=needs(Permission.ALERTS, everywhere=True), response={204: None})
 def alert_rule_delete(request: HttpRequest, rule_id: int) -> Any:
     rule_delete(actor=asker(request).username, rule_id=rule_id)
     return Status(204, None)

@@ -23,8 +23,8 @@ from drportal.inventory.schemas import (
     PoolState,
     current_verdict,
     exposure_now,
-    image_out,
     image_rows,
+    images_out,
 )
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
@@ -121,7 +121,7 @@ def pool_get(request: HttpRequest, pair_id: int, name: str) -> Any:
     rows = list(image_rows().filter(pair=pair, pool=name, gone_at=None).defer("track"))
     most = sorted(rows, key=lambda row: severity(exposure_now(row, now)), reverse=True)[:WORST_SHOWN]
     summary = pool_summary(pair, name, now)
-    return PoolDetail(**summary.dict(), worst_images=[image_out(row, now) for row in most])
+    return PoolDetail(**summary.dict(), worst_images=images_out(most, now))
 
 
 @router.get("/pairs/{pair_id}/pools/{name}/exposure", auth=needs(Permission.VIEW), response=ExposureOverTime)

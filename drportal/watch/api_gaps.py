@@ -18,7 +18,7 @@ from drportal.engine.gaps import Gap, GapCode, GapLevel
 from drportal.inventory.schemas import Place, SearchText, watched
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
-from drportal.watch.gaps import counts_of, gaps_chosen, gaps_of, place_of
+from drportal.watch.gaps import KEPT, counts_of, gaps_chosen, place_of
 
 router = Router()
 
@@ -62,7 +62,7 @@ def gap_list(
 ) -> Any:
     """What keeps things from being protected, worst first, each with a remedy."""
     pair = pair_get(pair_id)
-    found = gaps_of(pair)
+    found = KEPT.gaps_of(pair)
     chosen = gaps_chosen(found, level, code, q)
     page = [gap for gap in chosen if place_of(gap) > cursor][: limit + 1]
     return {
@@ -86,7 +86,7 @@ def gap_table(
 ) -> StreamingHttpResponse:
     """All gaps that fit, as a file for a spreadsheet."""
     pair = pair_get(pair_id)
-    lines = gaps_as_csv(gaps_chosen(gaps_of(pair), level, code, q))
+    lines = gaps_as_csv(gaps_chosen(KEPT.gaps_of(pair), level, code, q))
     return csv_file(f"gaps-{pair.a.slug}-{pair.b.slug}-{timezone.now():%Y%m%d-%H%M}", lines)
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Router, Schema, Status
 
-from drportal.api import asker, needs
+from drportal.api import asker, needs, seen
 from drportal.engine.standing import ENOUGH_RUNS, ReadinessStanding
 from drportal.errors import NotFound
 from drportal.inventory.bulk import batches
@@ -95,7 +95,7 @@ class CheckDetail(CheckOut):
 @router.get("/readiness", auth=needs(Permission.VIEW), response=PlanStandings)
 def readiness_list(request: HttpRequest) -> Any:
     """Each plan: verified, needs verification (what changed since), or not ready."""
-    plans = plan_rows()
+    plans = plan_rows(seen(request, RecoveryPlan.objects.all()))
     standings, waiting = standings_of(plans), requests_of(plans)
     return {"items": [standing_out(plan, standings[plan.pk], waiting.get(plan.pk)) for plan in plans]}
 
@@ -145,16 +145,16 @@ def plan_check(request: HttpRequest, plan_id: int, check_id: int) -> Any:
     return row
 
 
-@router.post("/plans/{plan_id}/check", auth=needs(Permission.VIEW), response={202: PlanStandingOut})
+@router.post("/plans/{plan_id}/check", auth=needs(Permission.TEST), response={202: PlanStandingOut})
 def plan_check_request(request: HttpRequest, plan_id: int) -> Any:
-    """Have a worker ask both sites soon. It only reads, so whoever may look may ask."""
+    """Have a worker ask both sites soon. It only reads, but it is work for them: for who may test."""
     plan = the_plan(plan_id)
     check_request(plan, f"{asker(request).username} asked")
     return Status(202, standing_out(plan, standing_of(plan), requests_of([plan]).get(plan.pk)))
 
 
 def the_plan(plan_id: int) -> RecoveryPlan:
-    plan = next(iter(plan_rows(plan_id)), None)
+    plan = next(iter(plan_rows(RecoveryPlan.objects.filter(pk=plan_id))), None)
     if plan is None:
         raise NotFound("This plan is not known (any more).")
     return plan

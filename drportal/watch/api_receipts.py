@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
-from drportal.api import asker, needs
+from drportal.api import asker, needs, seen
 from drportal.engine.receipts import DifferenceWord
 from drportal.inventory.models import Site
 from drportal.roles import Permission
@@ -73,8 +73,9 @@ def difference_out(row: ReceiptDifference) -> DifferenceOut:
     )
 
 
-def open_differences() -> list[DifferenceOut]:
-    return [difference_out(row) for row in ReceiptDifference.objects.filter(settled_at=None).select_related("site")]
+def open_differences(request: HttpRequest) -> list[DifferenceOut]:
+    rows = seen(request, ReceiptDifference.objects.filter(settled_at=None).select_related("site"))
+    return [difference_out(row) for row in rows]
 
 
 @router.get("/receipts", auth=needs(Permission.VIEW), response=Receipts)
@@ -83,7 +84,7 @@ def receipts(request: HttpRequest, settled: bool = False) -> Any:
     rows = SiteRecord.objects.select_related("site")
     records = {row.site_id: row for row in rows}
     found = []
-    for site in Site.objects.all():
+    for site in seen(request, Site.objects.all()):
         row = records.get(site.pk) or SiteRecord(site=site, sentence="Its receipts have not been compared yet.")
         found.append(
             SiteRecordOut(
@@ -94,7 +95,7 @@ def receipts(request: HttpRequest, settled: bool = False) -> Any:
                 sentence=row.sentence,
             )
         )
-    differences = ReceiptDifference.objects.select_related("site")
+    differences = seen(request, ReceiptDifference.objects.select_related("site"))
     if not settled:
         differences = differences.filter(settled_at=None)
     return Receipts(records=found, differences=[difference_out(row) for row in differences[:500]])

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from django.db.models import Max, Prefetch, Q
+from django.db.models import Count, Max, Prefetch, Q
 from django.utils import timezone
 
 from drportal.engine.gaps import (
@@ -51,6 +51,37 @@ def gaps_of(pair: SitePair) -> list[Gap]:
     """All gaps of the pair, the worst first; none twice, so that each has a place of its own."""
     found = [*image_gaps_of(pair), *cloud_gaps(pair), *ground_gaps(pair), *group_gaps(pair)]
     return [gap for _, gap in sorted({place_of(gap): gap for gap in found}.items())]
+
+
+class Kept:
+    """What a web process worked out last for a large pair: a person who types into the filter, or turns the pages,
+    asks many times for the same. Each pair's gaps are worked out anew when it was discovered, when a plan or a group
+    has changed, and after ``SECONDS`` of polling.
+    """
+
+    SECONDS = 15.0
+    IMAGES = 1000  # for fewer it takes milliseconds
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[object, list[Gap]]] = {}
+
+    def gaps_of(self, pair: SitePair) -> list[Gap]:
+        if pair.polled_at is None or pair.images.count() < self.IMAGES:
+            return gaps_of(pair)
+        plans = RecoveryPlan.objects.filter(group__pair=pair)
+        as_of = (
+            pair.polled_at.timestamp() // self.SECONDS,
+            pair.discovered_at,
+            pair.version,
+            plans.aggregate(at=Max("changed_at"), n=Count("pk"), members=Count("group__members")),
+        )
+        kept = self._found.get(pair.pk)
+        if kept is None or kept[0] != as_of:
+            kept = self._found[pair.pk] = (as_of, gaps_of(pair))
+        return kept[1]
+
+
+KEPT = Kept()
 
 
 def place_of(gap: Gap) -> str:

@@ -1,4 +1,5 @@
-"""``/metrics`` for Prometheus: what the rows say when it is scraped. Needs a personal token (a viewer's will do).
+"""``/metrics`` for Prometheus: what the rows say when it is scraped. Needs a personal token (a viewer's will do)
+of somebody who sees everything: what is counted here is of all sites.
 
 Nothing is counted in the process, so that it does not matter which of several web servers is asked.
 """
@@ -21,7 +22,7 @@ from drportal.inventory.installed import installed_program, pools_sentence, skew
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import current_verdict, exposure_now
 from drportal.jobs import RECOVERY, worker_alive
-from drportal.people.services import live_token, permissions_of_token
+from drportal.people.services import live_token, rights_of_token
 from drportal.recovery.models import ProtectionGroup, Run
 from drportal.roles import Permission
 from drportal.watch.conditions import PARTS
@@ -34,8 +35,10 @@ Rows = Iterable[tuple[list[str], float]]
 
 def metrics(request: HttpRequest) -> HttpResponse:
     token = live_token(bearer_token(request) or "")
-    if token is None or Permission.VIEW not in permissions_of_token(token):
-        return problem(401, "unauthenticated", "Metrics need the token of a person who may view, as a bearer token.")
+    if token is None or not rights_of_token(token).reach(Permission.VIEW).everywhere:
+        return problem(
+            401, "unauthenticated", "Metrics need the token of a person who may view everything, as a bearer token."
+        )
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

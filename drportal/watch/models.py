@@ -8,6 +8,7 @@ from drportal.engine.receipts import DifferenceWord
 from drportal.inventory.models import Site
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.watch.models_alerts import Alert, AlertChannel, AlertMessage, AlertRule
+from drportal.watch.models_views import SavedView
 
 __all__ = [
     "Alert",
@@ -18,6 +19,7 @@ __all__ = [
     "GroupTarget",
     "ReadinessCheck",
     "ReceiptDifference",
+    "SavedView",
     "SiteRecord",
 ]
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, OuterRef, Q, Subquery
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from pydantic import TypeAdapter
 
@@ -52,12 +52,11 @@ def kind_for(plan: RecoveryPlan) -> RunKind:
     return RunKind.PLANNED_FAILOVER if at_home else RunKind.FAILBACK
 
 
-def plan_rows(plan_id: int | None = None) -> list[RecoveryPlan]:
-    """All plans, or the one, with what tells where they stand."""
-    found = RecoveryPlan.objects.select_related(
-        "group__pair__a", "group__pair__b", "group__home_site", "group__active_site"
-    )
-    return list((found if plan_id is None else found.filter(pk=plan_id)).order_by("name"))
+def plan_rows(plans: QuerySet[RecoveryPlan] | None = None) -> list[RecoveryPlan]:
+    """All plans, or those, with what tells where they stand."""
+    found = RecoveryPlan.objects.all() if plans is None else plans
+    related = ("group__pair__a", "group__pair__b", "group__home_site", "group__active_site")
+    return list(found.select_related(*related).order_by("name"))
 
 
 def prints_of(plans: Sequence[RecoveryPlan]) -> dict[int, Print]:
@@ -184,7 +183,7 @@ def next_to_ring_for(now: dt.datetime) -> int | None:
 
 def check(plan_id: int) -> ReadinessCheck | None:
     """Ask both sites now and keep what they said. None where the plan is gone, or is being moved."""
-    plan = next(iter(plan_rows(plan_id)), None)
+    plan = next(iter(plan_rows(RecoveryPlan.objects.filter(pk=plan_id))), None)
     if plan is None:
         return None
     request = CheckRequest.objects.filter(plan=plan).first()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from drportal.audit import anchors
@@ -70,17 +70,22 @@ class PeriodReport:
     open: list[str]
 
 
-def plans_of(plan_id: int | None) -> list[RecoveryPlan]:
-    """All, or the one. Raises NotFound."""
-    plans = plan_rows(plan_id)
+def plans_of(seen: QuerySet[RecoveryPlan], plan_id: int | None) -> list[RecoveryPlan]:
+    """All of them, or the one. Raises NotFound."""
+    plans = plan_rows(seen if plan_id is None else seen.filter(pk=plan_id))
     if plan_id is not None and not plans:
         raise NotFound(f"There is no plan {plan_id} (any more).")
     return plans
 
 
-def period_report(period: Period, plan_id: int | None = None) -> PeriodReport:
-    plans = plans_of(plan_id)
+def period_report(
+    period: Period, plan_id: int | None = None, seen: QuerySet[RecoveryPlan] | None = None
+) -> PeriodReport:
+    """``seen``: the plans that the reader sees; None: all, and what is open of the portal itself."""
+    plans = plans_of(RecoveryPlan.objects.all() if seen is None else seen, plan_id)
     rows = reviewable().filter(finished_at__gte=period.since, finished_at__lt=period.until)
+    if seen is not None:
+        rows = rows.filter(plan__in=seen.order_by().values("pk"))
     if plan_id is not None:
         rows = rows.filter(plan_id=plan_id)
     runs = list(islice(rows.prefetch_related("approvals__voices"), MOST_RUNS + 1))
@@ -100,7 +105,7 @@ def period_report(period: Period, plan_id: int | None = None) -> PeriodReport:
             *open_runs(runs),
             *open_times(runs[:MOST_RUNS], times),
             *open_plans(lines),
-            *([] if plan_id else open_portal()),
+            *([] if plan_id or seen is not None else open_portal()),
         ],
     )
 

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.images import contested
 from drportal.inventory.models import MirroredImage, Site, SitePair
@@ -71,8 +73,15 @@ def stamp_of(pair: SitePair) -> Stamp:
     return *seen, tuple(groups), tuple(plans), tuple(sites), tuple(targets)
 
 
-def work_out(pair: SitePair) -> Round:
-    rows = MirroredImage.objects.filter(pair=pair, gone_at=None)
+def part_of_round(pair: SitePair, seen: QuerySet[MirroredImage]) -> Round:
+    """The same of some of the pair's images, for who does not see the pair whole; without gaps, and kept for nobody."""
+    return work_out(pair, seen)
+
+
+def work_out(pair: SitePair, seen: QuerySet[MirroredImage] | None = None) -> Round:
+    """``seen``: nothing of other images, and no gaps: those are found of the whole pair."""
+    all_rows = MirroredImage.objects.all() if seen is None else seen
+    rows = all_rows.filter(pair=pair, gone_at=None)
     images = {row.pk: row for row in rows.only("pair", "pool", "name", "global_id", "verdict", "protected_until")}
     for row in images.values():
         row.pair = pair
@@ -81,13 +90,13 @@ def work_out(pair: SitePair) -> Round:
     for group_id, image_id in members.values_list("pk", "members__vm__disks__image").distinct():
         if image_id in images:
             groups.setdefault(group_id, []).append(images[image_id])
-    both = MirroredImage.objects.filter(contested(), pair=pair, gone_at=None)
+    both = rows.filter(contested())
     return Round(
         counts=Counter(row.verdict for row in images.values()),
         two_primaries=tuple(both.order_by("pool", "name")),
         speak=speakers(row for row in images.values() if row.global_id),
         groups={group_id: speakers(own) for group_id, own in groups.items()},
-        gaps=counts_of(gaps_of(pair)),
+        gaps=counts_of(gaps_of(pair)) if seen is None else {},
     )
 
 

@@ -9,6 +9,7 @@ import { PageGuard } from "./components/PageGuard";
 import { LiveProvider } from "./live/hooks";
 import { AccessPage } from "./pages/access/AccessPage";
 import { AccountPage } from "./pages/account/AccountPage";
+import { FactorDemandedPage } from "./pages/account/FactorDemandedPage";
 import { AlertsPage } from "./pages/alerts/AlertsPage";
 import { ApprovalPage } from "./pages/approvals/ApprovalPage";
 import { ApprovalsPage } from "./pages/approvals/ApprovalsPage";
@@ -50,7 +51,9 @@ export function App() {
   const body = (
     <Loaded query={session} what="Your session">
       {(data) =>
-        data.authenticated ? (
+        data.user?.factor_missing ? (
+          <FactorDemandedPage />
+        ) : data.authenticated ? (
           <LiveProvider onSignedOut={askAgain}>
             <AppShell>
               <PageGuard>

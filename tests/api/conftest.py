@@ -12,8 +12,11 @@ from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
 from drportal.inventory.models import CapturedDefinition, SitePair
+from drportal.people.grants import grant_give
+from drportal.people.models import Grant
 from drportal.recovery.models import Approval, RecoveryPlan, Run
 from drportal.recovery.services.disaster import disaster_request
+from drportal.roles import Role
 from drportal.watch.alerts import rule_save
 from drportal.watch.channels import channel_create
 from drportal.watch.models import ReadinessCheck, ReceiptDifference
@@ -32,7 +35,7 @@ def things(
     monkeypatch: pytest.MonkeyPatch,
 ) -> dict[str, Any]:
     """By the names that the paths have: sites, a plan with VMs and images, a run that waits, an approval of another
-    run, a channel and a rule, a check, a difference, a trail."""
+    run, a channel and a rule, a check, a difference, a grant, a quarantine, a trail."""
     monkeypatch.setattr("drportal.inventory.services.django_rq", Mock())
     run: Run = ask(plan)
     vm = plan.group.members.first().vm  # type: ignore[union-attr]
@@ -58,6 +61,8 @@ def things(
         "channel_id": channel.pk, "rule_id": rule_of(channel.pk),
         "check_id": ReadinessCheck.objects.create(plan=plan, **check, **dated).pk,
         "difference_id": ReceiptDifference.objects.create(site=pair.a, **difference).pk,
+        "grant_id": grant_of(plan).pk,
+        "quarantine_id": run.quarantines.create(group=plan.group, site=pair.a, begun_by="olga", began_at=now).pk,
         "seq": AuditEntry.objects.count(),
     }  # fmt: skip
 
@@ -73,6 +78,11 @@ def approval_of(plan: RecoveryPlan) -> Approval:  # noqa: F811
         user=User.objects.create_user("olga"),
     )
     return Approval.objects.get(run=asked)
+
+
+def grant_of(plan: RecoveryPlan) -> Grant:  # noqa: F811
+    person = User.objects.create_user("vera")
+    return grant_give(person=person, role=Role.VIEWER, plan=plan, actor="olga", reason="stands in for olga")
 
 
 def rule_of(channel: int) -> int:

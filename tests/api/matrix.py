@@ -42,6 +42,9 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /tokens
         POST /tokens
         DELETE /tokens/{token_id}
+        GET /views
+        PUT /views
+        DELETE /views/{view_id}
     """,
     Permission.VIEW: """
         GET /access
@@ -64,8 +67,6 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /groups
         GET /plans
         GET /plans/{plan_id}
-        GET /plans/{plan_id}/readiness
-        GET /plans/{plan_id}/preview
         GET /runs
         GET /runs/{run_id}
         GET /runs/{run_id}/steps/{step_id}
@@ -91,10 +92,20 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /plans/{plan_id}/standing
         GET /plans/{plan_id}/checks
         GET /plans/{plan_id}/checks/{check_id}
-        POST /plans/{plan_id}/check
+        GET /plans/{plan_id}/access
+        GET /pairs/{pair_id}/access
         GET /alerts
         GET /receipts
         GET /overview
+    """,
+    Permission.TEST: """
+        GET /plans/{plan_id}/readiness
+        GET /plans/{plan_id}/preview
+        POST /plans/{plan_id}/check
+    """,
+    Permission.RIGHTS: """
+        POST /grants
+        POST /grants/{grant_id}/take
     """,
     Permission.SITES: """
         POST /sites
@@ -173,3 +184,34 @@ def endpoints() -> dict[tuple[str, str], Permission | Who]:
 
 def topics() -> dict[str, Permission | Who]:
     return {topic: who for who, words in TOPICS.items() for topic in words.split()}
+
+
+# For who holds the right everywhere: what is about no one thing, or about all of them.
+EVERYWHERE = """
+    POST /sites
+    POST /pairs
+    GET /audit/chain
+    GET /audit/verify
+    GET /audit/export
+    POST /alert-channels
+    DELETE /alert-channels/{channel_id}
+    POST /alert-channels/{channel_id}/test
+    POST /alert-rules
+    PUT /alert-rules/{rule_id}
+    DELETE /alert-rules/{rule_id}
+"""
+# What somebody is shown of the pair and the sites on which a plan stands that they see: of images and VMs only that
+# plan's, and what there is to stand on.
+GROUND = """
+    GET /pairs/{pair_id}/images
+    GET /pairs/{pair_id}/images.csv
+    GET /sites/{slug}
+    GET /sites/{slug}/vms
+    GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/networks
+    GET /sites/{slug}/resources
+"""
+
+
+def rows_of(lines: str) -> set[tuple[str, str]]:
+    return {(method, path) for method, path in (line.split() for line in lines.split("\n") if line.strip())}

@@ -85,7 +85,7 @@ def test_pages_follow_each_other_without_a_gap_or_a_repetition(manager: Person, 
 def test_a_search_that_finds_nothing_stops_and_says_how_far_it_looked(
     manager: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "STRETCH", 1)
+    monkeypatch.setattr(search, "FIRST_STRETCH", 1)
     monkeypatch.setattr(search, "PATIENCE_S", -1)  # over after one stretch
     first = manager.read("/audit?text=olga")
     assert first == {"items": [], "next": 8, "searched_to": 8}

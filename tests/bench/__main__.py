@@ -25,7 +25,7 @@ from tests.bench.promises import promised
 
 MODES = ("journal", "snapshot")
 # The loop's time hardly changes, and it takes longer than all others together.
-PEERS = "loop:1,xargs,pool"
+PEERS = "xargs,pool,loop:1"
 
 
 def say(text: str) -> None:

@@ -112,9 +112,11 @@ class Bench:
 
     def _round(self, number: int, mover: Mover) -> None:
         """Begins and ends with running VMs; peers take turns at going first."""
+        mover.power(on=False)
+        mover.settle()
         for name, seconds in mover.by_portal().items():
             self._note(number, name, seconds)
-        mover.power(on=False)
+        mover.power(on=False)  # the run has started them
         mover.settle()
         kinds = [kind for kind, rounds in self.options.peers if number <= rounds]
         for kind in kinds if number % 2 else kinds[::-1]:

@@ -1,9 +1,9 @@
 """``python -m tests.bench.live``: what it costs the portal to watch many images of the embedded lab.
 
-One process is the poller: its CPU (user and system, all threads) is taken for each round of both sites: reading,
-parsing, verdicts, rows, hints. Between rounds the given share of the images is written to. The lab runs in a process
-of its own.
-Then the API over the same database: the first page, a filter, the counts of the overview.
+One process is the poller and nothing else: its CPU (user and system, all threads) is taken for each round of both
+sites: reading, parsing, verdicts, rows, hints; and its memory, at rest and at its largest. Between rounds the given
+share of the images is written to. The lab, the discovery before and the API's answers after it have processes of their
+own.
 """
 
 from __future__ import annotations
@@ -11,35 +11,58 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import json
 import os
 import random
 import resource
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests import with_postgres
+from tests.bench.goals import Figure, p95, report
+
 DISKS = (1, 2, 2)
+CPU_S, MEMORY_MB, GROWTH_MB = 2.0, 300.0, 50.0
+WARM_UP = 2  # rounds that are not counted: everything is new in them
+PATHS = {
+    "first page of images": "/pairs/1/images?limit=100",
+    "images with a verdict": "/pairs/1/images?verdict=protected&limit=100",
+    "images by name": "/pairs/1/images?q=one-12&limit=100",
+    "gaps": "/pairs/1/gaps",
+    "overview": "/overview",
+}
 
 
 @dataclass(slots=True)
 class Costs:
-    """CPU seconds of each round: ``look`` of both sites, ``write`` of both readings. ``rows``: images changed."""
+    """CPU seconds of each round: ``look`` of both sites, ``write`` of both readings. ``rows``: images changed.
 
+    ``rest_mb``: memory after each round. ``grown``: bytes of the database from the end of the warm-up to the end.
+    """
+
+    images: int = 0
     look: list[float] = field(default_factory=list)
     write: list[float] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
+    rest_mb: list[float] = field(default_factory=list)
+    peak_mb: float = 0.0
+    grown: int = 0
+    over_s: float = 0.0
 
     def cycles(self) -> list[float]:
-        return [look + write for look, write in zip(self.look, self.write, strict=True)]
+        return [look + write for look, write in zip(self.look, self.write, strict=True)][WARM_UP:]
 
 
 def prepare(folder: Path) -> None:
-    """A database of its own, and settings as in production (but hints stay in the process)."""
+    """A database of its own in this process, and settings as in production (but hints stay in the process)."""
     os.environ["DRPORTAL_TEST_DATABASE_URL"] = os.environ.get(
         "DRPORTAL_TEST_DATABASE_URL", f"sqlite:///{folder / 'bench.sqlite3'}"
     )
@@ -60,39 +83,100 @@ def vms_for(images: int) -> int:
     return vms
 
 
+def say(text: str) -> None:
+    sys.stdout.write(f"[{time.strftime('%H:%M:%S')}] {text}\n")
+    sys.stdout.flush()
+
+
+def resident_mb() -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+def database_bytes() -> int:
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            return int(cursor.fetchone()[0])
+    name = Path(str(connection.settings_dict["NAME"]))
+    return sum(path.stat().st_size for path in name.parent.glob(f"{name.name}*"))
+
+
+# --- the three processes
+
+
+def discover(folder: Path) -> None:
+    from django.core.management import call_command
+
+    from drportal.inventory.discovery import discover as look_at_everything
+    from drportal.inventory.introduce import introduce
+    from drportal.lab.control import LabDescription
+
+    call_command("migrate", verbosity=0)
+    pair = introduce(LabDescription.read(folder / "lab"))
+    began = time.process_time()
+    look_at_everything(pair.pk)
+    say(f"the first discovery took {time.process_time() - began:.1f} s of CPU")
+
+
+def watch(folder: Path, options: argparse.Namespace) -> None:
+    from drportal.inventory.memory import keep_small
+    from drportal.inventory.models import SitePair
+    from drportal.lab.control import LabClient
+
+    keep_small()
+    pair = SitePair.objects.select_related("a", "b").get()
+    profiler = cProfile.Profile() if options.profile else None
+    costs = asyncio.run(rounds(pair, LabClient(folder / "lab"), options, profiler))
+    if profiler:
+        profiler.dump_stats(options.profile)
+    (folder / "costs.json").write_text(json.dumps(asdict(costs)))
+
+
 async def rounds(pair: Any, lab: Any, options: argparse.Namespace, profiler: cProfile.Profile | None) -> Costs:
     from drportal.engine.facts import Side
+    from drportal.inventory.memory import give_back
     from drportal.inventory.models import MirroredImage
     from drportal.inventory.polling import PairWatch, SideWatch, in_database
 
-    interval_s = options.interval
-    watch = PairWatch(pair.pk, "bench", interval_s)
+    watch = PairWatch(pair.pk, "bench", options.interval)
     write = watch.write if profiler is None else partial(profiler.runcall, watch.write)
-    sides = {Side.A: SideWatch(pair.a, ["one"], interval_s, []), Side.B: SideWatch(pair.b, ["one"], interval_s, [])}
-    costs = Costs()
-    names: list[str] = []
+    sides = {
+        side: SideWatch(site, ["one"], options.interval, []) for side, site in zip(Side, (pair.a, pair.b), strict=True)
+    }
+    costs, size, since = Costs(), 0, 0.0
+    names = await in_database(lambda: list(MirroredImage.objects.values_list("name", flat=True)))
+    costs.images = len(names)
     try:
-        for number_of_round in range(options.rounds):
+        for number in range(options.rounds + WARM_UP):
+            if number == WARM_UP:
+                size, since = await in_database(database_bytes), time.monotonic()
             began_wall, began = time.monotonic(), time.process_time()
             readings = dict(zip(sides, await asyncio.gather(*(side.look() for side in sides.values())), strict=True))
             looked = time.process_time()
             for side, reading in readings.items():
                 if not reading.ceph.ok:
                     say(f"site {side.value}: {reading.ceph.sentence or reading.ssh.sentence}")
-            written = await in_database(write, pair, readings)
+            large = any(reading.everything is not None for reading in readings.values())
+            costs.rows.append(await in_database(write, pair, readings))
+            readings = {}
+            if large:
+                await asyncio.to_thread(give_back)
             costs.look.append(looked - began)
             costs.write.append(time.process_time() - looked)
             costs.wall.append(time.monotonic() - began_wall)
-            costs.rows.append(written)
+            costs.rest_mb.append(resident_mb())
             say(
-                f"round {number_of_round}: look {costs.look[-1]:.2f} s, write {costs.write[-1]:.2f} s of CPU, "
-                f"{written} images changed, {costs.wall[-1]:.1f} s in all"
+                f"round {number}: look {costs.look[-1]:.2f} s, write {costs.write[-1]:.2f} s of CPU, {costs.rows[-1]} "
+                f"images changed, {costs.wall[-1]:.1f} s in all, {costs.rest_mb[-1]:.0f} MB"
             )
-            if not names:
-                names = await in_database(lambda: list(MirroredImage.objects.values_list("name", flat=True)))
             for name in random.sample(names, int(len(names) * options.share)):
                 await asyncio.to_thread(lab.write, "a", name, random.random())
-            await asyncio.sleep(max(0.0, interval_s - costs.wall[-1]))
+            await asyncio.sleep(max(0.0, options.interval - (time.monotonic() - began_wall)))
+        costs.grown, costs.over_s = await in_database(database_bytes) - size, time.monotonic() - since
+        costs.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     finally:
         for side in sides.values():
             if side._drivers is not None:
@@ -100,90 +184,110 @@ async def rounds(pair: Any, lab: Any, options: argparse.Namespace, profiler: cPr
     return costs
 
 
-def ask(path: str, times: int) -> list[float]:
-    """Seconds of a GET as an operator, each."""
-    from django.contrib.auth.models import Group, User
+def ask(folder: Path) -> None:
+    """Seconds of GETs as an operator."""
+    from django.contrib.auth.models import User
     from django.test import Client
 
+    from drportal.people.grants import roles_set
+    from drportal.roles import Role
+
     user, _ = User.objects.get_or_create(username="bench")
-    user.groups.add(Group.objects.get_or_create(name="operator")[0])
+    roles_set(person=user, roles=[Role.OPERATOR], actor="bench", reason="")
     client = Client()
     client.force_login(user)
-    took = []
-    for _ in range(times):
-        began = time.perf_counter()
-        answer = client.get(f"/api/v1{path}")
-        took.append(time.perf_counter() - began)
-        if answer.status_code != 200:
-            raise RuntimeError(f"{path}: {answer.status_code} {answer.content[:200]!r}")
-    return took
+    took: dict[str, list[float]] = {}
+    for name, path in PATHS.items():
+        for _ in range(12):
+            began = time.perf_counter()
+            answer = client.get(f"/api/v1{path}")
+            took.setdefault(name, []).append(time.perf_counter() - began)
+            if answer.status_code != 200:
+                raise RuntimeError(f"{path}: {answer.status_code} {answer.content[:200]!r}")
+    (folder / "asked.json").write_text(json.dumps(took))
 
 
-def p95(values: list[float]) -> float:
-    return sorted(values)[max(0, -(-len(values) * 95 // 100) - 1)]
+# --- together
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def bench(folder: Path, options: argparse.Namespace) -> list[Figure]:
+    from cryptography.fernet import Fernet
+
+    from tests.stack import LabProcess
+
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DRPORTAL_")},
+        "DJANGO_SETTINGS_MODULE": "tests.bench.live_settings",
+        "DRPORTAL_DEBUG": "1",
+        "DRPORTAL_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "DRPORTAL_DATABASE_URL": os.environ.get("DRPORTAL_TEST_DATABASE_URL")
+        or f"sqlite:///{folder / 'bench.sqlite3'}",
+    }
+
+    def run(part: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "tests.bench.live", part, str(folder), *sys.argv[1:]], env=env, check=True
+        )
+
+    with LabProcess("embedded", folder / "lab", vms=vms_for(options.images), mode="mixed", patience_s=1200):
+        run("discover")
+        run("watch")
+    run("ask")
+    costs = Costs(**json.loads((folder / "costs.json").read_text()))
+    return figures(costs, json.loads((folder / "asked.json").read_text()))
+
+
+def figures(costs: Costs, asked: dict[str, list[float]]) -> list[Figure]:
+    cycles = costs.cycles()
+    found = [
+        Figure("CPU of a round, median", statistics.median(cycles), "s", CPU_S),
+        Figure(
+            "CPU of a round, mean (with new figures of all, front ends, refreshing)",
+            statistics.mean(cycles),
+            "s",
+            CPU_S,
+        ),
+        Figure("CPU of a round, worst", max(cycles), "s"),
+        Figure("memory of the poller, at rest", statistics.median(costs.rest_mb[WARM_UP:]), "MB", MEMORY_MB),
+        Figure("memory of the poller, at its largest", costs.peak_mb, "MB", MEMORY_MB),
+        Figure("the database grows, a day at this pace", costs.grown / 2**20 * 86_400 / costs.over_s, "MB", GROWTH_MB),
+        Figure("images watched", costs.images, ""),
+    ]
+    for name, took in asked.items():
+        found.append(Figure(f"API: {name}, p95", p95(took) * 1000, "ms"))
+    return found
+
+
+PARTS = {"discover", "watch", "ask"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.live", description=__doc__)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--share", type=float, default=0.01, help="of the images that are written to between rounds")
     parser.add_argument("--interval", type=float, default=5.0)
     parser.add_argument("--profile", help="write a profile of the writing into this file")
+    parser.add_argument("--postgres", action="store_true", help="on a throw-away PostgreSQL")
+    words = sys.argv[1:]
+    if words and words[0] in PARTS:
+        import django
+
+        django.setup()
+        folder, options = Path(words[1]), parser.parse_args(words[2:])
+        {"discover": discover, "ask": ask}[words[0]](folder) if words[0] != "watch" else watch(folder, options)
+        return 0
     options = parser.parse_args()
+    if options.postgres and "DRPORTAL_TEST_DATABASE_URL" not in os.environ:
+        return with_postgres.main([sys.executable, "-m", "tests.bench.live", *words], fsync="on")
+    before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="drportal-bench-") as name:
-        bench(Path(name), options)
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"[{time.strftime('%H:%M:%S')}] {text}\n")
-    sys.stdout.flush()
-
-
-def bench(folder: Path, options: argparse.Namespace) -> None:
-    prepare(folder)
-    from drportal.inventory.discovery import discover
-    from drportal.inventory.introduce import introduce
-    from drportal.inventory.models import ExposureDay, MirroredImage, Observation, SitePair
-    from tests.stack import LabProcess
-
-    with LabProcess("embedded", folder / "lab", vms=vms_for(options.images), mode="mixed") as lab:
-        pair = introduce(lab.client.description)
-        say("looking at everything once")
-        began = time.process_time()
-        discover(pair.pk)
-        pair = SitePair.objects.select_related("a", "b").get()
-        known = MirroredImage.objects.count()
-        say(f"{known} images; the first discovery took {time.process_time() - began:.1f} s of CPU")
-        size = database_bytes(folder)
-        profiler = cProfile.Profile() if options.profile else None
-        costs = asyncio.run(rounds(pair, lab.client, options, profiler))
-        if profiler:
-            profiler.dump_stats(options.profile)
-        cycles = costs.cycles()[2:]
-        seconds = options.rounds * options.interval
-        grown = database_bytes(folder) - size
-        say("")
-        say(f"images {known}, written to between rounds {options.share:.1%}, {len(cycles)} rounds")
-        say(f"CPU of a round: median {sorted(cycles)[len(cycles) // 2]:.2f} s, worst {max(cycles):.2f} s (goal: 2 s)")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        say(f"memory of the poller at its peak, discovery included: {peak:.0f} MB (goal: 300 MB)")
-        say(f"database: {size / 2**20:.0f} MB, grown by {grown / 2**20:.1f} MB in {seconds:.0f} s of rounds")
-        say(f"rows: {Observation.objects.count()} observations, {ExposureDay.objects.count()} days of exposure")
-        for path in (
-            f"/pairs/{pair.pk}/images?limit=100",
-            f"/pairs/{pair.pk}/images?verdict=protected&limit=100",
-            f"/pairs/{pair.pk}/images?q=one-12&limit=100",
-            f"/pairs/{pair.pk}/gaps",
-            "/overview",
-        ):
-            took = ask(path, 12)
-            say(f"{path}: median {sorted(took)[6] * 1000:.0f} ms, p95 {p95(took) * 1000:.0f} ms")
-
-
-def database_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("bench.sqlite3*"))
+        found = bench(Path(name), options)
+    database = "PostgreSQL" if "DRPORTAL_TEST_DATABASE_URL" in os.environ else "SQLite"
+    loads = f"load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} cores"
+    sys.stdout.write(f"\n{options.images} images, {database}, {loads}\n\n{report(found)}\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -177,11 +177,14 @@ def appends(rounds: int, for_s: float) -> bool:
 
 
 def person() -> Any:
-    from django.contrib.auth.models import Group, User
+    from django.contrib.auth.models import User
     from django.test import Client
 
+    from drportal.people.grants import roles_set
+    from drportal.roles import Role
+
     user, _ = User.objects.get_or_create(username="bench")
-    user.groups.add(Group.objects.get_or_create(name="manager")[0])
+    roles_set(person=user, roles=[Role.MANAGER], actor="bench", reason="")
     client = Client()
     client.force_login(user)
     return client

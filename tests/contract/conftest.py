@@ -62,7 +62,7 @@ NEEDLESS = {
     "test_traps.test_half_a_demotion_is_promoted_to_a_torn_disk_by_rbd_and_refused_and_mended_by_the_portal": INSTALLED,
     "test_lost_sites": {"ceph-program-installed"},
     "test_observing": {"ceph-program-installed"},
-    "test_mirroring": INSTALLED,
+    "test_mirroring": {"ceph-program-installed"},
     "test_acts": {"embedded", "ceph"},
     "test_installed": {kind.id for kind in KINDS} - INSTALLED,
 }

@@ -90,7 +90,12 @@ async def test_a_definition_built_from_the_capture_is_accepted_at_the_other_side
 
     home = {nic.network_id: network.network_id for nic in vm.nics if nic.network_id is not None}
     definition = vm_template(
-        vm.xml, name=vm.name, image_ids=image_ids, networks=dict(home), marker=marker, home_marker=f"a/{vm.vm_id}"
+        vm.document.text,
+        name=vm.name,
+        image_ids=image_ids,
+        networks=dict(home),
+        marker=marker,
+        home_marker=f"a/{vm.vm_id}",
     )
     vm_id, _ = await b.cloud.vm_allocate(definition)
     (found,) = (await b.cloud.find_vms(marker))[0]

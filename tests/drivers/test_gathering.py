@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from drportal.drivers.gathering import WITHIN_S, Gatherer
+from drportal.drivers.gathering import HELD_UP_S, WITHIN_S, Gatherer
 
 
 class Site:
@@ -57,3 +57,37 @@ async def test_an_error_is_everybodys_and_one_who_gives_up_takes_nothing_away() 
     assert (await patient)["b"] == 1
     with pytest.raises(asyncio.CancelledError):
         await impatient
+
+
+async def test_what_is_asked_while_a_question_is_on_its_way_is_one_question_and_a_hanging_one_holds_nobody_up() -> None:
+    site = Site()
+    site.slow.clear()
+    together = Gatherer(site.answer)
+    hanging = asyncio.ensure_future(together.ask("role", "a"))
+    await asyncio.sleep(WITHIN_S * 5)
+    behind = [asyncio.ensure_future(together.ask("role", name)) for name in "bcd"]
+    await asyncio.sleep(WITHIN_S * 5)
+    behind += [asyncio.ensure_future(together.ask("role", name)) for name in "ef"]
+    await asyncio.sleep(WITHIN_S * 5)
+    assert site.sent == [("role", ["a"])], "they wait for it"
+    await asyncio.sleep(HELD_UP_S)
+    assert site.sent == [("role", ["a"]), ("role", list("bcdef"))], "not for long"
+    site.slow.set()
+    assert {(await one)[name] for one, name in zip(behind, "bcdef", strict=True)} == {1}
+    assert (await hanging)["a"] == 0
+
+
+async def test_a_later_question_may_be_answered_before_the_one_that_hangs() -> None:
+    first = asyncio.Event()
+
+    async def answer(key: str, names: list[str]) -> list[str]:
+        if names == ["a"]:
+            await first.wait()
+        return names
+
+    together = Gatherer(answer)
+    hanging = asyncio.ensure_future(together.ask("role", "a"))
+    await asyncio.sleep(WITHIN_S * 5)
+    assert await together.ask("role", "b") == ["b"]
+    first.set()
+    assert await hanging == ["a"]

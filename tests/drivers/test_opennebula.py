@@ -69,7 +69,7 @@ async def test_everything_is_read_with_one_call_per_pool() -> None:
         assert reading.vms and reading.images and reading.networks and reading.datastores and reading.hosts
         assert sorted(method for method, _ in server.calls) == sorted(set(POOLS) - {"one.vm.info"})
         assert len(reading.answers) == 6
-        assert dict(server.calls)["one.vmpool.infoextended"] == (-2, -1, -1, -1)
+        assert dict(server.calls)["one.vmpool.infoextended"] == (-2, 0, -500, -1)
         assert server.sessions[0] == f"dr-portal:{PASSWORD}"
         await site.close()
 
@@ -310,13 +310,50 @@ async def test_the_password_is_in_no_error(give: Callable[..., Any], caplog: pyt
         assert caught.value.answer is None or PASSWORD not in repr(caught.value.answer)
 
 
+async def test_vms_asked_for_at_the_same_moment_are_one_call_and_each_answer_is_about_its_own() -> None:
+    pool = (FIXTURES / POOLS["one.vmpool.infoextended"]).read_text().strip()
+
+    def answer(server: FrontEndServer, method: str, arguments: tuple[Any, ...]) -> Any:
+        if method == "one.vmpool.infoset":
+            return [True, pool, 0]
+        return [False, "[one.vm.info] Error getting virtual machine [7].", 0x0400]
+
+    with front_end(answer) as server:
+        site = Site(server.target())
+        found = await asyncio.gather(*(site.vm(number) for number in (100, 87, 87, 7)), return_exceptions=True)
+        await site.close()
+    assert sorted(method for method, _ in server.calls) == ["one.vm.info", "one.vmpool.infoset"]
+    assert dict(server.calls)["one.vmpool.infoset"] == ("100,7,87", True)
+    assert isinstance(found[3], Refused), "what a set leaves out is asked for by itself, and that has the words"
+    assert found[3].reason is Reason.NOT_FOUND
+    for number, one in zip((100, 87, 87), found, strict=False):
+        assert not isinstance(one, BaseException)
+        vm, said = one
+        assert vm.vm_id == number
+        assert f"<ID>{number}</ID>" in said.stdout
+        assert said.stdout.count("<VM>") == 1
+        assert said.command == 'one.vmpool.infoset("100,7,87", true)'
+
+
+async def test_secrets_stay_hidden_where_many_vms_are_read_at_once() -> None:
+    text = (FIXTURES / "measured-7.5.80" / "13-vm-info-running-persistent.xml").read_text().strip()
+    with front_end(answering(True, f"<VM_POOL>{text}</VM_POOL>", 0)) as server:
+        site = Site(server.target())
+        found = await asyncio.gather(site.vm(2), site.vm(3), return_exceptions=True)
+        await site.close()
+        assert not isinstance(found[0], BaseException)
+        vm, answer = found[0]
+        assert "c2VjcmV0" not in answer.stdout and "<PASSWORD_BASE64>(hidden)" in answer.stdout
+        assert "c2VjcmV0" in vm.xml
+
+
 async def test_secrets_of_guests_are_hidden_in_answers_but_kept_for_the_definition() -> None:
     text = (FIXTURES / "measured-7.5.80" / "13-vm-info-running-persistent.xml").read_text()
     assert "c2VjcmV0" in text
     with front_end(answering(True, text, 0)) as server:
         vm, answer = await Site(server.target()).vm(2)
         assert "c2VjcmV0" not in answer.stdout and "<PASSWORD_BASE64>(hidden)" in answer.stdout
-        assert "c2VjcmV0" in vm.xml
+        assert "c2VjcmV0" in vm.document.text
     with front_end(answering(True, 3, 0)) as server:
         template = "<TEMPLATE><CONTEXT><PASSWORD>hunter2</PASSWORD></CONTEXT></TEMPLATE>"
         _, answer = await Site(server.target()).vm_allocate(template)

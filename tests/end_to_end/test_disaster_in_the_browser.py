@@ -16,6 +16,7 @@ from tests.stack import LabProcess, PortalStack, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+SHEET = {"width": 688, "height": 1010}  # A4 less its margins, in CSS pixels
 BUTTON = "Ask to force-promote 5 images at"
 
 
@@ -92,11 +93,19 @@ def approve(page: Page, pictures: Path) -> None:
 def review(page: Page, pictures: Path, folder: Path) -> None:
     """The next morning: what the approver saw, whether the trail is whole, accepted, and on paper."""
     page.get_by_role("link", name="Reviews").click()
-    page.get_by_role("grid", name="Reviews").get_by_role("link").first.click()
+    last_night = page.get_by_role("grid", name="Reviews").get_by_role("row").filter(has_text="Disaster failover").first
+    expect(last_night).to_contain_text("New")
+    shot(page, pictures, "6-queue")
+    last_night.get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="What the approver saw")).to_be_visible()
     expect(page.get_by_role("grid", name="Evidence that was approved")).to_contain_text("before contact was lost")
     expect(page.get_by_text("rbd mirror image promote --force one/one-10").first).to_be_visible()
     expect(page.get_by_text("olga had the power of both racks cut").first).to_be_visible()
+    took = page.get_by_text("contact with Site A was lost until the last VM was seen running")
+    expect(took).to_contain_text("within the target of 1800 s")
+    expect(page.get_by_role("grid", name="Data lost")).to_contain_text("before contact was lost")
+    expect(page.get_by_role("grid", name="Data lost")).to_contain_text("not known yet")
+    expect(page.get_by_text("by manager, with DR Portal")).to_be_visible()
     page.get_by_role("button", name="Verify the whole chain now").click()
     expect(page.get_by_text("The chain holds")).to_be_visible(timeout=60_000)
     page.get_by_label("Your words").fill("Seen with the power company's own record")
@@ -107,11 +116,28 @@ def review(page: Page, pictures: Path, folder: Path) -> None:
     expect(page.get_by_role("button", name="Accept the run")).to_have_count(0)
     on_paper(page, pictures, folder, "review", "promote --force one/one-10")
     page.get_by_role("link", name="Report").click()
+    expect(page.get_by_role("grid", name="Sections, articles and clauses")).to_contain_text("Art. 11(6)(a)")
+    expect(page.get_by_role("grid", name="Plans")).to_contain_text("1 / 0")
     expect(page.get_by_role("grid", name="Runs")).to_contain_text("approver")
     expect(page.get_by_role("grid", name="Runs")).to_contain_text("Accepted")
     assert_accessible(page)
     expect(page.get_by_text("are not settled")).to_have_count(0)  # both records tell of the same forced commands
     on_paper(page, pictures, folder, "report", "disaster failover")
+
+
+def in_the_dark(page: Page, pictures: Path) -> None:
+    """What the manager saw, in the other theme; the plan with its target too."""
+    sign_in(page, "manager")
+    for name, path, heading in (
+        ("review", "/runs/1/review", "What the approver saw"),
+        ("report", "/report", "What this report shows, and what it does not"),
+        ("plan", "/plans/1", "RTO target"),
+        ("trail", "/trail", "Trail"),
+    ):
+        page.goto(path)
+        expect(page.get_by_role("heading", name=heading).first).to_be_visible()
+        shot(page, pictures, f"7-{name}-dark")
+        assert_accessible(page)
 
 
 def bring_home(page: Page, pictures: Path) -> None:
@@ -141,11 +167,16 @@ def on_paper(page: Page, pictures: Path, folder: Path, name: str, words: str) ->
     page.emulate_media(media="print")
     expect(button).to_be_hidden()
     expect(page.get_by_role("navigation").first).to_be_hidden()
+    page.set_viewport_size(SHEET)
+    expect(page.locator("thead").first).to_be_visible()  # a table, and not a list of its cells
+    sheet = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert sheet <= 0, f"{sheet} pixels are cut off at the right"
     shot(page, pictures, f"7-{name}-on-paper")
-    printed = page.pdf(path=pictures / f"{name}.pdf", format="A4")
+    printed = page.pdf(path=pictures / f"{name}.pdf", prefer_css_page_size=True)
     assert printed.startswith(b"%PDF")
     assert len(printed) > 10_000
     page.emulate_media(media="null")
+    page.set_viewport_size({"width": 1440, "height": 1000})
 
 
 def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
@@ -161,6 +192,7 @@ def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
         new_page(chrome, portal.base_url) as approver,
     ):
         protected(portal)
+        assert portal.client("operator").raw("PUT", "/plans/1/rto-target", {"rto_s": 1800}).status_code == 200
         sign_in(operator, "operator")
         sign_in(approver, "approver")
         operator.goto("/disaster-failover?plan=1")
@@ -182,7 +214,8 @@ def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
         with new_page(chrome, portal.base_url) as manager:
             sign_in(manager, "manager")
             review(manager, pictures, tmp_path)
-
+        with new_page(chrome, portal.base_url, dark=True) as manager:
+            in_the_dark(manager, pictures)
         lab.client.restore("a")
         expect(operator.get_by_text("Two primaries: 5 images can be written at both sites")).to_be_visible(
             timeout=120_000
@@ -193,6 +226,9 @@ def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
         home = portal.client("operator").get("/plans/1/readiness?kind=failback")
         assert home["state"] == "not_ready", home["findings"]
         bring_home(operator, pictures)
+        lost = portal.client("manager").get("/runs/1/review")["losses"]["images"]
+        assert len(lost) == 5
+        assert all(one["exact"] and one["bound"] for one in lost), lost
         sites = lab.client.status()["sites"]
         assert {vm["state"] for vm in sites["a"]["vms"].values()} == {"RUNNING"}
         assert {side: {image["primary"] for image in sites[side]["images"].values()} for side in "ab"} == {

@@ -66,6 +66,22 @@ def database_url() -> str:
     return urlsplit(os.environ["DRPORTAL_TEST_DATABASE_URL"])._replace(path=f"/{name}").geturl()
 
 
+def beside_the_test(redis_url: str) -> dict[str, str]:
+    """The environment of a process of the portal that works on the test's own database."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DRPORTAL_")},
+        "DJANGO_SETTINGS_MODULE": "drportal.settings",
+        "DRPORTAL_TESTING": "1",
+        "DRPORTAL_DEBUG": "1",
+        "DRPORTAL_ENCRYPTION_KEYS": os.environ["DRPORTAL_ENCRYPTION_KEYS"],
+        "DRPORTAL_DATABASE_URL": database_url(),
+        "DRPORTAL_REDIS_URL": redis_url,
+        "DRPORTAL_LEASE": str(LEASE_S),
+        "DRPORTAL_SWEEP_INTERVAL": "2",
+        **{f"DRPORTAL_PACE_{name}": value for name, value in PACE.items()},
+    }
+
+
 class Portal:
     """Redis and workers on the test's database, and the plan of the lab's three VMs."""
 
@@ -77,19 +93,10 @@ class Portal:
         self.points = folder / "failpoints"
         self.points.mkdir()
         env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("DRPORTAL_")},
-            "DJANGO_SETTINGS_MODULE": "drportal.settings",
-            "DRPORTAL_TESTING": "1",
-            "DRPORTAL_DEBUG": "1",
-            "DRPORTAL_ENCRYPTION_KEYS": os.environ["DRPORTAL_ENCRYPTION_KEYS"],
-            "DRPORTAL_DATABASE_URL": database_url(),
-            "DRPORTAL_REDIS_URL": f"redis://127.0.0.1:{self.port}/0",
-            "DRPORTAL_LEASE": str(LEASE_S),
-            "DRPORTAL_SWEEP_INTERVAL": "2",
+            **beside_the_test(f"redis://127.0.0.1:{self.port}/0"),
             "FAULTS_FOLDER": str(self.points),
             "FAULTS_PATIENCE_S": str(PATIENCE_S),
             "FAULTS_DEADLINE_S": str(DEADLINE_S),
-            **{f"DRPORTAL_PACE_{name}": value for name, value in PACE.items()},
         }
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
         self.redis = Program("redis", [redis_program(), *words], env, folder / "redis.log")

@@ -45,6 +45,9 @@ def failpoint(kind: str, point: str) -> None:
 def install() -> None:
     from drportal.inventory import connect
     from drportal.recovery import failpoints, loading, step_runner
+    from tests.seeded import plant
+
+    plant()
 
     async def failpoint_while(kind: str, delay_s: float = 0.05) -> None:
         if armed(kind, "P3"):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from django.utils import timezone
 
-from drportal.drivers.base_cloud import CloudReading
+from drportal.drivers.base_cloud import CloudReading, Document
 from drportal.engine.facts import Side
 from drportal.errors import NotFound
 from drportal.inventory import cloud, discovery
@@ -164,7 +164,7 @@ def test_a_changed_definition_is_a_new_one_and_monitoring_is_not(lab_pair: SiteP
     now = timezone.now() + dt.timedelta(seconds=1)
 
     def changed(old: str, new: str) -> CloudReading:
-        vms = tuple(replace(vm, xml=vm.xml.replace(old, new)) for vm in found.vms)
+        vms = tuple(replace(vm, document=Document(vm.document.text.replace(old, new))) for vm in found.vms)
         assert vms != found.vms, f"{old} does not occur"
         return replace(found, vms=vms)
 

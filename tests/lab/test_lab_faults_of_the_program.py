@@ -21,14 +21,14 @@ from drportal.lab.embedded.shell import CommandFault
 from drportal.site_program import acts as acts_module
 from drportal.site_program.assemble import program_text
 from drportal.site_program.wire import Json
+from tests.lab.conftest import MIB
 from tests.lab.test_lab_site_program import target
 from tests.site_program.running import POINTS
 from tests.site_program.test_faults import CERTAIN
+from tests.site_program.worlds import VERBS
 
 DURING_S = 0.4
-# `free` needs a mirror daemon that holds a copy; it is met in tests/site_program/test_faults.py.
-VERBS = ("demote", "promote", "force-promote", "resync", "mirror-snapshot", "salvage-export", "fence", "unfence")
-OF_FENCES = ("fence", "unfence")
+OF_ADDRESSES = ("fence", "unfence", "free")
 
 
 # What the lab's command is called where it is not the verb.
@@ -123,7 +123,7 @@ async def prepared(lab: EmbeddedLab, link: SiteLink, verb: str, names: list[str]
         if verb == "unfence":
             lab.world.blocklist("a", fields["addresses"][0], 600)
         return fields | ({"expire_s": 600} if verb == "fence" else {})
-    name = names.pop(0)
+    name = names.pop(0) if verb != "free" else held_by_a_daemon(lab)
     while verb == "mirror-snapshot" and lab.world.pair(name).mode != "snapshot":
         name = names.pop(0)
     seen = await image_of(link, name)
@@ -143,14 +143,24 @@ async def prepared(lab: EmbeddedLab, link: SiteLink, verb: str, names: list[str]
         expect["newest_snapshot"] = {"snap_id": newest["id"], **about}
     if verb in ("demote", "resync"):
         expect["watchers"] = "any"
+    if verb == "free":
+        daemon = lab.world.daemon_watcher("a", "a")
+        assert daemon is not None
+        return fields | {"addresses": [daemon.address], "expire_s": 600}
     return fields | ({"approval": "a" * 64} if verb == "force-promote" else {})
+
+
+def held_by_a_daemon(lab: EmbeddedLab) -> str:
+    """A copy at a that its mirror daemon has open: the other image is primary at b."""
+    name = f"one-{7000 + len(lab.world.pairs)}"
+    return lab.world.settled_pair("b", name, 16 * MIB, "snapshot").name
 
 
 def effects(lab: EmbeddedLab, verb: str, fields: Json) -> list[str]:
     """What the lab carried out on that image, or that address."""
     shell = lab.sites["a"].shell
-    about = fields["addresses"][0] if verb in OF_FENCES else f"one/{fields['image']}"
-    done = shell.others if verb in (*OF_FENCES, "salvage-export") else shell.acts
+    about = fields["addresses"][0] if verb in OF_ADDRESSES else f"one/{fields['image']}"
+    done = shell.others if verb in (*OF_ADDRESSES, "salvage-export") else shell.acts
     return [one.command for one in done if about in one.command.split() and one.exit_code == 0]
 
 
@@ -176,7 +186,7 @@ async def test_no_second_effect_and_the_outcome_is_found(
         fields = await prepared(lab, link, verb, names)
         already = len(effects(lab, verb, fields))
         if point == "during-act":
-            arm_late(lab, fault, monkeypatch, "blocklist" if verb in OF_FENCES else _COMMANDS.get(verb, verb))
+            arm_late(lab, fault, monkeypatch, "blocklist" if verb in OF_ADDRESSES else _COMMANDS.get(verb, verb))
         fault.arm(verb)
         asked = asyncio.create_task(link.ask(verb, fields, deadline_s=30))
         assert await asyncio.to_thread(fault.struck.wait, 30), f"{verb} did not come to {point}"

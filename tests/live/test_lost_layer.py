@@ -13,6 +13,7 @@ import redis
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
+import drportal.settings
 from drportal import events
 from drportal.consumers import NOT_LIVE, LiveConsumer
 from drportal.demo import free_port, redis_program
@@ -54,12 +55,10 @@ def server(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setattr(events._Lost, "some", False)
     server = Redis(free_port(), tmp_path)
     server.start()
-    settings.CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [f"redis://127.0.0.1:{server.port}/0"], "prefix": "test-live"},
-        }
-    }
+    as_in_production = drportal.settings.CHANNEL_LAYERS["default"]
+    (host,) = as_in_production["CONFIG"]["hosts"]  # type: ignore[index]
+    config = {"hosts": [{**host, "address": f"redis://127.0.0.1:{server.port}/0"}], "prefix": "test-live"}
+    settings.CHANNEL_LAYERS = {"default": {**as_in_production, "CONFIG": config}}
     yield server
     server.stop()
 
@@ -106,6 +105,25 @@ async def test_a_redis_that_hangs_ends_the_socket_too(person: Person, server: Re
             assert await closed_with(live) == NOT_LIVE
         finally:
             os.kill(server.process.pid, signal.SIGCONT)
+    await leave_layer()
+
+
+async def test_a_socket_that_is_opened_while_redis_hangs_is_told_so_and_the_next_is_live(
+    person: Person, server: Redis
+) -> None:
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        for _ in range(2):
+            async with socket(person) as live:
+                assert await closed_with(live) == NOT_LIVE
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    async with socket(person) as live:
+        await live.send_json({"subscribe": ["runs"]})
+        assert (await word(live))["subscribed"] == ["runs"]
+        await apublish("runs", 3)
+        assert (await word(live))["version"] == 3
     await leave_layer()
 
 

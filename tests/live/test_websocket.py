@@ -16,9 +16,12 @@ from django.db import transaction
 from drportal.asgi import application
 from drportal.consumers import SIGNED_OUT, LiveConsumer
 from drportal.events import apublish, is_topic, publish
+from drportal.people.models import Grant
+from drportal.recovery.models import RecoveryPlan
 from drportal.roles import Role
-from tests.conftest import Person, make_person
+from tests.conftest import Person, hold, make_person
 from tests.live.communicator import WebsocketCommunicator
+from tests.recovery.conftest import make_plan, make_vm, plan  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATIENCE_S = 5.0
@@ -181,10 +184,35 @@ async def test_who_loses_the_role_hears_no_more(person: Person, monkeypatch: pyt
     async with socket(person) as live:
         await live.send_json({"subscribe": ["overview"]})
         await hear(live)
-        await sync_to_async(lambda: User.objects.get().groups.clear())()
+        await sync_to_async(lambda: User.objects.get().grants.all().delete())()
         await asyncio.sleep(0.5)
         await apublish("overview")
         assert await live.receive_nothing(timeout=0.3)
+
+
+async def test_who_loses_one_plan_hears_no_more_of_it_and_goes_on_hearing_of_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+    plan: RecoveryPlan,  # noqa: F811
+    make_plan: Any,  # noqa: F811
+) -> None:
+    monkeypatch.setattr(LiveConsumer, "check_every_s", 0.1)
+
+    def people() -> tuple[Person, RecoveryPlan]:
+        other = make_plan("other", make_vm(plan.group.pair, "other-1", 8, ["one-8"]))
+        somebody = make_person("somebody", Role.VIEWER, plan=plan)
+        assert somebody.user is not None
+        hold(somebody.user, Role.VIEWER, plan=other)
+        return somebody, other
+
+    somebody, other = await sync_to_async(people)()
+    async with socket(somebody) as live:
+        await live.send_json({"subscribe": [f"plan:{plan.pk}", f"plan:{other.pk}"]})
+        assert (await hear(live))["refused"] == []
+        await sync_to_async(lambda: Grant.objects.filter(plan=plan).delete())()
+        await asyncio.sleep(0.5)
+        await apublish(f"plan:{plan.pk}", 1)
+        await apublish(f"plan:{other.pk}", 2)
+        assert (await hear(live))["topic"] == f"plan:{other.pk}"
 
 
 async def test_a_channel_layer_that_is_down_costs_the_hint_only(

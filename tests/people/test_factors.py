@@ -21,10 +21,11 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from drportal.audit.models import AuditEntry
-from drportal.consumers import permissions_of_session
+from drportal.consumers import rights_of_session
 from drportal.inventory.secrets import secrets_rotate
 from drportal.people import guessing, second_step
 from drportal.people.models import FactorSecret
+from drportal.people.rights import Rights
 from drportal.people.services import token_create
 from drportal.roles import Role
 from drportal.sealing import unseal
@@ -155,6 +156,13 @@ def test_nobody_half_way_gets_a_challenge_or_gives_a_code(stranger: Person) -> N
     assert give(stranger, "123456") == (409, "not_begun")
 
 
+def test_who_is_half_way_can_begin_again(operator: Person, stranger: Person) -> None:
+    set_up_app(operator)
+    half_way(stranger)
+    assert stranger.api("DELETE", "/session").status_code == 204
+    assert stranger.read("/session")["second_factor"] is None
+
+
 def test_the_session_changes_at_both_steps(operator: Person, stranger: Person) -> None:
     secret, _ = set_up_app(operator)
     stranger.api("POST", "/session/oidc", {})
@@ -216,12 +224,14 @@ def test_who_lacks_a_demanded_one_can_set_one_up_and_nothing_else(demanded: None
     for method, path in [("GET", "/sites"), ("GET", "/tokens"), ("POST", "/tokens"), ("GET", "/audit")]:
         answer = operator.api(method, path, {"name": "x", "days": 1})
         assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_needed"), path
-    assert permissions_of_session(operator.session.session_key) == frozenset()
+    assert rights_of_session(operator.session.session_key) == Rights()
     assert operator.read("/factors")["demanded"] is True
     set_up_app(operator)
     assert operator.read("/session")["user"]["factor_missing"] is False
     assert operator.api("GET", "/sites").status_code == 200
-    assert permissions_of_session(operator.session.session_key)
+    rights = rights_of_session(operator.session.session_key)
+    assert rights is not None
+    assert rights.permissions
 
 
 def test_their_tokens_rest_too(demanded: None, operator: Person) -> None:
@@ -254,8 +264,7 @@ def test_administrators_see_who_has_one_and_others_do_not(
     set_up_app(operator)
 
     def seen(person: Person) -> dict[str, tuple[bool | None, bool | None]]:
-        roles = person.read("/access")["roles"]
-        people = [one for role in roles for one in role["people"]]
+        people = person.read("/access")["people"]
         return {one["username"]: (one["second_factor"], one["second_factor_missing"]) for one in people}
 
     assert approver.user is not None

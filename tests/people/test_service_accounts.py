@@ -5,16 +5,16 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
 
 from drportal.audit.models import AuditEntry
 from drportal.people.models import ApiToken
-from drportal.recovery import warrants
+from drportal.people.rights import may
 from drportal.roles import GRANTS, PEOPLE, Permission, Role, permissions_of
-from tests.conftest import Person
+from tests.conftest import Person, hold
 
 pytestmark = pytest.mark.django_db
 
@@ -77,9 +77,10 @@ def test_closing_it_closes_its_tokens(nightly: User, client: Client) -> None:
 @pytest.mark.parametrize("role", PEOPLE)
 def test_another_role_gives_it_nothing(nightly: User, role: Role) -> None:
     """Put there past the command, straight into the database."""
-    nightly.groups.add(Group.objects.get_or_create(name=role.value)[0])
+    hold(nightly, role)
     assert permissions_of([Role.SERVICE, role]) == GRANTS[Role.SERVICE]
-    assert not warrants.may_approve(nightly)
+    assert may(nightly, Permission.RUN, None)
+    assert not may(nightly, Permission.APPROVE, None)
 
 
 def test_its_role_has_no_say_in_what_others_are_held_to() -> None:

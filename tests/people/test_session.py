@@ -29,7 +29,7 @@ def test_signing_in_tells_roles_and_permissions_and_is_in_the_trail(operator: Pe
     user = answer.json()["user"]
     assert user["username"] == "operator"
     assert user["roles"] == ["operator"]
-    assert set(user["permissions"]) == {"view", "run", "break_glass", "plan", "discover", "alerts", "audit"}
+    assert set(user["permissions"]) == {"view", "test", "run", "break_glass", "plan", "discover", "alerts", "audit"}
     entry = AuditEntry.objects.get(action="session.start")
     assert (entry.actor, entry.subject) == ("operator", "operator")
 

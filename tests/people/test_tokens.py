@@ -75,7 +75,7 @@ def test_a_scope_narrows_and_never_widens(operator: Person, client: Client) -> N
     refused = client.get("/api/v1/audit", headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert "the token “metrics” does not have" in refused.json()["detail"]
-    User.objects.get(username="operator").groups.clear()
+    User.objects.get(username="operator").grants.all().delete()
     assert client.get("/api/v1/sites", headers=headers).status_code == 403
 
 

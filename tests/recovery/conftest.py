@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy as copies
 import datetime as dt
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,12 +29,13 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.lab.control import LabClient
-from drportal.recovery import building
+from drportal.recovery import building, evidence
 from drportal.recovery.executor import drive
 from drportal.recovery.models import RecoveryPlan, Run
 from drportal.recovery.pace import Pace
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import PlanFields, plan_create, plan_get
+from tests.conftest import Person
 from tests.stack import LabProcess, wait_until
 
 FAST = Pace(
@@ -267,3 +270,44 @@ def mover(own_lab: LabProcess, transactional_db: None, bell: Bell) -> Iterator[M
     yield Mover(own_lab.client)
     for side in ("a", "b"):
         own_lab.client.restore(side)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a look at the sites gives, without sites; tests change it between request and approval."""
+    dark = {"standing": "silent_for_both", "sentence": "", "alive": False, "asked": "b", "trouble": "", "views": []}
+    content: dict[str, Any] = {
+        "images": {}, "vms": [], "source_reachable": {}, "second_view": dark, "taken_at": timezone.now().isoformat(),
+    }  # fmt: skip
+
+    def collect(copy: Any, source: Any, target: Any) -> dict[str, Any]:
+        for image in copy.images():
+            content["images"].setdefault(
+                image.key,
+                {
+                    "name": image.source, "mode": "journal", "exists_here": True, "primary_here": False,
+                    "read_here": True,
+                    "other_side_answers": False, "whole_copy": True, "shown_whole_before": True, "image_id": "i",
+                },
+            )  # fmt: skip
+        return copies.deepcopy(content)
+
+    monkeypatch.setattr(evidence, "collect", collect)
+    return content
+
+
+@pytest.fixture
+def request_of(plan: RecoveryPlan, bell: Bell, seen: dict[str, Any], operator: Person) -> Callable[..., Any]:
+    def ask(person: Person = operator, **changed: Any) -> Any:
+        plan.refresh_from_db()
+        body = {
+            "plan_version": plan.version,
+            "phrase": "force shop to site-b",
+            "reason": "fire",
+            "attestation": "power cut by olga",
+            "request_key": uuid.uuid4().hex,
+            **changed,
+        }
+        return person.api("POST", f"/plans/{plan.pk}/disaster", body)
+
+    return ask

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy as copies
 import datetime as dt
 import threading
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -18,57 +15,17 @@ from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.audit.record import REFUSED
 from drportal.people.services import token_create
-from drportal.recovery import evidence, warrants
+from drportal.recovery import warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.services import disaster
 from drportal.recovery.sweep import Sweeper
 from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
-from tests.conftest import PASSWORD, Person, make_person
-from tests.recovery.conftest import Bell
+from tests.conftest import PASSWORD, Person, hold, make_person
+from tests.recovery.approving import refused, why_not
+from tests.recovery.conftest import Bell, make_vm
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a look at the sites gives, without sites; tests change it between request and approval."""
-    dark = {"standing": "silent_for_both", "sentence": "", "alive": False, "asked": "b", "trouble": "", "views": []}
-    content: dict[str, Any] = {
-        "images": {}, "vms": [], "source_reachable": {}, "second_view": dark, "taken_at": timezone.now().isoformat(),
-    }  # fmt: skip
-
-    def collect(copy: Any, source: Any, target: Any) -> dict[str, Any]:
-        for image in copy.images():
-            content["images"].setdefault(
-                image.key,
-                {
-                    "name": image.source, "mode": "journal", "exists_here": True, "primary_here": False,
-                    "read_here": True,
-                    "other_side_answers": False, "whole_copy": True, "shown_whole_before": True, "image_id": "i",
-                },
-            )  # fmt: skip
-        return copies.deepcopy(content)
-
-    monkeypatch.setattr(evidence, "collect", collect)
-    return content
-
-
-@pytest.fixture
-def request_of(plan: RecoveryPlan, bell: Bell, seen: dict[str, Any], operator: Person) -> Callable[..., Any]:
-    def ask(person: Person = operator, **changed: Any) -> Any:
-        plan.refresh_from_db()
-        body = {
-            "plan_version": plan.version,
-            "phrase": "force shop to site-b",
-            "reason": "fire",
-            "attestation": "power cut by olga",
-            "request_key": uuid.uuid4().hex,
-            **changed,
-        }
-        return person.api("POST", f"/plans/{plan.pk}/disaster", body)
-
-    return ask
 
 
 def approve(person: Person, page: dict[str, Any], **changed: Any) -> Any:
@@ -79,19 +36,6 @@ def approve(person: Person, page: dict[str, Any], **changed: Any) -> Any:
         **changed,
     }
     return person.api("POST", f"/approvals/{page['id']}/approve", body)
-
-
-def refused(answer: Any, code: str, status: int = 409) -> None:
-    """With its code, in the trail, and nothing begun."""
-    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.content
-    assert AuditEntry.objects.filter(action="approval.refused", payload__code=code).exists()
-    assert not Run.objects.filter(state__in=["approved", "running"]).exists()
-    assert not RunImage.objects.filter(held=True).exists()
-
-
-def why_not(run_id: int) -> str:
-    wrong = warrants.why_not_usable(run_id)
-    return wrong.code if wrong is not None else ""
 
 
 def test_a_request_and_its_yes(request_of: Callable[..., Any], approver: Person, bell: Bell) -> None:
@@ -173,7 +117,7 @@ def test_one_of_two_who_lost_the_role_does_not_count(
 ) -> None:
     page, second = request_of().json(), make_person("second", Role.APPROVER)
     assert approve(approver, page).status_code == 200
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     assert approve(second, page).json()["state"] == "requested", "one yes of somebody who may say it"
     assert not bell.rung
     third = make_person("third", Role.APPROVER)
@@ -264,11 +208,41 @@ def test_role_removed_before_the_decision_and_before_the_use(request_of: Callabl
     assert approver.user is not None
     assert approve(approver, page).status_code == 200
     assert warrants.why_not_usable(page["run_id"]) is None
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     assert why_not(page["run_id"]) == "approval_too_few"
     assert approve(approver, page).status_code == 403
-    approver.user.groups.add(Group.objects.get(name=Role.APPROVER.value))
+    hold(approver.user, Role.APPROVER)
     assert warrants.why_not_usable(page["run_id"]) is None
+
+
+def test_who_may_approve_elsewhere_does_not_count_here_and_is_not_named(
+    request_of: Callable[..., Any], operator: Person, approver: Person, make_plan: Any
+) -> None:
+    page = request_of().json()
+    run = Run.objects.get(pk=page["run_id"])
+    other = make_plan("other", make_vm(run.group.pair, "other-1", 8, ["one-8"]))
+    make_person("far", Role.APPROVER, plan=other)
+    near = make_person("near", Role.APPROVER, plan=run.plan)
+    assert operator.user is not None
+    hold(operator.user, Role.APPROVER)  # asked for it, and so is no second person
+    assert operator.read(f"/approvals/{page['id']}")["could_approve"] == ["approver", "near"]
+    assert approve(near, page).status_code == 200
+    assert warrants.why_not_usable(page["run_id"]) is None
+    assert near.user is not None
+    near.user.grants.update(plan=other)
+    assert why_not(page["run_id"]) == "approval_too_few"
+    refused = approve(near, page)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+
+
+def test_a_yes_counts_no_longer_than_the_right_to_give_it(request_of: Callable[..., Any], approver: Person) -> None:
+    page = request_of().json()
+    assert approver.user is not None
+    approver.user.grants.update(until=timezone.now() + dt.timedelta(hours=1))
+    assert approve(approver, page).status_code == 200
+    assert warrants.why_not_usable(page["run_id"]) is None
+    approver.user.grants.update(until=timezone.now())
+    assert why_not(page["run_id"]) == "approval_too_few"
 
 
 def test_a_token_never_decides(request_of: Callable[..., Any], approver: Person) -> None:
@@ -402,98 +376,8 @@ def test_the_role_removed_between_the_request_and_the_decision(
 ) -> None:
     page = request_of().json()
     assert approver.user is not None
-    approver.user.groups.clear()
+    approver.user.grants.all().delete()
     answer = approve(approver, page)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.content
     assert not bell.rung
     assert refusals(f"/approvals/{page['id']}/approve") == ["forbidden"]
-
-
-# --- one person alone
-
-
-def go_on_alone(person: Person, page: dict[str, Any], Authorization: str = "", **changed: Any) -> Any:
-    headers = {"Authorization": Authorization} if Authorization else {}
-    body = {
-        "password": PASSWORD,
-        "phrase": page["glass_phrase"],
-        "reason": "both approvers are on the plane",
-        "evidence_sha256": page["evidence_sha256"],
-        "commands_sha256": page["commands_sha256"],
-        **changed,
-    }
-    return person.api("POST", f"/approvals/{page['id']}/break-glass", body, **headers)
-
-
-def is_over(run_id: int) -> None:
-    """As an executor leaves it when the run is over."""
-    Run.objects.filter(pk=run_id).update(state="succeeded", started_at=timezone.now(), finished_at=timezone.now())
-
-
-def test_one_person_goes_on_alone_and_everybody_hears_of_it(
-    request_of: Callable[..., Any], operator: Person, viewer: Person, bell: Bell
-) -> None:
-    page = request_of().json()
-    given = go_on_alone(operator, page)
-    assert (given.status_code, given.json()["state"], given.json()["glass"]) == (200, "approved", True), given.content
-    assert bell.rung == [page["run_id"]]
-    assert [(said["name"], said["word"]) for said in given.json()["said"]] == [("operator", "glass")]
-    assert warrants.why_not_usable(page["run_id"]) is None
-    entry = AuditEntry.objects.get(action="approval.break_glass")
-    assert (entry.actor, entry.payload["reason"]) == ("operator", "both approvers are on the plane")
-    (told,) = viewer.read("/overview")["broken_glass"]
-    assert told["run_id"] == page["run_id"]
-    assert "operator alone" in told["sentence"]
-
-
-def test_the_plan_is_locked_until_a_manager_has_accepted_the_run(
-    request_of: Callable[..., Any], operator: Person, manager: Person, viewer: Person, plan: RecoveryPlan
-) -> None:
-    page = request_of().json()
-    assert go_on_alone(operator, page).status_code == 200
-    is_over(page["run_id"])
-    again = request_of()
-    assert (again.status_code, again.json()["code"]) == (409, "plan_locked"), again.content
-    kinds = viewer.read(f"/plans/{plan.pk}")["next_kinds"]
-    assert all("The plan is locked" in kind["why_not"] for kind in kinds)
-    assert manager.api("POST", f"/runs/{page['run_id']}/review/accept", {"text": "seen"}).status_code == 200
-    assert request_of().status_code == 201
-    assert viewer.read("/overview")["broken_glass"] == []
-
-
-def test_nobody_goes_on_alone_lightly(
-    request_of: Callable[..., Any], operator: Person, approver: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = request_of().json()
-    for changed in ({"phrase": "go"}, {"reason": " "}):
-        assert go_on_alone(operator, page, **changed).status_code == 422
-    refused(go_on_alone(operator, page, password="guess"), "wrong_password", 403)
-    refused(go_on_alone(operator, page, evidence_sha256="0" * 64), "approval_evidence_moved")
-    refused(go_on_alone(operator, page, commands_sha256="0" * 64), "approval_commands_changed")
-    assert go_on_alone(approver, page).status_code == 403
-    assert operator.user is not None
-    _, text = token_create(operator.user, "robot", 1)
-    refused(go_on_alone(Person(None), page, Authorization=f"Bearer {text}"), "token_cannot_approve", 403)
-    monkeypatch.setattr("drportal.recovery.services.approvals.BREAK_GLASS", False)
-    refused(go_on_alone(operator, page), "glass_forbidden", 403)
-    assert Approval.objects.get(pk=page["id"]).state == "requested"
-
-
-def test_evidence_that_moved_is_not_gone_on_with_alone_either(
-    request_of: Callable[..., Any], operator: Person, seen: dict[str, Any]
-) -> None:
-    page = request_of().json()
-    for image in seen["images"].values():
-        image["other_side_answers"] = True
-    refused(go_on_alone(operator, page), "approval_evidence_moved")
-    assert Approval.objects.get(pk=page["id"]).state == "void"
-
-
-def test_who_lost_the_right_after_going_on_alone_is_not_followed(
-    request_of: Callable[..., Any], operator: Person
-) -> None:
-    page = request_of().json()
-    assert go_on_alone(operator, page).status_code == 200
-    assert operator.user is not None
-    operator.user.groups.clear()
-    assert why_not(page["run_id"]) == "approval_too_few"

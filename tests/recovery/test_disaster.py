@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from drportal.audit.check import verify_database
@@ -19,7 +19,7 @@ from drportal.recovery.models import Approval, Evidence, ProtectionGroup, Recove
 from drportal.recovery.services import approvals, disaster, runs
 from drportal.recovery.services.steps import step_skip
 from drportal.roles import Role
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, hold
 from tests.recovery.conftest import Mover
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 def person(name: str, *roles: Role) -> User:
     user = User.objects.create_user(name, password=PASSWORD)
-    user.groups.set([Group.objects.get_or_create(name=role.value)[0] for role in roles])
+    hold(user, *roles)
     return user
 
 
@@ -146,7 +146,7 @@ def test_a_site_that_comes_back_after_the_yes_is_not_forced(mover: Mover, olga: 
 
 
 def the_role_is_taken(run: Run, anna: User) -> None:
-    anna.groups.clear()
+    anna.grants.all().delete()
 
 
 def the_plan_changes(run: Run, anna: User) -> None:

@@ -17,6 +17,7 @@ from drportal.recovery import lease as leases
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.services import runs, steps
 from tests.recovery.conftest import Bell, ask, make_vm
+from tests.recovery.test_approvals import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 MakePlan = Callable[..., RecoveryPlan]
@@ -226,3 +227,24 @@ def test_the_way_back_is_open_only_after_a_cancelled_run(plan: RecoveryPlan, rea
     with pytest.raises(Conflict) as caught:
         runs.way_back_request(run_id=run.pk, phrase="take shop back to site-a", request_key="b", actor="olga")
     assert caught.value.code == "no_way_back"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_requests_at_the_same_moment_make_one_run(plan: RecoveryPlan, ready: list[Finding], bell: Bell) -> None:
+    """Half of them with one key, as of a button that is hit again and again, half with keys of their own."""
+
+    def one(number: int) -> Callable[[], str]:
+        def act() -> str:
+            try:
+                return f"run {ask(plan, key='one button' if number % 2 else f'key {number}').pk}"
+            except Conflict as error:
+                return error.code
+
+        return act
+
+    said = together(*(one(number) for number in range(50)))
+    (run,) = Run.objects.all()
+    assert set(said) <= {f"run {run.pk}", "run_active"}
+    assert f"run {run.pk}" in said
+    assert bell.rung == [run.pk], "rung for once"
+    assert AuditEntry.objects.filter(action="run.request").count() == 1

@@ -8,9 +8,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import struct
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -130,6 +132,32 @@ with rados.Rados(conffile="") as cluster:
 """
 
 
+class OsdLog:
+    """What the only storage daemon of a site carried out, by its own log."""
+
+    def __init__(self, file: Path, run: Callable[..., str]) -> None:
+        self.file, self.run = file, run
+        run("ceph", "tell", "osd.*", "config", "set", "debug_osd", "10/10")
+
+    def end(self) -> None:
+        """It appends, so that it goes on from the beginning."""
+        os.truncate(self.file, 0)
+
+    def operations(self, on: str, what: str) -> set[str]:
+        """``client.NUMBER.0:SERIAL`` of each; one that had to wait is logged again with the same."""
+        mark = f"mark-{os.getpid()}-{next(numbers)}"
+        self.run("rados", "-p", "one", "put", mark, os.devnull)
+        wait_until("the storage daemon's log", lambda: f":::{mark}:head" in self._text(), 30, 0.3)
+        found = re.finditer(rf" do_op osd_op\((client\S+) \S+ \S+:::{re.escape(on)}:head \[(.*?)\]", self._text())
+        return {one.group(1) for one in found if what in one.group(2)}
+
+    def clients(self, on: str, what: str) -> set[str]:
+        return {operation.partition(":")[0] for operation in self.operations(on, what)}
+
+    def _text(self) -> str:
+        return self.file.read_text(errors="replace")
+
+
 class CephWorld:
     """Site a of a real lab whose mirror daemons are dead: they alone would remove the mirror snapshot that each act
     on a role leaves behind, and by which it is counted.
@@ -142,11 +170,13 @@ class CephWorld:
         self.before: dict[str, int] = {}
         self.daemons: list[subprocess.Popen[str]] = []
         (folder / "salvage").mkdir(parents=True)
+        self.osd = OsdLog(conf.parent / "log" / "osd.log", self.run)
 
     def end(self) -> None:
         for daemon in self.daemons:
             daemon.kill()
             daemon.wait()
+        self.osd.end()
 
     def start(self, *, env: dict[str, str] | None = None, **options: Any) -> SiteProcess:
         arguments = ("--engine", self.engine, "--salvage", str(self.folder / "salvage"))
@@ -167,7 +197,7 @@ class CephWorld:
             return fields
         name, primary = f"fault-{self.engine}-{number}", verb in STARTS_PRIMARY
         features = "layering,exclusive-lock" + (",journaling" if case.mode == "journal" else "")
-        self.run("rbd", "create", "--size", "4", "--image-feature", features, f"one/{name}")
+        self._make(name, features, written=verb == "salvage-export")
         self.run("rbd", "mirror", "image", "enable", f"one/{name}", case.mode)
         if not primary:
             self.run("rbd", "mirror", "image", "demote", f"one/{name}")
@@ -180,6 +210,14 @@ class CephWorld:
             fields["expect"]["newest_snapshot"] = {"snap_id": newest["id"], **about}
         self.before[name] = self._count(case, name)
         return freeing(fields, self._daemon(name)) if verb == "free" else fields
+
+    def _make(self, name: str, features: str, *, written: bool) -> None:
+        if not written:
+            self.run("rbd", "create", "--size", "4", "--image-feature", features, f"one/{name}")
+            return
+        content = self.folder / "content"
+        content.write_bytes(os.urandom(4 << 20))
+        self.run("rbd", "import", "--no-progress", "--image-feature", features, str(content), f"one/{name}")
 
     def _identity(self, name: str) -> dict[str, str]:
         about = json.loads(self.run("rbd", "info", "--format", "json", f"one/{name}"))
@@ -199,16 +237,20 @@ class CephWorld:
         return daemon.stdout.readline().strip()
 
     def _count(self, case: Case, name: str) -> int:
-        """What grows with every act on a role: mirror snapshots, or tags of the journal."""
-        if case.verb == "resync":
-            return int(self._resync_requested(case, name))
+        """What grows with every act: mirror snapshots, or tags of the journal; and what only the storage daemon tells.
+
+        A resync that is ordered twice looks like one that is ordered once, and an export changes nothing in Ceph.
+        """
+        if case.verb in ("resync", "salvage-export"):
+            return self._carried_out(case, self._identity(name)["image_id"])
         return len(self._snapshots(name)) if case.mode == "snapshot" else self._tags(name)
 
-    def _resync_requested(self, case: Case, name: str) -> bool:
+    def _carried_out(self, case: Case, image_id: str) -> int:
+        if case.verb == "salvage-export":
+            return len(self.osd.clients(f"rbd_data.{image_id}.0000000000000000", "read "))
         if case.mode == "snapshot":
-            return "resync_requested" in self.run("rbd", "image-meta", "list", f"one/{name}")
-        status = json.loads(self.run("rbd", "journal", "status", "--pool", "one", "--image", name, "--format", "json"))
-        return " 00 00 01 " in status["registered_clients"][0]["data"]
+            return len(self.osd.operations(f"rbd_header.{image_id}", "call rbd.metadata_set "))
+        return len(self.osd.operations(f"journal.{image_id}", "call journal.client_update_data "))
 
     def _tags(self, name: str) -> int:
         kept = self.folder / f"tags-{name}"
@@ -223,11 +265,9 @@ class CephWorld:
     def effects(self, case: Case, fields: dict[str, Any]) -> int:
         if case.verb in ("fence", "unfence", "free"):
             return self._audited("rm" if case.verb == "unfence" else "add", fields["addresses"][0])
-        if case.verb == "salvage-export":
-            return self.calls(fields) * exported(self.folder / "salvage", fields)
         grown = self._count(case, fields["image"]) - self.before[fields["image"]]
-        if case.verb == "resync":
-            return self.calls(fields) if grown else 0  # ordered twice looks like ordered once
+        if case.verb == "salvage-export":
+            return grown * exported(self.folder / "salvage", fields)  # read, and not written whole, is nothing
         # A demotion takes a tag for the lock and one for itself; killed between the two it has not happened.
         return grown // 2 if case == Case("demote", "journal") else grown
 

@@ -205,8 +205,12 @@ class CephLab:
                 return await self._create_image(site, params)
             case "write":
                 return await site.write(image, str(params.get("seed", "")))
+            case "guest_write":
+                return await site.guest_write(image, int(params.get("number", 0)))
             case "checksum":
                 return await site.checksum(image)
+            case "held":
+                return await site.held(image)
             case "image":
                 return await site.image(image)
         raise LabError(f"The lab has no verb {verb!r}.")

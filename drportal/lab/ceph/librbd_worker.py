@@ -9,6 +9,7 @@ hypervisor of the site: an image that a VM has open is open here, with a watch o
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -23,6 +24,8 @@ import rbd
 
 _MIB = 1 << 20
 _GUEST_AREA = _MIB  # the last MiB of each image is where guests write, if they do
+_BLOCK = 4096
+_BLOCKS = _GUEST_AREA // _BLOCK
 _PATIENCE_S = "15"
 
 
@@ -143,6 +146,22 @@ class Worker:
                 image.write(source.randbytes(min(4 * _MIB, size - at)), at)
             image.flush()
 
+    def held(self, name: str) -> dict[str, Any]:
+        """What this copy is worth: all of it, or of one that is just being copied in snapshot mode what it held before.
+
+        `writes` are the numbers of the guest's writes found in it (see `guest_write`), in order.
+        """
+        with rbd.Image(self.io, name, read_only=True) as image:
+            if before := _half_copied(image):
+                image.set_snap_by_id(before)
+            data = image.read(0, image.size())
+        area = data[-_GUEST_AREA:]
+        blocks = (area[at : at + _BLOCK] for at in range(0, _GUEST_AREA, _BLOCK))
+        return {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "writes": sorted(number for block in blocks if (number := _number_of(name, block)) is not None),
+        }
+
     # ---- the hypervisor
 
     def open(self, name: str, client: str) -> None:
@@ -156,6 +175,17 @@ class Worker:
             if image is not None:
                 image.close()
 
+    def guest_write(self, name: str, number: int) -> None:
+        """The VM that has the image open writes one numbered block, and is told that it is written.
+
+        Which block it is follows from the number, so a copy that lacks a write or has one too many shows it.
+        """
+        with self._lock:
+            image = next(image for (opened, _), image in self._open.items() if opened == name)
+            at = image.size() - _GUEST_AREA + number % _BLOCKS * _BLOCK
+            image.write(_numbered(name, number), at)
+            image.flush()
+
     def write_as_guests(self) -> None:
         """Each second 4 KiB to each open image, in its last MiB; one that is no longer primary refuses, as it must."""
         while True:
@@ -164,11 +194,36 @@ class Worker:
                 for image in self._open.values():
                     try:
                         size = image.size()
-                        image.write(
-                            os.urandom(4096), max(0, size - _GUEST_AREA) + random.randrange(_GUEST_AREA // 4096) * 4096
-                        )
+                        image.write(os.urandom(_BLOCK), max(0, size - _GUEST_AREA) + random.randrange(_BLOCKS) * _BLOCK)
                     except rbd.Error:
                         continue
+
+
+def _half_copied(image: Any) -> int | None:
+    """The id of the mirror snapshot that is being copied here, if there is one.
+
+    It is made before its data arrive, so reading at it shows what was there before (measured on Ceph 16.2.15: at a
+    snapshot that is complete too, so the image itself is what holds a complete one).
+    """
+    mirror = [snap for snap in image.list_snaps() if snap["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR]
+    newest = max(mirror, key=lambda snap: snap["id"], default=None)
+    return newest["id"] if newest is not None and not newest["mirror"]["complete"] else None
+
+
+def _numbered(name: str, number: int) -> bytes:
+    """A block that says whose write it is, and is of use only whole."""
+    words = f"{name} {number:010} ".encode()
+    return words + random.Random(f"{name} {number}").randbytes(_BLOCK - len(words))
+
+
+def _number_of(name: str, block: bytes) -> int | None:
+    words = block[: len(name) + 12].decode(errors="replace").split()
+    if len(words) != 2 or words[0] != name or not words[1].isdigit():
+        return None
+    number = int(words[1])
+    if block != _numbered(name, number):
+        raise OSError(5, f"write {number} of {name} is torn")
+    return number
 
 
 def main() -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 
 
 class Door:
-    """Forwards 127.0.0.1:`port` to 127.0.0.1:`inner`. Closed: connections are refused. Hung: accepted, never served."""
+    """Forwards 127.0.0.1:`port` to 127.0.0.1:`inner`. Closed: connections are refused. Hung: accepted, never served.
+
+    While it is closed the port stays its own: another lab that was given it would be taken for this site, come alive.
+    """
 
     def __init__(self, inner: int) -> None:
         self.inner = inner
         self.port = 0
         self._server: asyncio.Server | None = None
+        self._kept: socket.socket | None = None  # bound, and listening to nobody
         self._flow = asyncio.Event()
         self._flow.set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -23,6 +28,7 @@ class Door:
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", port or self.port)
             self.port = self._server.sockets[0].getsockname()[1]
+            self._let_port_go()
         return self.port
 
     async def close(self) -> None:
@@ -30,10 +36,22 @@ class Door:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+            self._keep_port()
         self.cut()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _keep_port(self) -> None:
+        self._kept = socket.socket()
+        self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody was faster
+            self._kept.bind(("127.0.0.1", self.port))
+
+    def _let_port_go(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
     def cut(self) -> None:
         for writer in self._writers:

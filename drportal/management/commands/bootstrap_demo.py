@@ -9,7 +9,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -18,6 +18,7 @@ from drportal.inventory.discovery import discover
 from drportal.inventory.introduce import ACTOR, introduce
 from drportal.inventory.models import Network, SitePair, VirtualMachine
 from drportal.lab.control import LabDescription, LabError
+from drportal.people.grants import roles_set
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.services.plans import PlanFields, plan_create
 from drportal.roles import PEOPLE, Role
@@ -36,8 +37,8 @@ def make_people() -> list[str]:
                 continue
             person.set_password(f"{role.value}-demo")
             person.save()
-            person.groups.set([Group.objects.get_or_create(name=role.value)[0]])
             record("person.add", role.value, {"roles": [role.value]}, actor=ACTOR)
+            roles_set(person=person, roles=[role], actor=ACTOR, reason="the demo’s people")
             made.append(role.value)
     return made
 

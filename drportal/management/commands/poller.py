@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from drportal.audit.policy import policy_noted
+from drportal.inventory.memory import keep_small
 from drportal.inventory.polling import Poller
 from drportal.recovery.quarantine_watch import QuarantineWatch
 
@@ -31,5 +32,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        keep_small()
         policy_noted("poller")
         asyncio.run(poll(options["interval"]))

@@ -82,7 +82,7 @@ class Command(BaseCommand):
             request_key=f"cli-{uuid.uuid4().hex}",
             accept_warnings=options["yes"],
             discard_reason=options["discard_reason"],
-            actor=actor_of(options["actor"]),
+            actor=actor_of(options["actor"], plan),
         )
         return self.started(run, wait=options["wait"])
 
@@ -93,7 +93,7 @@ class Command(BaseCommand):
             run_id=parent.pk,
             phrase=self.phrase(wanted, options["yes"]),
             request_key=f"cli-{uuid.uuid4().hex}",
-            actor=actor_of(options["actor"]),
+            actor=actor_of(options["actor"], parent.plan),
         )
         return self.started(run, wait=options["wait"])
 
@@ -152,4 +152,5 @@ class Command(BaseCommand):
 
 
 def steered(options: dict[str, Any]) -> dict[str, Any]:
-    return {"run_id": options["run"], "actor": actor_of(options["actor"]), "reason": options["reason"]}
+    plan = runs.run_get(options["run"]).plan
+    return {"run_id": options["run"], "actor": actor_of(options["actor"], plan), "reason": options["reason"]}

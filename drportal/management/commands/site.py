@@ -24,6 +24,7 @@ from drportal.inventory.site_program import (
     program_upgrade,
 )
 from drportal.recovery.terminal import actor_argument, actor_of
+from drportal.roles import Permission
 from drportal.site_program.assemble import program_text
 
 
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         actor_argument(parser)  # type: ignore[arg-type]
 
     def handle(self, *args: Any, **options: Any) -> None:
-        slug, actor = options["site"], actor_of(options["actor"])
+        slug = options["site"]
         wishes = Wishes(
             options["read_user"], options["act_user"], options["force_promote"], without_ceph=options["without_ceph"]
         )
@@ -59,11 +60,11 @@ class Command(BaseCommand):
                     site = site_get(slug)
                     self.stdout.write(least_caps(site, wishes.settled(site)))
                 case "install":
-                    self._tell(program_install(slug=slug, actor=actor, wishes=wishes))
+                    self._tell(program_install(slug=slug, actor=_actor(options), wishes=wishes))
                 case "upgrade":
-                    self._tell(program_upgrade(slug=slug, actor=actor))
+                    self._tell(program_upgrade(slug=slug, actor=_actor(options)))
                 case "uninstall":
-                    there = program_uninstall(slug=slug, actor=actor)
+                    there = program_uninstall(slug=slug, actor=_actor(options))
                     self.stdout.write(
                         f"Taken out. {there.receipts} receipts stay in {there.state}; the portal sends the program "
                         "from now on."
@@ -90,3 +91,7 @@ class Command(BaseCommand):
         users = [f"{rights} as client.{options[f'{rights}_user'] or 'admin'}" for rights in ("read", "act")]
         self.stdout.write(f"Keys: {', '.join(users)}; force-promote: {options['force_promote']}")
         self.stdout.write(f"\nThe least that their Ceph users need:\n{least_caps(site, options)}")
+
+
+def _actor(options: dict[str, Any]) -> str:
+    return actor_of(options["actor"], site_get(options["site"]), Permission.SITES)

@@ -115,7 +115,7 @@ def approval_break_glass(
         _refuse(approval, user, "glass_forbidden", said, forbidden=True)
     if by_token:
         _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
-    if not warrants.may_break_glass(user):
+    if not warrants.may_break_glass(user, approval.run.plan):
         _refuse(approval, user, "no_role", "You may not go on alone (any more). Nothing was begun.", forbidden=True)
     if not reason.strip():
         raise Invalid("Say why nobody else can say yes. Nothing was begun.", code="no_reason")
@@ -285,7 +285,7 @@ def _voice(approval: Approval, user: User, word: Voice.Word, text: str = "") -> 
 def _may_decide(approval: Approval, user: User, by_token: bool) -> None:
     if by_token:
         _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
-    if not warrants.may_approve(user):
+    if not warrants.may_approve(user, approval.run.plan):
         _refuse(approval, user, "no_role", "You may not approve (any more). Nothing was changed.", forbidden=True)
     if user.pk == approval.requested_by_id:
         said = "You asked for it yourself: another person decides. Nothing was changed."

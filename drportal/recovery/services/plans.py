@@ -12,6 +12,7 @@ from drportal.engine.fence import PLANNABLE, RUNG_WORDS, FenceRung
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion
 from drportal.events import publish
 from drportal.inventory.models import Network, Site, SitePair, VirtualMachine
+from drportal.people.grants import grants_end_with
 from drportal.recovery import building
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 
@@ -102,6 +103,7 @@ def plan_delete(*, plan_id: int, version: int, actor: str) -> None:
         if plan.runs.exists():
             raise Conflict(f"{plan.name} has runs; it stays as their record. Nothing was changed.", code="in_use")
         record("plan.delete", plan.name, {"version": plan.version}, actor=actor)
+        grants_end_with(plan, actor)
         plan.group.delete()
         publish("overview")
 

@@ -50,8 +50,8 @@ def reviewable(state: str | None = None, finished_before: dt.datetime | None = N
     return rows.select_related("plan", "group", "source_site", "target_site")
 
 
-def overdue() -> int:
-    return reviewable("open", timezone.now() - DUE_AFTER).count()
+def overdue() -> QuerySet[Run]:
+    return reviewable("open", timezone.now() - DUE_AFTER)
 
 
 def review_state(last_verb: str | None) -> ReviewState:

@@ -13,7 +13,32 @@ export const tokenCreate = (name: string, days: number, scope: string[]) =>
   answer(api.POST("/tokens", { body: { name, days, scope: scope as T.Permission[] } }));
 export const tokenDelete = (id: number) => answer(api.DELETE("/tokens/{token_id}", inPath({ token_id: id })));
 export const sessionRevoke = (id: number) => answer(api.DELETE("/sessions/{session_id}", inPath({ session_id: id })));
-export const passwordAgain = (password: string) => answer(api.POST("/session/password", { body: { password } }));
+
+/** Half-way in, or showing again that it is you. The fields that are left out are the server's to fill. */
+const given = (proof: T.Proof) => ({ body: { password: "", code: "", ...proof } });
+export const prove = (proof: T.Proof) => answer(api.POST("/session/proof", given(proof)));
+export const secondFactor = (proof: T.Proof) => answer(api.POST("/session/factor", { body: { code: "", ...proof } }));
+export const keyChallenge = () => answer(api.POST("/session/key-challenge"));
+export const toProvider = (back_to: string, again: boolean) =>
+  answer(api.POST("/session/oidc", { body: { back_to, again } }));
+
+export const appBegin = () => answer(api.POST("/factors/app/begin"));
+export const appAdd = (code: string) => answer(api.POST("/factors/app", { body: { code } }));
+export const keyBegin = () => answer(api.POST("/factors/keys/begin"));
+export const keyAdd = (name: string, made: Record<string, unknown>) =>
+  answer(api.POST("/factors/keys", { body: { name, answer: made } }));
+export const keyRename = (id: number, name: string) =>
+  answer(api.PATCH("/factors/{factor_id}", { ...inPath({ factor_id: id }), body: { name } }));
+export const factorRemove = (id: number) => answer(api.DELETE("/factors/{factor_id}", inPath({ factor_id: id })));
+export const recoveryRenew = () => answer(api.POST("/factors/recovery-codes"));
+
+export const viewKeep = (table: string, name: string, search: string) =>
+  answer(api.PUT("/views", { body: { table, name, search } }));
+export const viewRemove = (id: number) => answer(api.DELETE("/views/{view_id}", inPath({ view_id: id })));
+
+export const grantGive = (body: T.GrantIn) => answer(api.POST("/grants", { body }));
+export const grantTake = (id: number, reason: string) =>
+  answer(api.POST("/grants/{grant_id}/take", { ...inPath({ grant_id: id }), body: { reason } }));
 
 export const siteCreate = (body: T.SiteIn) => answer(api.POST("/sites", { body }));
 export const siteChange = (slug: string, version: number, body: T.SiteChange) =>
@@ -58,6 +83,9 @@ export const ruleDelete = (id: number) => answer(api.DELETE("/alert-rules/{rule_
 export const rpoTargetSet = (group: number, rpo_s: number | null) =>
   answer(api.PUT("/groups/{group_id}/rpo-target", { ...inPath({ group_id: group }), body: { rpo_s } }));
 
+export const rtoTargetSet = (plan: number, rto_s: number | null) =>
+  answer(api.PUT("/plans/{plan_id}/rto-target", { ...inPath({ plan_id: plan }), body: { rto_s } }));
+
 export const runRequest = (plan: number, body: T.RunIn) =>
   answer(api.POST("/plans/{plan_id}/runs", { ...inPath({ plan_id: plan }), body }));
 export const runPause = (id: number, reason: string) =>
@@ -72,18 +100,27 @@ export const disasterRequest = (plan: number, body: T.DisasterIn) =>
   answer(api.POST("/plans/{plan_id}/disaster", { ...inPath({ plan_id: plan }), body }));
 export const newApprovalRequest = (run: number, body: T.NewApprovalIn) =>
   answer(api.POST("/runs/{run_id}/approval", { ...inPath({ run_id: run }), body }));
-export const approvalApprove = (approval: T.Approval, password: string) =>
+export const approvalApprove = (approval: T.Approval, proof: T.Proof) =>
   answer(
     api.POST("/approvals/{approval_id}/approve", {
       ...inPath({ approval_id: approval.id }),
-      body: { password, evidence_sha256: approval.evidence_sha256, commands_sha256: approval.commands_sha256 },
+      body: {
+        ...given(proof).body,
+        evidence_sha256: approval.evidence_sha256,
+        commands_sha256: approval.commands_sha256,
+      },
     }),
   );
-export const approvalBreakGlass = (approval: T.Approval, given: { password: string; phrase: string; reason: string }) =>
+export const approvalBreakGlass = (approval: T.Approval, proof: T.Proof, said: { phrase: string; reason: string }) =>
   answer(
     api.POST("/approvals/{approval_id}/break-glass", {
       ...inPath({ approval_id: approval.id }),
-      body: { ...given, evidence_sha256: approval.evidence_sha256, commands_sha256: approval.commands_sha256 },
+      body: {
+        ...given(proof).body,
+        ...said,
+        evidence_sha256: approval.evidence_sha256,
+        commands_sha256: approval.commands_sha256,
+      },
     }),
   );
 export const approvalSay = (id: number, verb: "decline" | "ask" | "withdraw", text: string) => {

@@ -17,6 +17,11 @@ export const sessionQuery = queryOptions({
   staleTime: Number.POSITIVE_INFINITY,
 });
 
+export const viewsQuery = queryOptions({
+  queryKey: ["views"],
+  queryFn: () => answer(api.GET("/views")),
+});
+
 export const overviewQuery = queryOptions({
   queryKey: ["overview"],
   queryFn: () => answer(api.GET("/overview")),
@@ -361,6 +366,11 @@ export const tokensQuery = queryOptions({
   queryFn: () => answer(api.GET("/tokens")),
 });
 
+export const factorsQuery = queryOptions({
+  queryKey: ["factors"],
+  queryFn: () => answer(api.GET("/factors")),
+});
+
 export const sessionsQuery = queryOptions({
   queryKey: ["sessions"],
   queryFn: () => answer(api.GET("/sessions")),
@@ -377,6 +387,16 @@ export const accessQuery = queryOptions({
   queryKey: ["access"],
   queryFn: () => answer(api.GET("/access")),
 });
+
+/** Who may do what with one plan, or at one pair. */
+export const accessHereQuery = (of: { plan: number } | { pair: number }) =>
+  queryOptions({
+    queryKey: ["access", of],
+    queryFn: () =>
+      "plan" in of
+        ? answer(api.GET("/plans/{plan_id}/access", { params: { path: { plan_id: of.plan } } }))
+        : answer(api.GET("/pairs/{pair_id}/access", { params: { path: { pair_id: of.pair } } })),
+  });
 
 /** A filter of the address bar as the API's query: without the empty fields. What does not fit, the API refuses. */
 function filled<Query>(filter: Record<string, string>): Query {

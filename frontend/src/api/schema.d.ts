@@ -194,26 +194,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/access": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Access Read
-         * @description Who may do what, and why; to administrators also, who has a second factor.
-         */
-        get: operations["access_read"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/factors": {
         parameters: {
             query?: never;
@@ -358,6 +338,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Access Read
+         * @description Who may do what, where and why.
+         */
+        get: operations["access_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plans/{plan_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Plan Access
+         * @description Who may do what with this plan, and by which grant.
+         */
+        get: operations["plan_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pair Access
+         * @description Who may do what at this pair of sites, and by which grant.
+         */
+        get: operations["pair_access"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grant Create
+         * @description Give somebody a role, with a reason. 403 ``own_rights`` for one's own; 409 ``already_given``.
+         */
+        post: operations["grant_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants/{grant_id}/take": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Grant Take
+         * @description Take it back, with a reason. 403 ``own_rights``; 409 ``last_administrator``.
+         */
+        post: operations["grant_take"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites": {
         parameters: {
             query?: never;
@@ -387,7 +467,7 @@ export interface paths {
         put?: never;
         /**
          * Site Connection Test
-         * @description Try addresses and secrets now. Host keys are shown, none is trusted.
+         * @description Try addresses and secrets now. Host keys are shown, none is trusted. Without a site: for who may change all.
          */
         post: operations["site_connection_test"];
         delete?: never;
@@ -802,7 +882,7 @@ export interface paths {
         put?: never;
         /**
          * Plan Create
-         * @description A plan and its protection group.
+         * @description A plan and its protection group. For who may plan at the pair.
          */
         post: operations["plan_create"];
         delete?: never;
@@ -1766,7 +1846,7 @@ export interface paths {
         put?: never;
         /**
          * Plan Check Request
-         * @description Have a worker ask both sites soon. It only reads, so whoever may look may ask.
+         * @description Have a worker ask both sites soon. It only reads, but it is work for them: for who may test.
          */
         post: operations["plan_check_request"];
         delete?: never;
@@ -1941,6 +2021,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * View List
+         * @description All of one's own, by name.
+         */
+        get: operations["view_list"];
+        /**
+         * View Keep
+         * @description Keep a view; one of the same table and name is replaced.
+         */
+        put: operations["view_keep"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/views/{view_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** View Remove */
+        delete: operations["view_remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/overview": {
         parameters: {
             query?: never;
@@ -1952,7 +2073,8 @@ export interface paths {
          * Overview
          * @description Sites, groups, verdicts in numbers, the newest runs.
          *
-         *     *Two primaries* stays until it is resolved, however old the news.
+         *     *Two primaries* stays until it is resolved, however old the news. Counted is what the asker sees; ``gaps`` is empty
+         *     for who sees no pair of sites whole, as gaps are found of whole pairs.
          */
         get: operations["overview"];
         put?: never;
@@ -1977,8 +2099,16 @@ export interface components {
             password: string;
         };
         /**
+         * Permission
+         * @description What can be granted; ``SAYS`` has each in words.
+         * @enum {string}
+         */
+        Permission: "view" | "test" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites" | "rights";
+        /**
          * Person
-         * @description ``proofs``: what can show again that it is this person: password, code, key, oidc. ``factor_missing``: a role
+         * @description ``permissions``: what they may do somewhere at all; ``rights``: where.
+         *
+         *     ``proofs``: what can show again that it is this person: password, code, key, oidc. ``factor_missing``: a role
          *     demands a second factor; until there is one, nothing but setting it up is let through. ``sign_out_at``: where to
          *     sign out at the identity provider too; empty for who does not come from there.
          */
@@ -1991,12 +2121,27 @@ export interface components {
             roles: string[];
             /** Permissions */
             permissions: string[];
+            /** Rights */
+            rights: components["schemas"]["Right"][];
             /** Proofs */
             proofs: string[];
             /** Factor Missing */
             factor_missing: boolean;
             /** Sign Out At */
             sign_out_at: string;
+        };
+        /**
+         * Right
+         * @description How far a permission goes. ``plans``: also those at the ``pairs``.
+         */
+        Right: {
+            permission: components["schemas"]["Permission"];
+            /** Everywhere */
+            everywhere: boolean;
+            /** Pairs */
+            pairs: number[];
+            /** Plans */
+            plans: number[];
         };
         /**
          * SecondFactor
@@ -2159,12 +2304,6 @@ export interface components {
             /** Token */
             token: string;
         };
-        /**
-         * Permission
-         * @description What can be granted; ``SAYS`` has each in words.
-         * @enum {string}
-         */
-        Permission: "view" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites";
         /** TokenIn */
         TokenIn: {
             /** Name */
@@ -2202,57 +2341,6 @@ export interface components {
         BrowserSessions: {
             /** Items */
             items: components["schemas"]["BrowserSessionOut"][];
-        };
-        /**
-         * Access
-         * @description The table of ``roles.py``, with who holds each role. ``without_role``: may sign in, and may do nothing.
-         */
-        Access: {
-            /** Permissions */
-            permissions: components["schemas"]["GrantOut"][];
-            /** Roles */
-            roles: components["schemas"]["RoleOut"][];
-            /** Without Role */
-            without_role: components["schemas"]["Holder"][];
-        };
-        /** GrantOut */
-        GrantOut: {
-            /** Permission */
-            permission: string;
-            /** Says */
-            says: string;
-        };
-        /**
-         * Holder
-         * @description ``given_at``/``given_by``: by the trail's last word on this person's roles; null where it has none.
-         *     ``second_factor``: whether there is one; ``…_missing``: a role demands one. Both null for non-administrators.
-         */
-        Holder: {
-            /** Username */
-            username: string;
-            /** Name */
-            name: string;
-            /** Active */
-            active: boolean;
-            /** Given At */
-            given_at: string | null;
-            /** Given By */
-            given_by: string | null;
-            /** Second Factor */
-            second_factor: boolean | null;
-            /** Second Factor Missing */
-            second_factor_missing: boolean | null;
-        };
-        /** RoleOut */
-        RoleOut: {
-            /** Role */
-            role: string;
-            /** Why */
-            why: string;
-            /** Permissions */
-            permissions: string[];
-            /** People */
-            people: components["schemas"]["Holder"][];
         };
         /**
          * Factor
@@ -2327,6 +2415,150 @@ export interface components {
         NameIn: {
             /** Name */
             name: string;
+        };
+        /**
+         * Access
+         * @description The table of ``roles.py``, and people's grants as far as they bear on what the asker sees. ``scopes``: where the
+         *     asker may give and take.
+         */
+        Access: {
+            /** Permissions */
+            permissions: components["schemas"]["PermissionOut"][];
+            /** Roles */
+            roles: components["schemas"]["RoleOut"][];
+            /** People */
+            people: components["schemas"]["PersonAccess"][];
+            /** Scopes */
+            scopes: components["schemas"]["ScopeOut"][];
+        };
+        /**
+         * GrantOut
+         * @description ``over``: its time has run out. ``may_take``: the asker may take it back.
+         */
+        GrantOut: {
+            /** Id */
+            id: number;
+            /** Role */
+            role: string;
+            /** Where */
+            where: string;
+            /** Pair Id */
+            pair_id: number | null;
+            /** Plan Id */
+            plan_id: number | null;
+            /** Given By */
+            given_by: string;
+            /**
+             * Given At
+             * Format: date-time
+             */
+            given_at: string;
+            /** Reason */
+            reason: string;
+            /** Until */
+            until: string | null;
+            /** Over */
+            over: boolean;
+            /** May Take */
+            may_take: boolean;
+        };
+        /** PermissionOut */
+        PermissionOut: {
+            /** Permission */
+            permission: string;
+            /** Says */
+            says: string;
+        };
+        /**
+         * PersonAccess
+         * @description ``second_factor``: whether there is one; ``…_missing``: a role demands one. Both null but for who may give rights
+         *     everywhere.
+         */
+        PersonAccess: {
+            /** Username */
+            username: string;
+            /** Name */
+            name: string;
+            /** Active */
+            active: boolean;
+            /** Second Factor */
+            second_factor: boolean | null;
+            /** Second Factor Missing */
+            second_factor_missing: boolean | null;
+            /** Grants */
+            grants: components["schemas"]["GrantOut"][];
+        };
+        /** RoleOut */
+        RoleOut: {
+            /** Role */
+            role: string;
+            /** Why */
+            why: string;
+            /** Permissions */
+            permissions: string[];
+        };
+        /**
+         * ScopeOut
+         * @description Both numbers null: everywhere.
+         */
+        ScopeOut: {
+            /** Where */
+            where: string;
+            /** Pair Id */
+            pair_id: number | null;
+            /** Plan Id */
+            plan_id: number | null;
+        };
+        /** AccessHere */
+        AccessHere: {
+            /** Items */
+            items: components["schemas"]["PermissionHere"][];
+        };
+        /**
+         * HolderOut
+         * @description ``by``: the grants it comes from, in words.
+         */
+        HolderOut: {
+            /** Username */
+            username: string;
+            /** Name */
+            name: string;
+            /** By */
+            by: string[];
+        };
+        /** PermissionHere */
+        PermissionHere: {
+            /** Permission */
+            permission: string;
+            /** People */
+            people: components["schemas"]["HolderOut"][];
+        };
+        /**
+         * GrantIn
+         * @description At a pair, or for a plan, or (neither) everywhere. ``until`` null: with no end.
+         */
+        GrantIn: {
+            /** Username */
+            username: string;
+            role: components["schemas"]["Role"];
+            /** Pair Id */
+            pair_id?: number | null;
+            /** Plan Id */
+            plan_id?: number | null;
+            /** Until */
+            until?: string | null;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * Role
+         * @enum {string}
+         */
+        Role: "viewer" | "operator" | "approver" | "manager" | "administrator" | "service-account";
+        /** GrantTaken */
+        GrantTaken: {
+            /** Reason */
+            reason: string;
         };
         /**
          * Credentials
@@ -4310,6 +4542,8 @@ export interface components {
          *     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
          *     site's own people type there before the last yes, where that site asks for it; else empty.
          *
+         *     ``could_approve``: who could say yes to it now, by name; empty once it is decided.
+         *
          *     ``now`` and ``differences`` are null where nobody asked to look (``look``).
          */
         Approval: {
@@ -4317,6 +4551,8 @@ export interface components {
             id: number;
             /** Run Id */
             run_id: number;
+            /** Plan Id */
+            plan_id: number;
             /** Plan */
             plan: string;
             /** Source Site */
@@ -4375,6 +4611,8 @@ export interface components {
             differences: components["schemas"]["Difference"][] | null;
             /** Said */
             said: components["schemas"]["Said"][];
+            /** Could Approve */
+            could_approve: string[];
         };
         /** Difference */
         Difference: {
@@ -4438,6 +4676,8 @@ export interface components {
             id: number;
             /** Run Id */
             run_id: number;
+            /** Plan Id */
+            plan_id: number;
             /** Plan */
             plan: string;
             /** Source Site */
@@ -5036,6 +5276,8 @@ export interface components {
         /**
          * Alerts
          * @description ``open``: that hold now (``fired_at`` null: not for long enough yet); ``ended``: the newest of those over.
+         *
+         *     Rules and channels are about everything, and for who sees everything.
          */
         Alerts: {
             /** Open */
@@ -5348,6 +5590,34 @@ export interface components {
             lost: string;
             /** Review */
             review: string;
+        };
+        /**
+         * ViewOut
+         * @description ``search``: what stands behind the question mark of the page's address.
+         */
+        ViewOut: {
+            /** Id */
+            id: number;
+            /** Table */
+            table: string;
+            /** Name */
+            name: string;
+            /** Search */
+            search: string;
+        };
+        /** Views */
+        Views: {
+            /** Items */
+            items: components["schemas"]["ViewOut"][];
+        };
+        /** ViewIn */
+        ViewIn: {
+            /** Table */
+            table: string;
+            /** Name */
+            name: string;
+            /** Search */
+            search: string;
         };
         /**
          * BrokenGlass
@@ -5940,44 +6210,6 @@ export interface operations {
             };
         };
     };
-    access_read: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Access"];
-                };
-            };
-            /** @description It was not done; the problem says why */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It was not done; the problem says why */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     factor_list: {
         parameters: {
             query?: never;
@@ -6273,6 +6505,208 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Access"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                plan_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessHere"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pair_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccessHere"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    grant_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GrantOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    grant_take: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                grant_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrantTaken"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It was not done; the problem says why */
             503: {
@@ -10061,6 +10495,124 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["QuarterReport"];
                 };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    view_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Views"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    view_keep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ViewIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    view_remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                view_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It was not done; the problem says why */
             503: {

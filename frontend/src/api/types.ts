@@ -5,13 +5,21 @@ type S = components["schemas"];
 
 export type Session = S["Session"];
 export type Person = S["Person"];
+export type View = S["ViewOut"];
 export type DemoLogin = S["DemoLogin"];
+export type SecondFactor = S["SecondFactor"];
+export type Factor = S["Factor"];
+export type Factors = S["Factors"];
+/** That it is you: one of these, or none after a fresh sign-in at the identity provider. */
+export type Proof = { password?: string; code?: string; key?: Record<string, unknown> };
 export type Token = S["Token"];
 export type Permission = S["Permission"];
 export type BrowserSession = S["BrowserSessionOut"];
 export type Access = S["Access"];
 export type QuarterReport = S["QuarterReport"];
-export type Holder = S["Holder"];
+export type Grant = S["GrantOut"];
+export type GrantIn = S["GrantIn"];
+export type AccessHere = S["AccessHere"];
 export type NewToken = S["NewToken"];
 
 export type Reach = S["Reach"];
@@ -91,6 +99,7 @@ export type ApprovalSummary = S["ApprovalSummary"];
 export type Entry = S["Entry"];
 export type Entries = S["Entries"];
 export type Review = S["Review"];
+export type Made = S["Made"];
 export type ReviewItem = S["ReviewItem"];
 export type Chain = S["Chain"];
 export type AnchorPlace = S["AnchorPlace"];

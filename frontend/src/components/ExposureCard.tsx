@@ -34,8 +34,8 @@ const PERIODS: { period: Period; word: string }[] = [
 ];
 const TABLE_ROWS = 48;
 
-/** What would be lost now, and what would have been, against what was agreed. `targetOf`: the group whose target it is. */
-export function ExposureCard({ of, targetOf }: { of: Exposed; targetOf?: number }) {
+/** What would be lost now, and what would have been, against what was agreed. `targetOf`: the group whose target it is, and its plan. */
+export function ExposureCard({ of, targetOf }: { of: Exposed; targetOf?: { group: number; plan: number } }) {
   const [params, put] = useAddress();
   const period = PERIODS.find((one) => one.period === params.get("period"))?.period ?? "day";
   const query = useQuery({ ...exposureQuery(of, period), refetchInterval: useLive([]) });
@@ -62,7 +62,7 @@ export function ExposureCard({ of, targetOf }: { of: Exposed; targetOf?: number 
   );
 }
 
-function Shown({ given, targetOf }: { given: ExposureOverTime; targetOf?: number }) {
+function Shown({ given, targetOf }: { given: ExposureOverTime; targetOf?: { group: number; plan: number } }) {
   return (
     <>
       <DescriptionList isCompact isHorizontal>
@@ -72,7 +72,7 @@ function Shown({ given, targetOf }: { given: ExposureOverTime; targetOf?: number
         <Fact term="RPO target">
           <Flex>
             {given.target_s === null ? "none agreed" : upWords(given.target_s)}
-            {targetOf !== undefined && <TargetButton group={targetOf} target_s={given.target_s} />}
+            {targetOf !== undefined && <TargetButton {...targetOf} target_s={given.target_s} />}
           </Flex>
         </Fact>
         {PERIODS.map(({ period, word }) => (
@@ -91,9 +91,9 @@ function Shown({ given, targetOf }: { given: ExposureOverTime; targetOf?: number
   );
 }
 
-function TargetButton({ group, target_s }: { group: number; target_s: number | null }) {
+function TargetButton({ group, plan, target_s }: { group: number; plan: number; target_s: number | null }) {
   const [open, setOpen] = useState(false);
-  const { whyNot } = useMay("plan");
+  const { whyNot } = useMay("plan", { plan });
   return (
     <>
       <Button

@@ -12,7 +12,7 @@ import {
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { Problem } from "../api/client";
-import { PasswordAgain } from "./PasswordAgain";
+import { ProofAgain } from "./ProofAgain";
 import { Age } from "./Time";
 
 /** A refusal in the portal's own sentence. */
@@ -27,7 +27,7 @@ export function ProblemAlert({ error, title }: { error: unknown; title?: string 
           <strong>{field}</strong>: {message}
         </p>
       ))}
-      {problem?.code === "password_again" && <PasswordAgain />}
+      {problem?.code === "password_again" && <ProofAgain />}
     </Alert>
   );
 }

@@ -5,22 +5,27 @@ import { useNavigate } from "react-router";
 import { signOut } from "../api/commands";
 import { useMe } from "../lib/may";
 
-/** Who is signed in, in which roles, and the way out. */
-export function PersonMenu() {
-  const me = useMe();
-  const [open, setOpen] = useState(false);
-  const navigate = useNavigate();
+/** The way out, also at the identity provider for who came from there. */
+export function useLeave(): () => Promise<void> {
+  const { sign_out_at } = useMe();
   const client = useQueryClient();
-  const leave = async () => {
+  return async () => {
     try {
       await signOut();
     } finally {
       // What was read belongs to the person who read it.
       client.clear();
-      await client.invalidateQueries({ queryKey: ["session"] });
-      window.location.assign("/");
+      window.location.assign(sign_out_at || "/");
     }
   };
+}
+
+/** Who is signed in, in which roles, and the way out. */
+export function PersonMenu() {
+  const me = useMe();
+  const [open, setOpen] = useState(false);
+  const navigate = useNavigate();
+  const leave = useLeave();
   return (
     <Dropdown
       isOpen={open}

@@ -16,25 +16,27 @@ import {
   ModalHeader,
   TextInput,
 } from "@patternfly/react-core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useSearchParams } from "react-router";
-import { useMe } from "../lib/may";
-import { keepViews, savedViews, type View, viewOf, withView } from "../lib/savedViews";
+import { viewKeep, viewRemove } from "../api/commands";
+import { viewsQuery } from "../api/queries";
+import type { View } from "../api/types";
+import { viewOf } from "../lib/savedViews";
 
 /** Filters of this table by name: to go back to, and to keep the present one. `fields`: of the address, that make a view. */
 export function SavedViews({ table, fields }: { table: string; fields: readonly string[] }) {
-  const { username } = useMe();
+  const client = useQueryClient();
   const [params, setParams] = useSearchParams();
-  const [views, setViews] = useState(() => savedViews(username, table));
+  const kept = useQuery(viewsQuery);
+  const views = kept.data?.items.filter((view) => view.table === table) ?? [];
   const [open, setOpen] = useState(false);
   const [asking, setAsking] = useState(false);
-  const [lost, setLost] = useState(false);
   const now = viewOf(params, fields);
   const shown = views.find((view) => view.search === now);
-  const keep = (changed: View[]) => {
-    setViews(changed);
-    setLost(!keepViews(username, table, changed));
-  };
+  const onSettled = () => client.invalidateQueries({ queryKey: viewsQuery.queryKey });
+  const keep = useMutation({ mutationFn: (name: string) => viewKeep(table, name, now), onSettled });
+  const remove = useMutation({ mutationFn: (view: View) => viewRemove(view.id), onSettled });
   return (
     <>
       <Dropdown
@@ -65,9 +67,9 @@ export function SavedViews({ table, fields }: { table: string; fields: readonly 
       {asking && (
         <ViewsDialog
           views={views}
-          lost={lost}
-          onKeep={(name) => keep(withView(views, { name, search: now }))}
-          onRemove={(view) => keep(views.filter((one) => one !== view))}
+          problem={(keep.error ?? remove.error ?? kept.error)?.message}
+          onKeep={(name) => keep.mutate(name)}
+          onRemove={(view) => remove.mutate(view)}
           onClose={() => setAsking(false)}
         />
       )}
@@ -77,13 +79,13 @@ export function SavedViews({ table, fields }: { table: string; fields: readonly 
 
 function ViewsDialog({
   views,
-  lost,
+  problem,
   onKeep,
   onRemove,
   onClose,
 }: {
   views: View[];
-  lost: boolean;
+  problem: string | undefined;
   onKeep: (name: string) => void;
   onRemove: (view: View) => void;
   onClose: () => void;
@@ -100,12 +102,12 @@ function ViewsDialog({
       <ModalHeader
         title="Views of this table"
         labelId="views-title"
-        description="They are kept in this browser only, for you: another browser does not know them. To share a view, send its address."
+        description="They are kept for you, in whatever browser you sign in. To share a view, send its address."
       />
       <ModalBody className="dr-stack">
-        {lost && (
-          <Alert variant="warning" isInline component="h2" title="This browser keeps nothing">
-            The view is there until you leave this page. To find it again, bookmark the address.
+        {problem && (
+          <Alert variant="danger" isInline component="h2" title="The views were not changed">
+            {problem}
           </Alert>
         )}
         {views.length > 0 && (

@@ -3,6 +3,10 @@ body { font: 11pt/1.4 sans-serif; margin: 2rem auto; max-width: 60rem; color: #0
 table { border-collapse: collapse; width: 100%; margin: 0.5rem 0; }
 th, td { border: 1px solid #999; padding: 0.2rem 0.5rem; text-align: left; vertical-align: top; }
 pre, code { font: 10pt monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+thead { display: table-header-group; }
+tr, li { break-inside: avoid; }
+@page { size: A4; margin: 16mm 14mm 18mm; @bottom-right { content: "Page " counter(page) " of " counter(pages); font: 8pt sans-serif; } }
+@media print { body { margin: 0; max-width: none; } table { font-size: 8pt; } }
 dt { font-weight: bold; }
 dd { margin: 0 0 0.4rem; }
 `;

@@ -170,6 +170,7 @@ class VirtualMachine:
     lock: Lock | None = None
     _full: str = ""
     _light: str = ""
+    _sizes: tuple[int, int] | None = None
 
     @property
     def state_name(self) -> str:
@@ -185,11 +186,19 @@ class VirtualMachine:
     @property
     def cpu(self) -> int:
         """Hundredths of a core."""
-        return round(float(self.template.text("CPU", "0")) * 100)
+        return self._needs[0]
 
     @property
     def memory_kb(self) -> int:
-        return int(self.template.text("MEMORY", "0")) * 1024
+        return self._needs[1]
+
+    @property
+    def _needs(self) -> tuple[int, int]:
+        """Kept, because for each VM that is placed those of all others are added up."""
+        if self._sizes is None:
+            cpu, memory_kb = float(self.template.text("CPU", "0")), int(self.template.text("MEMORY", "0")) * 1024
+            self._sizes = round(cpu * 100), memory_kb
+        return self._sizes
 
     @property
     def host_id(self) -> int | None:
@@ -201,6 +210,7 @@ class VirtualMachine:
     def changed(self) -> None:
         """Call after any change: the XML bodies are kept, because whole pools are asked for all the time."""
         self._full = self._light = ""
+        self._sizes = None
 
     def enter(self, state: int, lcm_state: int = LCM_INIT) -> None:
         self.state, self.lcm_state = state, lcm_state

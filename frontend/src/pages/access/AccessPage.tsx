@@ -3,44 +3,29 @@ import CheckIcon from "@patternfly/react-icons/dist/esm/icons/check-icon";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery } from "@tanstack/react-query";
 import { accessQuery } from "../../api/queries";
-import type { Access, Holder } from "../../api/types";
-import { Empty, Loaded } from "../../components/Loaded";
+import type { Access } from "../../api/types";
+import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
-import { StateText } from "../../components/State";
-import { Time } from "../../components/Time";
+import { GiveCard } from "./GiveCard";
+import { PeopleCard } from "./PeopleCard";
 
-/** Roles and what each may, why, and who holds it since when: for whoever asks whether two people really are two. */
+/** Roles and what each may, why, and who holds which, where, since when, by whom and why. */
 export function AccessPage() {
   const query = useQuery(accessQuery);
   return (
     <>
       <PageHead title="Who may do what, and why">
-        A person may do what their roles may do together. Roles are given by <code>manage.py person roles</code>, and
-        each change is in the trail.
+        A role is held everywhere, at a pair of sites with all of its plans, or for one plan. A person may do what their
+        roles may do there together. Roles are given here, by <code>manage.py person</code>, or by groups at the
+        identity provider; each change is in the trail.
       </PageHead>
       <PageSection className="dr-stack">
-        <Loaded query={query} what="The table of roles">
+        <Loaded query={query} what="The table of rights">
           {(access) => (
             <>
-              <GrantsCard access={access} />
-              {access.roles.map((role) => (
-                <Card key={role.role}>
-                  <CardTitle component="h2">{capital(role.role)}</CardTitle>
-                  <CardBody className="dr-stack">
-                    <p>{role.why}</p>
-                    <Holders people={role.people} label={`Who is ${role.role}`} nobody="Nobody holds this role" />
-                  </CardBody>
-                </Card>
-              ))}
-              {access.without_role.length > 0 && (
-                <Card>
-                  <CardTitle component="h2">Without a role</CardTitle>
-                  <CardBody className="dr-stack">
-                    <p>May sign in, see their own account, and nothing else.</p>
-                    <Holders people={access.without_role} label="Who has no role" nobody="" />
-                  </CardBody>
-                </Card>
-              )}
+              <PeopleCard access={access} />
+              {access.scopes.length > 0 && <GiveCard access={access} />}
+              <RolesCard access={access} />
             </>
           )}
         </Loaded>
@@ -49,7 +34,7 @@ export function AccessPage() {
   );
 }
 
-function GrantsCard({ access }: { access: Access }) {
+function RolesCard({ access }: { access: Access }) {
   return (
     <Card>
       <CardTitle component="h2">Roles and what each may</CardTitle>
@@ -80,44 +65,20 @@ function GrantsCard({ access }: { access: Access }) {
             ))}
           </Tbody>
         </Table>
+        {access.roles.map((role) => (
+          <p key={role.role}>
+            <strong>{capital(role.role)}</strong>: {role.why}
+          </p>
+        ))}
         <p>Whatever the roles say:</p>
         <List>
           <ListItem>Nobody approves what they asked for themselves.</ListItem>
           <ListItem>Nobody reviews a run they took part in.</ListItem>
-          <ListItem>A token never approves, and never makes another token.</ListItem>
+          <ListItem>A token never approves, never makes another token, and gives nobody a right.</ListItem>
+          <ListItem>Nobody changes their own rights.</ListItem>
         </List>
       </CardBody>
     </Card>
-  );
-}
-
-function Holders({ people, label, nobody }: { people: Holder[]; label: string; nobody: string }) {
-  if (people.length === 0) return <Empty title={nobody} />;
-  return (
-    <Table aria-label={label} variant="compact">
-      <Thead>
-        <Tr>
-          <Th>Name</Th>
-          <Th>User name</Th>
-          <Th>Roles last changed</Th>
-          <Th>By</Th>
-        </Tr>
-      </Thead>
-      <Tbody>
-        {people.map((person) => (
-          <Tr key={person.username}>
-            <Td dataLabel="Name">
-              {person.name} {!person.active && <StateText state={{ tone: "idle", word: "closed: cannot sign in" }} />}
-            </Td>
-            <Td dataLabel="User name">{person.username}</Td>
-            <Td dataLabel="Roles last changed">
-              {person.given_at ? <Time at={person.given_at} /> : "not in the trail"}
-            </Td>
-            <Td dataLabel="By">{person.given_by ?? "not in the trail"}</Td>
-          </Tr>
-        ))}
-      </Tbody>
-    </Table>
   );
 }
 

@@ -3,6 +3,7 @@ import { Link } from "react-router";
 import { PageHead } from "../../components/PageHead";
 import { useMe } from "../../lib/may";
 import { Fact } from "../runs/RunFacts";
+import { FactorsCard } from "./FactorsCard";
 import { SessionsCard } from "./SessionsCard";
 import { TokensCard } from "./TokensCard";
 
@@ -27,6 +28,7 @@ export function AccountPage() {
             )}
           </CardBody>
         </Card>
+        <FactorsCard />
         <SessionsCard />
         <TokensCard />
       </PageSection>

@@ -55,7 +55,7 @@ export function ChannelsCard({ channels }: { channels: AlertChannel[] }) {
 
 function ChannelRow({ channel }: { channel: AlertChannel }) {
   const client = useQueryClient();
-  const { whyNot } = useMay("alerts");
+  const { whyNot } = useMay("alerts", "everywhere");
   const again = () => client.invalidateQueries({ queryKey: ["alerts"] });
   const test = useMutation({ mutationFn: () => channelTest(channel.id), onSettled: again });
   const remove = useMutation({ mutationFn: () => channelDelete(channel.id), onSuccess: again });
@@ -92,7 +92,7 @@ function ChannelRow({ channel }: { channel: AlertChannel }) {
 
 function NewChannel() {
   const client = useQueryClient();
-  const { whyNot } = useMay("alerts");
+  const { whyNot } = useMay("alerts", "everywhere");
   const [name, setName] = useState("");
   const [address, setAddress] = useState("");
   const add = useMutation({

@@ -12,7 +12,7 @@ import { RuleDialog } from "./RuleDialog";
 
 /** Of what, after how long, to whom, and when not. */
 export function RulesCard({ alerts }: { alerts: Alerts }) {
-  const { whyNot } = useMay("alerts");
+  const { whyNot } = useMay("alerts", "everywhere");
   const [editing, setEditing] = useState<AlertRule | "new" | null>(null);
   return (
     <Card>
@@ -52,7 +52,7 @@ export function RulesCard({ alerts }: { alerts: Alerts }) {
 
 function RuleRow({ rule, alerts, onEdit }: { rule: AlertRule; alerts: Alerts; onEdit: () => void }) {
   const client = useQueryClient();
-  const { whyNot } = useMay("alerts");
+  const { whyNot } = useMay("alerts", "everywhere");
   const remove = useMutation({
     mutationFn: () => ruleDelete(rule.id),
     onSuccess: () => client.invalidateQueries({ queryKey: ["alerts"] }),

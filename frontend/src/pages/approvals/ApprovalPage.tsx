@@ -118,6 +118,10 @@ function Asked({ approval }: { approval: Approval }) {
           {approval.requested_by} asks to force-promote {count(approval.images, "image")} at {approval.target_site}, by
           version {approval.plan_version} of the plan:{" "}
           <Link to={`/runs/${approval.run_id}`}>run {approval.run_id}</Link>.
+          {approval.state === "requested" &&
+            (approval.could_approve.length > 0
+              ? ` These could say yes now: ${approval.could_approve.join(", ")}.`
+              : " Nobody could say yes now: no other person may approve this plan.")}
         </ListItem>
         <ListItem>Why: {approval.reason}</ListItem>
         <ListItem>

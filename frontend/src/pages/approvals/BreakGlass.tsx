@@ -1,12 +1,13 @@
-import { ExpandableSection, Form, FormGroup, List, ListItem, TextArea, TextInput } from "@patternfly/react-core";
+import { ExpandableSection, Form, FormGroup, List, ListItem, TextArea } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { approvalBreakGlass } from "../../api/commands";
-import type { Approval } from "../../api/types";
+import type { Approval, Proof } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { ProblemAlert } from "../../components/Loaded";
+import { isGiven, ProofField } from "../../components/ProofField";
 import { useMay } from "../../lib/may";
 import { count } from "../../lib/words";
 
@@ -27,14 +28,15 @@ export function BreakGlass({ approval, looked }: { approval: Approval; looked: A
 }
 
 function Alone({ approval, looked }: { approval: Approval; looked: Approval | undefined }) {
-  const { whyNot: notAllowed } = useMay("break_glass");
+  const { whyNot: notAllowed } = useMay("break_glass", { plan: approval.plan_id });
   const [reason, setReason] = useState("");
-  const [password, setPassword] = useState("");
+  const [proof, setProof] = useState<Proof | null>(null);
   const [typed, setTyped] = useState("");
   const client = useQueryClient();
   const navigate = useNavigate();
   const alone = useMutation({
-    mutationFn: () => approvalBreakGlass(approval, { password, phrase: typed, reason: reason.trim() }),
+    mutationFn: () => approvalBreakGlass(approval, proof ?? {}, { phrase: typed, reason: reason.trim() }),
+    onError: () => setProof(null),
     onSuccess: (found) => void navigate(`/runs/${found.run_id}`),
     onSettled: () => client.invalidateQueries({ queryKey: ["runs"] }),
   });
@@ -43,7 +45,7 @@ function Alone({ approval, looked }: { approval: Approval; looked: Approval | un
     (looked === undefined ? "The sites have not been read on this page yet." : "") ||
     (looked?.differences?.length ? "The evidence has changed since it was frozen." : "") ||
     (reason.trim() === "" ? "Say why nobody else can say yes." : "") ||
-    (password === "" ? "Type your password first." : "") ||
+    (isGiven(proof) ? "" : "Show first that it is you.") ||
     (typed === approval.glass_phrase ? "" : "Type the phrase first.");
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
@@ -63,15 +65,7 @@ function Alone({ approval, looked }: { approval: Approval; looked: Approval | un
       <FormGroup label="Why can nobody else say yes?" fieldId="glass-reason" isRequired>
         <TextArea id="glass-reason" rows={2} value={reason} onChange={(_event, value) => setReason(value)} />
       </FormGroup>
-      <FormGroup label="Your password, to go on alone" fieldId="glass-password" isRequired>
-        <TextInput
-          id="glass-password"
-          type="password"
-          autoComplete="current-password"
-          value={password}
-          onChange={(_event, value) => setPassword(value)}
-        />
-      </FormGroup>
+      <ProofField label="Your password, to go on alone" proof={proof} onProof={setProof} />
       <ConfirmByTyping phrase={approval.glass_phrase} typed={typed} onType={setTyped} />
       <div className="dr-actions">
         <ActButton

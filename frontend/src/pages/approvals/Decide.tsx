@@ -1,26 +1,28 @@
-import { Form, FormGroup, TextArea, TextInput, Title } from "@patternfly/react-core";
+import { Form, FormGroup, TextArea, Title } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { approvalApprove, approvalSay } from "../../api/commands";
-import type { Approval } from "../../api/types";
+import type { Approval, Proof } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
+import { isGiven, ProofField } from "../../components/ProofField";
 import { useMay, useMe } from "../../lib/may";
 import { count } from "../../lib/words";
 
 /** Yes, no, a question, or the request taken back. `looked`: what the sites said when this page asked them. */
 export function Decide({ approval, looked }: { approval: Approval; looked: Approval | undefined }) {
   const me = useMe();
-  const [password, setPassword] = useState("");
+  const [proof, setProof] = useState<Proof | null>(null);
   const [text, setText] = useState("");
-  const { whyNot: notAllowed } = useMay("approve");
-  const { whyNot: mayNotAsk } = useMay("run");
+  const { whyNot: notAllowed } = useMay("approve", { plan: approval.plan_id });
+  const { whyNot: mayNotAsk } = useMay("run", { plan: approval.plan_id });
   const client = useQueryClient();
   const navigate = useNavigate();
   const again = () => client.invalidateQueries({ queryKey: ["runs"] });
   const yes = useMutation({
-    mutationFn: () => approvalApprove(approval, password),
+    mutationFn: () => approvalApprove(approval, proof ?? {}),
+    onError: () => setProof(null),
     onSuccess: (found) => void navigate(`/runs/${found.run_id}`),
     onSettled: again,
   });
@@ -35,23 +37,13 @@ export function Decide({ approval, looked }: { approval: Approval; looked: Appro
     notMine ||
     (looked === undefined ? "The sites have not been read on this page yet." : "") ||
     (looked?.differences?.length ? "The evidence has changed since it was frozen." : "") ||
-    (password === "" ? "Type your password first." : "");
+    (isGiven(proof) ? "" : "Show first that it is you.");
   const noText = text.trim() === "" ? "Write it into the field first." : "";
   const busy = yes.isPending || say.isPending;
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
       <Title headingLevel="h2">Decide</Title>
-      {!notMine && (
-        <FormGroup label="Your password, again" fieldId="approve-password">
-          <TextInput
-            id="approve-password"
-            type="password"
-            autoComplete="current-password"
-            value={password}
-            onChange={(_event, value) => setPassword(value)}
-          />
-        </FormGroup>
-      )}
+      {!notMine && <ProofField label="Your password, again" proof={proof} onProof={setProof} />}
       <div className="dr-actions">
         <ActButton
           variant="danger"

@@ -133,7 +133,7 @@ function Door({ plan }: { plan: number }) {
 
 function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
   const navigate = useNavigate();
-  const { whyNot: notAllowed } = useMay("run");
+  const { whyNot: notAllowed } = useMay("run", { plan });
   const [reason, setReason] = useState("");
   const [attestation, setAttestation] = useState("");
   const [typed, setTyped] = useState("");

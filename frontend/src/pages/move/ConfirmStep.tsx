@@ -20,7 +20,7 @@ import { ActButton } from "../../components/ActButton";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { Findings } from "../../components/Findings";
 import { Loaded, ProblemAlert } from "../../components/Loaded";
-import { PasswordAgain } from "../../components/PasswordAgain";
+import { ProofAgain } from "../../components/ProofAgain";
 import type { MoveKind } from "./MovePage";
 import { type MoveAction, type MoveState, whyNotStart } from "./moveReducer";
 
@@ -176,7 +176,7 @@ function Refused({ error, onLookAgain }: { error: Problem; onLookAgain: () => vo
             Look at the readiness again
           </Button>
         )}
-        {error.code === "password_again" && <PasswordAgain />}
+        {error.code === "password_again" && <ProofAgain />}
       </Alert>
     </div>
   );

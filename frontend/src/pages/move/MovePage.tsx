@@ -34,9 +34,9 @@ export function MovePage({ kind }: { kind: MoveKind }) {
   const [state, dispatch] = useReducer(moveReducer, given > 0 ? given : null, newMove);
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { whyNot: notAllowed } = useMay("run");
   const planId = state.planId ?? 0;
   const chosen = state.planId !== null;
+  const { whyNot: notAllowed } = useMay("run", chosen ? { plan: planId } : "anywhere");
   const plan = useQuery({ ...planQuery(planId), enabled: chosen });
   // A plan from an old link may not be able to go this way any more: then nobody is asked.
   const possible = chosen && plan.data?.next_kinds.some((next) => next.kind === kind && next.possible) === true;

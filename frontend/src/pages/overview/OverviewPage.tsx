@@ -193,7 +193,9 @@ function GapsCard({ overview }: { overview: Overview }) {
     <Card isFullHeight>
       <CardTitle component="h2">Protection gaps</CardTitle>
       <CardBody>
-        {found.length === 0 ? (
+        {Object.keys(overview.gaps).length === 0 ? (
+          <p>Gaps are found of whole pairs of sites. You see single plans, so this cannot tell.</p>
+        ) : found.length === 0 ? (
           <p>None is known.</p>
         ) : (
           found.map(({ code, n }) => (

@@ -13,7 +13,7 @@ const DOORS: Record<string, string> = {
 
 /** The ways a plan can go now; each has its own page, and opening it does nothing yet. */
 export function Doors({ plan, small = false }: { plan: PlanSummary; small?: boolean }) {
-  const { whyNot } = useMay("run");
+  const { whyNot } = useMay("run", { plan: plan.id });
   if (plan.active_run_id !== null) {
     return <Link to={`/runs/${plan.active_run_id}`}>Run {plan.active_run_id} is under way</Link>;
   }

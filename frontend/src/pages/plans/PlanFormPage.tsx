@@ -68,7 +68,7 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
   const [version] = useState(plan?.version ?? 0);
   const navigate = useNavigate();
   const client = useQueryClient();
-  const { whyNot: notAllowed } = useMay("plan");
+  const { whyNot: notAllowed } = useMay("plan", plan ? { plan: plan.id } : "somePair");
   const pair = pairs.find((each) => each.id === draft.pairId);
   const peer = pair ? (pair.a === draft.homeSite ? pair.b : pair.a) : "";
   const vms = useQuery(allVmsQuery(draft.homeSite));
@@ -79,6 +79,8 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
     mutationFn: () => (plan ? planChange(plan.id, version, planBody(draft)) : planCreate(planBody(draft))),
     onSuccess: async (saved) => {
       await client.invalidateQueries({ queryKey: ["plan"] });
+      // Who may do something at the pair may do it with the new plan: the session says so when it is asked again.
+      if (!plan) await client.invalidateQueries({ queryKey: ["session"] });
       void navigate(`/plans/${saved.id}`);
     },
   });

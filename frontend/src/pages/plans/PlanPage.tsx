@@ -1,4 +1,4 @@
-import { Button, Card, CardBody, CardTitle, DescriptionList, Flex, PageSection, Spinner } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle, DescriptionList, Flex, PageSection, Spinner } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -6,6 +6,7 @@ import { Link, useNavigate, useParams } from "react-router";
 import { planDelete } from "../../api/commands";
 import { planQuery, readinessQuery } from "../../api/queries";
 import type { Plan } from "../../api/types";
+import { AccessHere } from "../../components/AccessHere";
 import { ActButton } from "../../components/ActButton";
 import { ExposureCard } from "../../components/ExposureCard";
 import { Findings } from "../../components/Findings";
@@ -24,6 +25,7 @@ import { count, kindWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Fact } from "../runs/RunFacts";
 import { Doors } from "./Doors";
+import { RtoCard } from "./RtoCard";
 import { StandingCard } from "./StandingCard";
 
 export function PlanPage() {
@@ -37,7 +39,7 @@ export function PlanPage() {
 }
 
 function ThePlan({ plan }: { plan: Plan }) {
-  const { whyNot } = useMay("plan");
+  const { whyNot } = useMay("plan", { plan: plan.id });
   const [removing, setRemoving] = useState(false);
   const busy = plan.active_run_id === null ? "" : `Run ${plan.active_run_id} is under way.`;
   return (
@@ -69,7 +71,9 @@ function ThePlan({ plan }: { plan: Plan }) {
       <PageSection className="dr-stack">
         <StandingCard planId={plan.id} />
         <ReadinessCard plan={plan} />
-        <ExposureCard of={{ what: "group", id: plan.group.id }} targetOf={plan.group.id} />
+        <ExposureCard of={{ what: "group", id: plan.group.id }} targetOf={{ group: plan.group.id, plan: plan.id }} />
+        <RtoCard plan={plan} />
+        <AccessHere of={{ plan: plan.id }} head="Who may do what with this plan" />
         <MembersCard plan={plan} />
         <NetworksCard plan={plan} />
         <Card>
@@ -93,14 +97,20 @@ function ReadinessCard({ plan }: { plan: Plan }) {
   const returned = plan.next_kinds.some((next) => next.kind === "reprotect" && next.possible);
   const kind = returned ? "reprotect" : plan.active_site === plan.home_site ? "planned_failover" : "failback";
   const query = useQuery({ ...readinessQuery(plan.id, kind), enabled: false });
+  const { whyNot } = useMay("test", { plan: plan.id });
   return (
     <Card>
       <CardTitle component="h2">Readiness for {kindWord(kind).toLowerCase()}</CardTitle>
       <CardBody className="dr-stack">
         <Flex>
-          <Button variant="secondary" isDisabled={query.isFetching} onClick={() => void query.refetch()}>
+          <ActButton
+            variant="secondary"
+            whyNot={whyNot}
+            isDisabled={query.isFetching}
+            onClick={() => void query.refetch()}
+          >
             Ask both sites now
-          </Button>
+          </ActButton>
           {query.isFetching && (
             <span role="status">
               <Spinner size="md" aria-label="Asking" /> Asking both sites. This takes up to 20 s.

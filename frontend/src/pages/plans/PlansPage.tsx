@@ -15,7 +15,7 @@ import { Doors } from "./Doors";
 
 export function PlansPage() {
   const query = useQuery({ ...plansQuery, refetchInterval: useLive(["runs", "overview"]) });
-  const { whyNot } = useMay("plan");
+  const { whyNot } = useMay("plan", "somePair");
   const add = (
     <LinkButton to="/plans/new" whyNot={whyNot}>
       Make a plan

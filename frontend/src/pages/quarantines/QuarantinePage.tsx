@@ -70,7 +70,7 @@ function Seen({ one }: { one: Quarantine }) {
 }
 
 function Ways({ one }: { one: Quarantine }) {
-  const { whyNot } = useMay("run");
+  const { whyNot } = useMay("run", { plan: one.plan_id });
   return (
     <>
       <Title headingLevel="h2">What to do, in this order</Title>

@@ -15,6 +15,7 @@ import { Link, useSearchParams } from "react-router";
 import { plansQuery, quarterReportQuery } from "../../api/queries";
 import type { QuarterReport } from "../../api/types";
 import { Empty, Loaded } from "../../components/Loaded";
+import { MadeFacts } from "../../components/Made";
 import { PageHead } from "../../components/PageHead";
 import { PaperButtons } from "../../components/PaperButtons";
 import { Time, TimeTwice } from "../../components/Time";
@@ -91,12 +92,7 @@ function Told({ report }: { report: QuarterReport }) {
         <Fact term="To">
           <TimeTwice at={report.until} />
         </Fact>
-        <Fact term="Made">
-          <TimeTwice at={report.made_at} /> by {report.made_by}
-        </Fact>
-        <Fact term="Newest entry of the trail then">
-          {report.head_seq} <span className="dr-mono">{report.head_hash}</span>
-        </Fact>
+        <MadeFacts made={report.made} />
       </DescriptionList>
       <Part title="Open points">
         {report.open.length === 0 ? (
@@ -117,6 +113,9 @@ function Told({ report }: { report: QuarterReport }) {
       </Part>
       <Part title="Runs">
         <Runs report={report} />
+      </Part>
+      <Part title="What this report shows, and what it does not">
+        <Mapping report={report} />
       </Part>
     </>
   );
@@ -157,6 +156,8 @@ function Plans({ report }: { report: QuarterReport }) {
           <Th>Plan</Th>
           <Th modifier="wrap">Exercised in this time</Th>
           <Th modifier="wrap">Last exercised</Th>
+          <Th modifier="wrap">RTO target</Th>
+          <Th modifier="wrap">Met / not met</Th>
           <Th>Stands now</Th>
         </Tr>
       </Thead>
@@ -168,6 +169,10 @@ function Plans({ report }: { report: QuarterReport }) {
             </Td>
             <Td dataLabel="Exercised in this time">{plan.exercised_within}</Td>
             <Td dataLabel="Last exercised">{plan.exercised_at ? <Time at={plan.exercised_at} /> : "never"}</Td>
+            <Td dataLabel="RTO target">{plan.rto_s === null ? "none agreed" : elapsedWords(plan.rto_s)}</Td>
+            <Td dataLabel="Met / not met">
+              {plan.within_target} / {plan.beyond_target}
+            </Td>
             <Td dataLabel="Stands now">{plan.sentence}</Td>
           </Tr>
         ))}
@@ -189,6 +194,8 @@ function Runs({ report }: { report: QuarterReport }) {
             <Th>Ended</Th>
             <Th>Took</Th>
             <Th>Result</Th>
+            <Th modifier="wrap">Time against target</Th>
+            <Th modifier="wrap">Data lost</Th>
             <Th modifier="wrap">Asked for by</Th>
             <Th modifier="wrap">Approved by</Th>
             <Th modifier="wrap">Review</Th>
@@ -210,9 +217,45 @@ function Runs({ report }: { report: QuarterReport }) {
               <Td dataLabel="Result">
                 {runStateWord(run.state).word}. {run.sentence}
               </Td>
+              <Td dataLabel="Time against target">{run.recovery.sentence}</Td>
+              <Td dataLabel="Data lost">{run.lost}</Td>
               <Td dataLabel="Asked for by">{run.requested_by}</Td>
               <Td dataLabel="Approved by">{run.approved_by.join(", ") || "not needed"}</Td>
               <Td dataLabel="Review">{REVIEW_WORD[run.review] ?? run.review}</Td>
+            </Tr>
+          ))}
+        </Tbody>
+      </Table>
+    </>
+  );
+}
+
+/** Beside each section, where DORA and ISO 22301 ask for such a thing: a help for whoever audits, and no certificate. */
+function Mapping({ report }: { report: QuarterReport }) {
+  return (
+    <>
+      <p>
+        Articles of Regulation (EU) 2022/2554 (DORA) and clauses of ISO 22301:2019 that a section has to do with.
+        Whether they are met is for an auditor to say.
+      </p>
+      <Table aria-label="Sections, articles and clauses" variant="compact">
+        <Thead>
+          <Tr>
+            <Th modifier="wrap">Section</Th>
+            <Th>DORA</Th>
+            <Th>ISO 22301</Th>
+            <Th>It shows</Th>
+            <Th modifier="wrap">It does not show</Th>
+          </Tr>
+        </Thead>
+        <Tbody>
+          {report.mapping.map((line) => (
+            <Tr key={line.section}>
+              <Td dataLabel="Section">{line.section}</Td>
+              <Td dataLabel="DORA">{line.dora}</Td>
+              <Td dataLabel="ISO 22301">{line.iso}</Td>
+              <Td dataLabel="It shows">{line.shows}</Td>
+              <Td dataLabel="It does not show">{line.shows_not}</Td>
             </Tr>
           ))}
         </Tbody>

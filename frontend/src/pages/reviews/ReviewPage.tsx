@@ -12,6 +12,7 @@ import {
   TextArea,
   Title,
 } from "@patternfly/react-core";
+import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { Link, useParams } from "react-router";
@@ -21,6 +22,7 @@ import type { Review } from "../../api/types";
 import { Command } from "../../components/Command";
 import { EvidenceView } from "../../components/EvidenceView";
 import { Loaded, ProblemAlert } from "../../components/Loaded";
+import { MadeFacts } from "../../components/Made";
 import { PageHead } from "../../components/PageHead";
 import { PaperButtons } from "../../components/PaperButtons";
 import { TimeTwice } from "../../components/Time";
@@ -68,6 +70,8 @@ function Told({ review }: { review: Review }) {
         <Row term="Result">{review.result}</Row>
         <Row term="Took">{review.duration_s === null ? "not known" : elapsedWords(review.duration_s)}</Row>
         <Row term="Took part">{review.participants.join(", ")}</Row>
+        <Row term="Time against target">{review.recovery.sentence}</Row>
+        <Row term="Data lost">{review.losses.sentence}</Row>
         <Row term="Review">{REVIEW_WORD[review.item.state] ?? review.item.state}</Row>
         <Row term="Proof">
           {review.first_entry === null ? (
@@ -79,6 +83,7 @@ function Told({ review }: { review: Review }) {
             </>
           )}
         </Row>
+        <MadeFacts made={review.made} />
       </DescriptionList>
       <Part title="Who did what">
         {review.people.map((act) => (
@@ -96,10 +101,17 @@ function Told({ review }: { review: Review }) {
       <Part title="VMs" empty="No VM was moved.">
         {review.vms.map((vm) => (
           <ListItem key={vm.name}>
-            {vm.name}: {vm.down_s === null ? "time down is not known" : `down for ${elapsedWords(vm.down_s)}`}
+            {vm.name}: {vm.down_s !== null && `down for ${elapsedWords(vm.down_s)}`}
+            {vm.down_s === null && vm.running_at === null && "not seen running by this run"}
+            {vm.down_s === null && vm.running_at !== null && (
+              <>
+                seen running at <TimeTwice at={vm.running_at} />; since when it was down is not known
+              </>
+            )}
           </ListItem>
         ))}
       </Part>
+      <DataLost review={review} />
       <Part title="Where everything stands" empty="Nothing was left to say.">
         {review.standing.map((line) => (
           <ListItem key={`${line.kind} ${line.name}`}>
@@ -108,6 +120,36 @@ function Told({ review }: { review: Review }) {
         ))}
       </Part>
     </>
+  );
+}
+
+/** Per image: what may be lost, as it was said before the yes, and what was lost, once both copies could be compared. */
+function DataLost({ review }: { review: Review }) {
+  if (review.losses.images.length === 0) return null;
+  return (
+    <section className="dr-stack">
+      <Title headingLevel="h2">Data lost</Title>
+      <Table aria-label="Data lost" variant="compact">
+        <Thead>
+          <Tr>
+            <Th>Image</Th>
+            <Th>At most, as it was known before</Th>
+            <Th>Exactly, as it was found later</Th>
+          </Tr>
+        </Thead>
+        <Tbody>
+          {review.losses.images.map((lost) => (
+            <Tr key={lost.image}>
+              <Td dataLabel="Image">
+                <span className="dr-mono">{lost.image}</span>
+              </Td>
+              <Td dataLabel="At most, as it was known before">{lost.bound}</Td>
+              <Td dataLabel="Exactly, as it was found later">{lost.exact || "not known yet"}</Td>
+            </Tr>
+          ))}
+        </Tbody>
+      </Table>
+    </section>
   );
 }
 
@@ -151,7 +193,7 @@ function WhatTheApproverSaw({ id }: { id: number }) {
 }
 
 function Chain() {
-  const { may } = useMay("audit");
+  const { may } = useMay("audit", "everywhere");
   if (!may) return null;
   return (
     <section className="dr-stack">
@@ -194,8 +236,8 @@ function Acts({ review }: { review: Review }) {
 
 function Say({ review }: { review: Review }) {
   const [text, setText] = useState("");
-  const reviewing = useMay("review");
-  const running = useMay("run");
+  const reviewing = useMay("review", { plan: review.item.run.plan.id });
+  const running = useMay("run", { plan: review.item.run.plan.id });
   const client = useQueryClient();
   const act = useMutation({
     mutationFn: (verb: "question" | "answer" | "accept") => reviewAct(review.item.run.id, verb, text),

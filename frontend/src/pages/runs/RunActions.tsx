@@ -24,7 +24,7 @@ const BUTTONS: Record<Act, string> = {
 /** Pause, resume, cancel and the way back: those that make sense now; each says why not where it cannot be done. */
 export function RunActions({ run }: { run: Run }) {
   const [asking, setAsking] = useState<Act | null>(null);
-  const { whyNot } = useMay("run");
+  const { whyNot } = useMay("run", { plan: run.plan.id });
   const shown = run.actions.filter(
     (each): each is RunAction & { action: Act } => each.action in BUTTONS && fits(run, each),
   );

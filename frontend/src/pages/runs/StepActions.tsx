@@ -30,7 +30,7 @@ const WORDS: Record<Act, { button: string; consequences: string[] }> = {
 /** Retry and skip of one step, each with a reason. */
 export function StepActions({ run, step }: { run: Run; step: StepDetail }) {
   const [asking, setAsking] = useState<Act | null>(null);
-  const { whyNot } = useMay("run");
+  const { whyNot } = useMay("run", { plan: run.plan.id });
   const client = useQueryClient();
   const send = useMutation({
     mutationFn: ({ act, reason }: { act: Act; reason: string }) =>

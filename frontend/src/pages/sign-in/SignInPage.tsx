@@ -1,5 +1,6 @@
 import {
   ActionGroup,
+  Alert,
   Button,
   Card,
   CardBody,
@@ -11,12 +12,13 @@ import {
 } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { signIn } from "../../api/commands";
+import { signIn, toProvider } from "../../api/commands";
 import { sessionQuery } from "../../api/queries";
 import type { DemoLogin, Session } from "../../api/types";
 import { ThemeToggle } from "../../components/AppShell";
 import { ProblemAlert } from "../../components/Loaded";
 import mark from "../../mark.svg";
+import { SecondStep } from "./SecondStep";
 
 export function SignInPage({ session }: { session: Session }) {
   const client = useQueryClient();
@@ -34,49 +36,86 @@ export function SignInPage({ session }: { session: Session }) {
       <div className="dr-brand">
         <img src={mark} alt="" /> DR Portal
       </div>
-      <Card>
-        <CardTitle component="h1">Sign in</CardTitle>
-        <CardBody>
-          <Form
-            onSubmit={(event) => {
-              event.preventDefault();
-              enter.mutate({ username, password });
-            }}
-          >
-            <ProblemAlert error={enter.error} title="You are not signed in" />
-            <FormGroup label="User name" isRequired fieldId="username">
-              <TextInput
-                id="username"
-                isRequired
-                value={username}
-                autoComplete="username"
-                onChange={(_event, value) => setUsername(value)}
-              />
-            </FormGroup>
-            <FormGroup label="Password" isRequired fieldId="password">
-              <TextInput
-                id="password"
-                type="password"
-                isRequired
-                value={password}
-                autoComplete="current-password"
-                onChange={(_event, value) => setPassword(value)}
-              />
-            </FormGroup>
-            <ActionGroup>
-              <Button type="submit" isLoading={enter.isPending} isDisabled={enter.isPending || !username || !password}>
-                Sign in
-              </Button>
-            </ActionGroup>
-          </Form>
-        </CardBody>
-      </Card>
-      {session.demo_logins.length > 0 && (
-        <DemoLogins logins={session.demo_logins} busy={enter.isPending} onChoose={(login) => enter.mutate(login)} />
+      {session.refusal && (
+        <Alert variant="danger" isInline component="h2" title="You are not signed in" role="alert">
+          <p>{session.refusal}</p>
+        </Alert>
+      )}
+      {session.second_factor ? (
+        <SecondStep waiting={session.second_factor} />
+      ) : (
+        <>
+          {session.oidc !== null && <ByProvider name={session.oidc} />}
+          <Card>
+            <CardTitle component="h1">{session.oidc === null ? "Sign in" : "Sign in with a password"}</CardTitle>
+            <CardBody>
+              <Form
+                onSubmit={(event) => {
+                  event.preventDefault();
+                  enter.mutate({ username, password });
+                }}
+              >
+                <ProblemAlert error={enter.error} title="You are not signed in" />
+                <FormGroup label="User name" isRequired fieldId="username">
+                  <TextInput
+                    id="username"
+                    isRequired
+                    value={username}
+                    autoComplete="username"
+                    onChange={(_event, value) => setUsername(value)}
+                  />
+                </FormGroup>
+                <FormGroup label="Password" isRequired fieldId="password">
+                  <TextInput
+                    id="password"
+                    type="password"
+                    isRequired
+                    value={password}
+                    autoComplete="current-password"
+                    onChange={(_event, value) => setPassword(value)}
+                  />
+                </FormGroup>
+                <ActionGroup>
+                  <Button
+                    type="submit"
+                    isLoading={enter.isPending}
+                    isDisabled={enter.isPending || !username || !password}
+                  >
+                    Sign in
+                  </Button>
+                </ActionGroup>
+              </Form>
+            </CardBody>
+          </Card>
+          {session.demo_logins.length > 0 && (
+            <DemoLogins logins={session.demo_logins} busy={enter.isPending} onChoose={(login) => enter.mutate(login)} />
+          )}
+        </>
       )}
       <ThemeToggle />
       <Content component="small">DR Portal {session.version}</Content>
     </main>
+  );
+}
+
+function ByProvider({ name }: { name: string }) {
+  const go = useMutation({
+    mutationFn: () => toProvider(window.location.pathname + window.location.search, false),
+    onSuccess: ({ address }) => window.location.assign(address),
+  });
+  return (
+    <Card>
+      <CardBody className="dr-stack">
+        <ProblemAlert error={go.error} title="You are not signed in" />
+        <Button isBlock isLoading={go.isPending} isDisabled={go.isPending} onClick={() => go.mutate()}>
+          {`Sign in with ${name}`}
+        </Button>
+        <p className="dr-quiet">
+          When {name} is down, the portal's own accounts still come in below: the password kept for an emergency does
+          not need it.
+        </p>
+      </CardBody>
+    </Card>
   );
 }
 

@@ -15,6 +15,7 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { pairCreate, pairDiscover } from "../../api/commands";
 import type { Pair, Site } from "../../api/types";
+import { AccessHere } from "../../components/AccessHere";
 import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
 import { Age } from "../../components/Time";
@@ -38,7 +39,7 @@ export function PairCards({ pairs, sites }: { pairs: Pair[]; sites: Site[] }) {
 function PairCard({ pair, sites }: { pair: Pair; sites: Site[] }) {
   useLive([`pair:${pair.id}`]);
   const client = useQueryClient();
-  const { whyNot } = useMay("discover");
+  const { whyNot } = useMay("discover", { pair: pair.id });
   const discover = useMutation({
     mutationFn: () => pairDiscover(pair.id),
     onSuccess: () => client.invalidateQueries({ queryKey: ["pair"] }),
@@ -82,6 +83,7 @@ function PairCard({ pair, sites }: { pair: Pair; sites: Site[] }) {
           <Link to={`/vms?site=${pair.a}`}>VMs of {name(pair.a)}</Link>
           <Link to={`/vms?site=${pair.b}`}>VMs of {name(pair.b)}</Link>
         </Flex>
+        <AccessHere of={{ pair: pair.id }} head="Who may do what at this pair" />
       </CardBody>
     </Card>
   );
@@ -89,7 +91,7 @@ function PairCard({ pair, sites }: { pair: Pair; sites: Site[] }) {
 
 function NewPair({ sites }: { sites: Site[] }) {
   const client = useQueryClient();
-  const { whyNot } = useMay("sites");
+  const { whyNot } = useMay("sites", "everywhere");
   const [a, setA] = useState(sites[0]?.slug ?? "");
   const [b, setB] = useState(sites[1]?.slug ?? "");
   const [pools, setPools] = useState("");

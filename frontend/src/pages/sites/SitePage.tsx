@@ -14,7 +14,7 @@ import { PageHead } from "../../components/PageHead";
 import { ReasonDialog } from "../../components/ReasonDialog";
 import { YesNo } from "../../components/State";
 import { Age } from "../../components/Time";
-import { useMay } from "../../lib/may";
+import { useMayChangeSite } from "../../lib/may";
 import { useLive } from "../../live/hooks";
 import { ReachRow } from "../overview/OverviewPage";
 import { Fact } from "../runs/RunFacts";
@@ -35,7 +35,7 @@ export function SitePage() {
 }
 
 function TheSite({ site }: { site: Site }) {
-  const { whyNot } = useMay("sites");
+  const { whyNot } = useMayChangeSite(site.slug);
   const [removing, setRemoving] = useState(false);
   return (
     <>

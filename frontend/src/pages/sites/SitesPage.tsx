@@ -16,7 +16,7 @@ export function SitesPage() {
   const poll = useLive(["sites"], "sites");
   const sites = useQuery({ ...sitesQuery, refetchInterval: poll });
   const pairs = useQuery({ ...pairsQuery, refetchInterval: poll });
-  const { whyNot } = useMay("sites");
+  const { whyNot } = useMay("sites", "everywhere");
   const add = (
     <LinkButton to="/sites/new" whyNot={whyNot}>
       Set up a site

@@ -15,13 +15,14 @@ import { TrailFilters } from "./TrailFilters";
 
 export function TrailPage() {
   const { may, whyNot } = useMay("audit");
+  const whole = useMay("audit", "everywhere").may;
   const [params] = useSearchParams();
   return (
     <>
       <PageHead
         title="Trail"
         actions={
-          may && (
+          whole && (
             <Button component="a" variant="secondary" href={exportAddress(fieldsOf(params))} download>
               Export what fits, signed
             </Button>
@@ -45,7 +46,7 @@ function Trail() {
   const query = useQuery({ ...trailQuery(filter), refetchInterval: filter.before ? false : poll });
   return (
     <>
-      <ChainCard />
+      {useMay("audit", "everywhere").may ? <ChainCard /> : <p>You read what is about your sites, plans and runs.</p>}
       <TrailFilters key={params.toString()} />
       <Loaded query={query} what="The trail">
         {(page) => <Found page={page} />}

@@ -1,13 +1,15 @@
-"""What goes over the line to a site program and comes back, as the driver's own values."""
+"""The words of the site program's answers (``docs/site-program.md``) as values, and the other way round."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drportal.drivers.base import Answer, MirrorSnapshot, Order
+from drportal.drivers import ceph_parse as parse
+from drportal.drivers.base import Answer, ImageRef, MirrorSnapshot, Order
+from drportal.drivers.observation import Part
 from drportal.drivers.orders import Receipt
 from drportal.drivers.site_link import Reply
 from drportal.drivers.vantage import Address, Echo, Seen
@@ -20,6 +22,14 @@ class ReceiptPage:
     receipts: tuple[dict[str, Any], ...]
     following: int
     more: bool
+
+
+PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
+    Part.INFO: parse.info,
+    Part.JOURNAL: parse.journal,
+    Part.SNAPSHOTS: parse.snapshots,
+    Part.WATCHERS: parse.watchers,
+}
 
 
 def version_of(program: str) -> tuple[int, ...]:
@@ -41,7 +51,7 @@ def clock_of(reply: Reply) -> dt.datetime | None:
         return None
 
 
-def seen_of(told: list[dict[str, Any]], addresses: Sequence[Address]) -> tuple[Seen, ...]:
+def seen(told: list[dict[str, Any]], addresses: Sequence[Address]) -> tuple[Seen, ...]:
     return tuple(
         Seen(address, Echo(one["answer"]), str(one["text"])) for address, one in zip(addresses, told, strict=True)
     )

@@ -1,0 +1,168 @@
+"""A hundred runs of each kind, their executors killed anywhere: each ends as it would have, and nothing is done twice.
+
+Groups of one VM each move on one lab, there, home, there by force while their site is dead, and are made whole when it
+is back; several at a time. An executor's first death is at a failpoint of an act, the later ones wherever it is at a
+random moment, so often while its successor is just finding out what became of the act. What was done is counted by the
+lab's own records. The figures of all shards stand in the summary at the end of pytest's output.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drportal import jobs
+from drportal.audit.check import verify_database
+from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
+from drportal.inventory.discovery import discover
+from drportal.inventory.models import MirroredImage
+from drportal.lab.control import LabClient
+from drportal.recovery.failpoints import POINTS
+from drportal.recovery.models import RecoveryPlan, Run
+from drportal.roles import Role
+from tests.faults.ledger import Deeds, deeds
+from tests.faults.nursery import Death, Life, Nursery, nursery
+from tests.faults.stack import CALL_DELAY_S, WatchedLab, beside_the_test
+from tests.recovery.conftest import Bell, Mover
+from tests.recovery.test_disaster import approved, person, requested, told
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.slow
+
+SHARDS, GROUPS = 4, 25
+ACTS = {
+    RunKind.PLANNED_FAILOVER: ("vm.power_off", "image.demote", "image.promote", "image.register", "vm.start"),
+    RunKind.FAILBACK: ("vm.power_off", "image.demote", "image.promote", "vm.start", "vm.retire"),
+    RunKind.DISASTER_FAILOVER: ("image.force_promote", "vm.start_alone"),
+    RunKind.REPROTECT: ("vm.stop_returned", "image.demote_returned", "image.salvage", "image.resync"),
+}
+NEVER_TWICE = frozenset(
+    {"demote", "promote", "--force", "resync", "poweroff", "terminate", "vm.allocate", "image.allocate"}
+)
+
+
+@dataclass
+class Ground:
+    """The lab, its groups of one VM each, and where executors come from."""
+
+    lab: LabClient
+    mover: Mover
+    nursery: Nursery
+    plans: list[RecoveryPlan]
+    chance: random.Random
+    record: Callable[[str, object], None]
+
+    def deaths(self, kind: RunKind) -> list[Death]:
+        """One or two: at a point of an act, then at any moment."""
+        first = f"{self.chance.choice(ACTS[kind])}:{self.chance.choice(POINTS)}"
+        return [first, *(self.chance.uniform(0.05, 2.0) for _ in range(self.chance.randrange(2)))]
+
+    def drive(self, kind: RunKind, runs: list[Run]) -> None:
+        """All of them, and what must be true of each afterwards."""
+        lives = [Life(run.pk, self.deaths(kind)) for run in runs]
+        before = deeds(self.lab)
+        self.nursery.live(lives)
+        done = deeds(self.lab) - before
+        rows = [Run.objects.get(pk=life.run_id) for life in lives]
+        wrong = [told(row) for row in rows if row.state != RunState.SUCCEEDED]
+        twice = {deed: times for deed, times in done.items() if times > 1 and deed[1] in NEVER_TWICE}
+        figures = {
+            "runs": len(rows), "deaths": sum(life.deaths for life in lives), "wrong ends": len(wrong),
+            "repeated destructive commands": sum(times - 1 for times in twice.values()),
+        }  # fmt: skip
+        self.record(f"killed anywhere, {kind}", figures)
+        assert not wrong, "\n".join(wrong)
+        assert not twice, twice
+        assert all(life.deaths for life in lives), "one was never killed"
+        assert_once_each(kind, done, self.images(), self.names())
+
+    def images(self) -> set[str]:
+        return {image for plan in self.plans for image in self.mover.images(plan)}
+
+    def names(self) -> set[str]:
+        return {plan.name for plan in self.plans}
+
+    def is_at(self, site: str, *, alone: bool = True) -> None:
+        """Primary and running there and, unless the other site is dead, nowhere else."""
+        for key, there in self.lab.status()["sites"].items():
+            primary = {name for name, image in there["images"].items() if image["primary"]}
+            running = {vm["name"] for vm in there["vms"].values() if vm["state"] not in ("POWEROFF", "DONE")}
+            if key == site:
+                assert (primary, running) == (self.images(), self.names())
+            elif alone:
+                assert (primary, running) == (set(), set())
+
+
+def verdicts(mover: Mover) -> set[str]:
+    discover(mover.pair.pk)
+    return set(MirroredImage.objects.values_list("verdict", flat=True))
+
+
+def assert_once_each(kind: RunKind, done: Deeds, images: set[str], names: set[str]) -> None:
+    """Every act on an image that the kind of run is made of took effect, once, and at its own site."""
+    source, target = ("b", "a") if kind is RunKind.FAILBACK else ("a", "b")
+    acts = {
+        RunKind.PLANNED_FAILOVER: [(source, "demote"), (target, "promote")],
+        RunKind.FAILBACK: [(source, "demote"), (target, "promote")],
+        RunKind.DISASTER_FAILOVER: [(target, "--force")],
+        RunKind.REPROTECT: [(source, "demote"), (source, "resync")],
+    }[kind]
+    on_roles = Counter({deed: n for deed, n in done.items() if deed[1] in ("demote", "promote", "--force", "resync")})
+    assert on_roles == Counter({(site, act, image): 1 for site, act in acts for image in images})
+    if kind is RunKind.REPROTECT:
+        assert not [deed for deed in done if deed[0] == target], "nothing is touched where the group runs"
+    if kind is RunKind.DISASTER_FAILOVER:
+        assert {deed[2] for deed in done if deed[1] == "vm.allocate"} == names
+
+
+@pytest.fixture(params=range(SHARDS))
+def ground(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> Iterator[Ground]:
+    bell = Bell()
+    monkeypatch.setattr(jobs, "ring_for_run", bell.ring)
+    monkeypatch.setattr(jobs, "worker_alive", lambda name="recovery": True)
+    env = beside_the_test("redis://127.0.0.1:1/0")
+    with (
+        WatchedLab(tmp_path / "lab", "--vms", str(GROUPS)) as lab,
+        nursery(env, tmp_path / "executors.log") as executors,
+    ):
+        for site in ("a", "b"):
+            for verb in ("demote", "promote", "resync"):
+                lab.client.fail(site, "command-hangs", match=f"mirror image {verb}", seconds=CALL_DELAY_S)
+        mover = Mover(lab.client)
+        names = sorted(vm["name"] for vm in lab.client.status()["sites"]["a"]["vms"].values())
+        plans = [mover.plan(name) for name in names]
+        yield Ground(lab.client, mover, executors, plans, random.Random(request.param), record_property)
+
+
+def test_runs_of_each_kind_end_right_wherever_their_executors_are_killed(ground: Ground) -> None:
+    mover, plans = ground.mover, ground.plans
+    ground.drive(RunKind.PLANNED_FAILOVER, [mover.ask(plan, accept_warnings=True) for plan in plans])
+    ground.is_at("b")
+    ground.drive(RunKind.FAILBACK, [mover.ask(plan, RunKind.FAILBACK, accept_warnings=True) for plan in plans])
+    ground.is_at("a")
+    wait_until("every copy at b is whole again", lambda: verdicts(mover) == {"protected"}, 120, 0.5)
+
+    ground.lab.fail("a", "site-down")
+    olga, anna = person("olga", Role.OPERATOR), person("anna", Role.APPROVER)
+    runs = [requested(plan, olga) for plan in plans]
+    for run in runs:
+        approved(run, anna)
+    ground.drive(RunKind.DISASTER_FAILOVER, runs)
+    ground.is_at("b", alone=False)
+
+    ground.lab.restore("a", "site-down")
+    ground.drive(RunKind.REPROTECT, [mover.ask(plan, RunKind.REPROTECT, accept_warnings=True) for plan in plans])
+    ground.is_at("b")
+    assert verify_database().ok

@@ -1,0 +1,72 @@
+"""Steps that wait are woken by what moves at the sites; looking asks for no more than decides their gates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any, cast
+
+import pytest
+
+from drportal.drivers.base import CephSite, ImageRef
+from drportal.drivers.observation import ImageObservation, Part, PoolObservation
+from drportal.engine.facts import Mode
+from drportal.recovery.news import News
+
+JOURNAL, SNAPSHOT = ImageRef("one", "one-1"), ImageRef("one", "one-2")
+
+
+class Site:
+    """Says of each image what ``said`` has of it, after ``takes_s``."""
+
+    def __init__(self, takes_s: float = 0.0) -> None:
+        self.asked: list[tuple[str, tuple[Part, ...], tuple[str, ...]]] = []
+        self.said: dict[str, Any] = {"one-1": True, "one-2": True}
+        self.takes_s = takes_s
+
+    async def observe(self, pool: str, parts: Collection[Part], names: Collection[str]) -> PoolObservation:
+        self.asked.append((pool, tuple(parts), tuple(names)))
+        await asyncio.sleep(self.takes_s)
+        images = {name: ImageObservation(ImageRef(pool, name), absent=self.said[name]) for name in names}
+        return PoolObservation(images=images, pool=None, mirror_clients=None, answers=())
+
+
+async def _until(ready: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if ready():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("not within five seconds")
+
+
+async def test_whose_image_moved_is_woken_and_nobody_else_and_each_is_asked_for_in_its_own_mode() -> None:
+    site = Site()
+    news = News((cast("CephSite", site),), 0.01)
+    running = asyncio.ensure_future(news.run())
+    with news.listen(JOURNAL, Mode.JOURNAL) as one, news.listen(SNAPSHOT, Mode.SNAPSHOT) as two:
+        await _until(lambda: len(site.asked) >= 4)
+        assert set(site.asked) == {
+            ("one", (Part.JOURNAL,), ("one-1",)),
+            ("one", (Part.SNAPSHOTS,), ("one-2",)),
+        }
+        assert not one.is_set()
+        site.said["one-2"] = False
+        await asyncio.wait_for(two.wait(), 5)
+        assert not one.is_set()
+    await asyncio.sleep(0.05)
+    before = len(site.asked)
+    await asyncio.sleep(0.05)
+    assert len(site.asked) == before, "nobody listens"
+    running.cancel()
+
+
+async def test_slow_looks_leave_the_site_three_quarters_of_the_time() -> None:
+    site = Site(takes_s=0.05)
+    news = News((cast("CephSite", site),), 0.001)
+    running = asyncio.ensure_future(news.run())
+    with news.listen(JOURNAL, Mode.JOURNAL):
+        await asyncio.sleep(1.0)
+    running.cancel()
+    assert 2 <= len(site.asked) <= 6, "0.05 s of looking, then 0.15 s of rest"
+    with pytest.raises(asyncio.CancelledError):
+        await running

@@ -1,0 +1,156 @@
+"""A second thing goes wrong while the first is being mended: on the embedded lab, with an executor in this process."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from drportal.audit.check import verify_database
+from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
+from drportal.inventory.discovery import discover
+from drportal.inventory.models import MirroredImage
+from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
+from drportal.recovery.services import disaster, runs
+from drportal.roles import Role
+from tests.recovery.conftest import Mover
+from tests.recovery.test_disaster import approved, person, requested, told
+from tests.stack import wait_until
+
+pytestmark = pytest.mark.slow
+numbers = itertools.count(1)
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """Beside the block, on a thread and a connection of its own; what it raises is raised at the end."""
+    troubles: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            act()
+        except BaseException as error:
+            troubles.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    yield
+    thread.join(60)
+    if troubles:
+        raise troubles[0]
+
+
+def step_is(run: Run, kind: str, *states: str) -> None:
+    steps = run.steps.filter(kind=kind, state__in=states)
+    wait_until(f"a step {kind} is {states}", lambda: steps.all().exists(), 60, 0.02)
+
+
+def verdicts(mover: Mover, plan: RecoveryPlan) -> set[str]:
+    discover(mover.pair.pk)
+    rows = MirroredImage.objects.filter(disks__vm__membership__group=plan.group)
+    return set(rows.values_list("verdict", flat=True))
+
+
+def lost(mover: Mover, plan: RecoveryPlan) -> Run:
+    """Site a dies, and two people force the group to b."""
+    mover.lab.fail("a", "site-down")
+    run = requested(plan, person("olga", Role.OPERATOR))
+    approved(run, person("anna", Role.APPROVER))
+    run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    return run
+
+
+def made_whole(mover: Mover, plan: RecoveryPlan, trouble: Callable[[Run], None] = lambda run: None) -> Run:
+    """Site a is back, and its copies are made anew."""
+    mover.lab.restore("a")
+    wait_until("both sides are seen to be primary", lambda: verdicts(mover, plan) == {"two_primaries"}, 60)
+    plan.refresh_from_db()
+    run = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True)
+    with meanwhile(lambda: trouble(run)):
+        run = mover.drive(run)
+    assert run.state == RunState.SUCCEEDED, told(run)
+    wait_until("protected again", lambda: verdicts(mover, plan) <= {"protected_reversed", "behind"}, 60)
+    return run
+
+
+def test_a_copy_that_is_interrupted_is_waited_for_and_not_begun_anew(mover: Mover) -> None:
+    plan = mover.plan(f"db-{next(numbers)}")
+    images = mover.images(plan)
+    lost(mover, plan)
+
+    def the_daemon_dies_for_a_while(run: Run) -> None:
+        step_is(run, "image.follows", "waiting")
+        mover.lab.fail("a", "rbd-mirror-down")
+        time.sleep(2)
+        assert Run.objects.get(pk=run.pk).state == RunState.RUNNING
+        mover.lab.restore("a", "rbd-mirror-down")
+
+    made_whole(mover, plan, the_daemon_dies_for_a_while)
+    for image in images:
+        assert (mover.acts("a", "demote", image), mover.acts("a", "resync", image)) == (1, 1)
+        assert (mover.acts("b", "demote", image), mover.acts("b", "resync", image)) == (0, 0), "the only good copy"
+    assert {mover.primary(image) for image in images} == {"b"}
+
+
+def test_a_dead_mirror_daemon_does_not_hold_up_a_disaster(mover: Mover) -> None:
+    """It had copied all there was; its words are old, and what was shown before it died counts."""
+    plan = mover.plan(f"db-{next(numbers)}", f"web-{next(numbers)}")
+    images = mover.images(plan)
+    wait_until("protected", lambda: verdicts(mover, plan) <= {"protected", "behind"}, 60)
+    for image in images:
+        mover.lab.write("a", image, f"before {image}")
+    wanted = {image: mover.lab.checksum("a", image) for image in images}
+    wait_until("all is at b", lambda: all(mover.lab.checksum("b", i) == wanted[i] for i in images), 60)
+    mover.lab.fail("b", "rbd-mirror-down")
+    run = lost(mover, plan)
+    assert {mover.lab.checksum("b", image) for image in images} == set(wanted.values())
+    assert {mover.vm_state("b", vm["name"]) for vm in run.plan_copy["vms"]} == {"RUNNING"}
+    mover.lab.restore("b")
+
+
+def test_the_survivor_is_lost_in_the_middle_of_going_home(mover: Mover) -> None:
+    """The demotion has come home or it has not; either way the run can be ended, and two people bring the VM up."""
+    plan = mover.plan(f"web-{next(numbers)}")
+    (image,) = mover.images(plan)
+    lost(mover, plan)
+    made_whole(mover, plan)
+    mover.lab.write("b", image, "what the survivor wrote")
+    written = mover.lab.checksum("b", image)
+    wait_until("it is at home", lambda: mover.lab.checksum("a", image) == written, 60)
+    home = mover.ask(plan, RunKind.FAILBACK, accept_warnings=True)
+    mover.lab.fail("b", "command-hangs", match="mirror image demote", seconds=0.5)
+
+    def the_survivor_dies() -> None:
+        step_is(home, "image.demote", "running")
+        mover.lab.fail("b", "site-down")
+        runs.run_cancel(run_id=home.pk, actor="olga", reason="the other site burns now")
+
+    with meanwhile(the_survivor_dies):
+        home = mover.drive(home)
+    assert home.state in (RunState.ABORTED, RunState.FAILED), told(home)
+
+    plan.refresh_from_db()
+    assert ProtectionGroup.objects.get(pk=plan.group_id).active_site.slug == "site-b"
+    door = disaster.disaster_door(plan.pk)
+    assert (door.source.slug, door.target.slug, door.blockers) == ("site-b", "site-a", ())
+    bert, carla = person("bert", Role.OPERATOR), person("carla", Role.APPROVER)
+    asked, _ = disaster.disaster_request(
+        plan_id=plan.pk, plan_version=plan.version, phrase=door.phrase, reason="now b burns",
+        attestation="bert had its power cut", request_key="the second disaster", user=bert,
+    )  # fmt: skip
+    approved(asked, carla)
+    again = mover.drive(asked)
+    assert again.state == RunState.SUCCEEDED, told(again)
+    assert mover.vm_state("a", plan.name) == "RUNNING"
+    assert mover.lab.checksum("a", image) == written
+    assert ProtectionGroup.objects.get(pk=plan.group_id).active_site.slug == "site-a"
+    assert verify_database().ok
