@@ -167,6 +167,19 @@ class RbdOverSsh:
         raise_for_act(answer, "free")
         return answer
 
+    async def shut_out(self, order: Order, addresses: Sequence[str]) -> Answer:
+        """Always Refused: nobody there keeps who was shut out, for letting them in again."""
+        raise Refused("A site that is reached through the rbd client alone shuts nobody out.", Reason.OTHER)
+
+    async def let_in(self, order: Order, addresses: Sequence[str]) -> Answer:
+        raise Refused("A site that is reached through the rbd client alone lets nobody in again.", Reason.OTHER)
+
+    def shut_out_command_for(self, addresses: Sequence[str]) -> str:
+        return "\n".join(command_line(self._commands.shut_out(address)) for address in addresses)
+
+    def let_in_command_for(self, addresses: Sequence[str]) -> str:
+        return "\n".join(command_line(self._commands.let_in(address)) for address in addresses)
+
     async def salvage(self, order: Order) -> Answer:
         """Always Refused: nobody there looks after a file that a cut connection leaves half written."""
         raise Refused("A site that is reached through the rbd client alone saves nothing.", Reason.OTHER)

@@ -24,6 +24,7 @@ AS_JSON: Argv = ("--format", "json")
 # %z tells how to read rbd-mirror's last_update, which is written in the site's local time without a zone.
 SITE_CLOCK: Argv = ("date", "+%FT%T%z")
 FREED_FOR_S = 600
+SHUT_OUT_FOR_S = 86_400  # a returned site's writers; let in again when its copy follows
 _CLIENT_ADDRESS = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9.]{7,15}):[0-9]{1,5}/[1-9][0-9]{0,9}")
 
 
@@ -103,9 +104,20 @@ class RbdCommands:
 
         The daemon comes back by itself, as a new client, when its peer does (measured on 16.2.15).
         """
+        return self._blocklist("add", address, str(FREED_FOR_S))
+
+    def shut_out(self, address: str) -> Argv:
+        """Shut a writer's client out of Ceph for a day. ValueError for what is no address of one client: never a whole
+        host."""
+        return self._blocklist("add", address, str(SHUT_OUT_FOR_S))
+
+    def let_in(self, address: str) -> Argv:
+        return self._blocklist("rm", address)
+
+    def _blocklist(self, word: str, address: str, *more: str) -> Argv:
         if not _CLIENT_ADDRESS.fullmatch(address):
             raise ValueError(f"{address!r} is no client's address")
-        return ("ceph", *self._identity(), "osd", "blocklist", "add", address, str(FREED_FOR_S))
+        return ("ceph", *self._identity(), "osd", "blocklist", word, address, *more)
 
     def salvage(self, ref: ImageRef) -> Argv:
         """What the site program makes of it; the file's name in its directory is its own."""

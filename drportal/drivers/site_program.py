@@ -28,12 +28,13 @@ from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import FREED_FOR_S, RbdCommands, command_line
+from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
 from drportal.drivers.site_program_words import (
     PARSERS,
     ReceiptPage,
+    act_fields,
     clock_of,
     digits,
     error_of,
@@ -356,6 +357,23 @@ class SiteProgram:
         more = {"addresses": [address], "expire_s": FREED_FOR_S}
         return await self._send("free", "free", self.free_command_for(address), order, {}, more)
 
+    def shut_out_command_for(self, addresses: Sequence[str]) -> str:
+        return "\n".join(command_line(self._commands.shut_out(address)) for address in addresses)
+
+    def let_in_command_for(self, addresses: Sequence[str]) -> str:
+        return "\n".join(command_line(self._commands.let_in(address)) for address in addresses)
+
+    async def shut_out(self, order: Order, addresses: Sequence[str]) -> Answer:
+        """The program refuses addresses of mirror daemons, and its own."""
+        more = {"addresses": list(addresses), "expire_s": SHUT_OUT_FOR_S}
+        shown = self.shut_out_command_for(addresses)
+        return await self._sent("shut_out", "fence", shown, order, act_fields(order, shown) | more)
+
+    async def let_in(self, order: Order, addresses: Sequence[str]) -> Answer:
+        shown = self.let_in_command_for(addresses)
+        fields = act_fields(order, shown) | {"addresses": list(addresses)}
+        return await self._sent("let_in", "unfence", shown, order, fields)
+
     async def salvage(self, order: Order) -> Answer:
         """Its end may be hours away: OutcomeUnknown then, and the receipt tells."""
         return await self._send("salvage", "salvage-export", self.command_for("salvage", order.ref), order, {}, {})
@@ -369,13 +387,8 @@ class SiteProgram:
     async def _send(
         self, act: str, verb: str, shown: str, order: Order, expect: dict[str, Any], more: dict[str, Any]
     ) -> Answer:
-        """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         fields = {
-            "op": order.operation_id,
-            "group": order.group,
-            "fence": order.fence,
-            "shown": shown,
-            "pool": order.ref.pool,
+            **act_fields(order, shown),
             "image": order.ref.name,
             "expect": {
                 "image_id": order.expect.image_id,
@@ -385,6 +398,10 @@ class SiteProgram:
             },
             **more,
         }
+        return await self._sent(act, verb, shown, order, fields)
+
+    async def _sent(self, act: str, verb: str, shown: str, order: Order, fields: dict[str, Any]) -> Answer:
+        """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         patient_until = time.monotonic() + self._patience_s
         try:
             fields.update(self._bound(await self._link.hello()))

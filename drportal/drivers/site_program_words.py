@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drportal.drivers import ceph_parse as parse
-from drportal.drivers.base import Answer, ImageRef, MirrorSnapshot
+from drportal.drivers.base import Answer, ImageRef, MirrorSnapshot, Order
 from drportal.drivers.observation import Part
 from drportal.drivers.orders import Receipt
 from drportal.drivers.site_link import Reply
@@ -81,3 +81,14 @@ def receipt_of(receipt: dict[str, Any], answer: Answer) -> Receipt:
         answer=answer,
         after=receipt.get("after") or {},
     )
+
+
+def act_fields(order: Order, shown: str) -> dict[str, Any]:
+    """The fields of any act."""
+    return {
+        "op": order.operation_id,
+        "group": order.group,
+        "fence": order.fence,
+        "shown": shown,
+        "pool": order.ref.pool,
+    }

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from drportal.engine.fence import FenceRung
 from drportal.engine.gates import GateId
 from drportal.engine.steps import STEP_KINDS, StepKind
 
@@ -49,6 +50,11 @@ class PlanInput:
     demoted_at_source: frozenset[str] = frozenset()
     primary_at_target: frozenset[str] = frozenset()
     saves: bool = False
+    fence_rung: FenceRung = FenceRung.DEMOTED
+    """What the plan wants done at a site that came back, before anything else."""
+
+    shut_out: frozenset[str] = frozenset()
+    """Images at the returned site whose writers are shut out there; a reprotect lets them in at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,22 +263,33 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
                     before = _step(StepKind.IMAGE_SALVAGE, image, vm, plan, (before.key,))
                     images.append(before)
                 resync = _step(StepKind.IMAGE_RESYNC, image, vm, plan, (before.key,))
-                images += [resync, _step(StepKind.IMAGE_FOLLOWS, image, vm, plan, (resync.key,))]
+                follows = _step(StepKind.IMAGE_FOLLOWS, image, vm, plan, (resync.key,))
+                images += [resync, follows]
+                if image in plan.shut_out:
+                    images.append(_step(StepKind.IMAGE_LET_IN, image, vm, plan, (follows.key,)))
     return (*stops, *images)
 
 
 def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
-    """The first thing at a site that came back: its VMs off, then its images not writable any more. Nothing is
-    discarded. An image waits for its own VM only: each that is off the air sooner is a fork that grows less."""
-    stops = [_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, ()) for group in _groups(plan.vms) for vm in group]
+    """The first thing at a site that came back, up to the rung that the plan wants: its writers shut out of Ceph, its
+    VMs off, its images not writable any more. Nothing is discarded. Each VM goes by itself: one that is off the air
+    sooner is a fork that grows less."""
+    cuts: list[PlannedStep] = []
+    stops: list[PlannedStep] = []
     images: list[PlannedStep] = []
     for group in _groups(plan.vms):
         for vm in group:
+            shut = [_step(StepKind.IMAGE_SHUT_OUT, image, vm, plan, ()) for image in vm.image_keys]
+            cuts += shut if plan.fence_rung >= FenceRung.SHUT_OUT else []
+            before = [step.key for step in shut] if plan.fence_rung >= FenceRung.SHUT_OUT else []
+            stops.append(_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, before))
+            if plan.fence_rung < FenceRung.DEMOTED:
+                continue
             for image in vm.image_keys:
                 own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
                 demote = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own,))
                 images += [demote, _step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,))]
-    return (*stops, *images)
+    return (*cuts, *stops, *images)
 
 
 BUILDERS: dict[RunKind, Callable[[PlanInput], tuple[PlannedStep, ...]]] = {

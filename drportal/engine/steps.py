@@ -29,6 +29,8 @@ class StepKind(enum.StrEnum):
     IMAGE_FREE = "image.free"
     IMAGE_SALVAGE = "image.salvage"
     IMAGE_MEASURE = "image.measure"
+    IMAGE_SHUT_OUT = "image.shut_out"
+    IMAGE_LET_IN = "image.let_in"
 
 
 class ProbeOutcome(enum.StrEnum):
@@ -256,6 +258,31 @@ _SPECS = (
         (G.OFF, G.PEER),
         (),
         "Demoted",
+    ),
+    # The quickest fence, and one that needs no OpenNebula: the writer is cut off as by a pulled cable.
+    StepSpec(
+        StepKind.IMAGE_SHUT_OUT,
+        "Shut out who writes to it",
+        "Shut whoever has {subject} open at {site} out of its Ceph",
+        "image",
+        "source",
+        True,
+        False,
+        (G.PEER,),
+        (),
+        "Shut out",
+    ),
+    StepSpec(
+        StepKind.IMAGE_LET_IN,
+        "Let in again",
+        "Let those who were shut out of {subject} at {site} in again",
+        "image",
+        "source",
+        False,
+        False,
+        (),
+        (),
+        "Let in",
     ),
     # Before anything is discarded: how much it is that nobody else has.
     StepSpec(

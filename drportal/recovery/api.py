@@ -158,6 +158,7 @@ def plan_out(plan: RecoveryPlan) -> Plan:
     return Plan(
         **_summary(plan),
         rto_s=plan.rto_s,
+        fence_rung=plan.fence_rung,
         members=[schemas.Member(vm=vm_out(vm), priority=members[vm.pk].priority) for vm in vms],
         network_map=plan.network_map,
         image_datastore_id=plan.image_datastore_id,
@@ -180,6 +181,7 @@ def _fields(body: PlanIn) -> services.PlanFields:
         members=[(member.vm_id, member.priority) for member in body.members],
         network_map=body.network_map,
         image_datastore_id=body.image_datastore_id,
+        fence_rung=body.fence_rung,
     )
 
 

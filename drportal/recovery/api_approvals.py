@@ -10,6 +10,7 @@ from ninja import Router, Status
 
 from drportal.api import asker, bearer_token, needs, seen
 from drportal.engine.approvals import ApprovalState
+from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
 from drportal.recovery import models, schemas_approval
@@ -195,6 +196,11 @@ def approval_out(
         glass_phrase=services.glass_phrase(row) if BREAK_GLASS else "",
         attested_by=row.attested_by,
         attestation=row.attestation,
+        fence=list(
+            what_is_fenced(
+                row.run.source_site.name, FenceRung(row.run.plan.fence_rung), row.attested_by, row.attestation
+            )
+        ),
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,
         commands_sha256=services.commands_hash(row),

@@ -14,6 +14,7 @@ from drportal.inventory.facts import side_from_json
 from drportal.inventory.images import contested
 from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
 from drportal.recovery import quarantine
+from drportal.recovery.fences import shut_out_at
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -126,6 +127,8 @@ def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site, kind: RunKind |
         left_alone=share.left_alone if share is not None else (),
         networks={str(home): int(peer) for home, peer in plan.network_map.items()},
         image_datastore_id=plan.image_datastore_id,
+        fence_rung=plan.fence_rung,
+        shut_out=shut_out_at(source, plan.group) if kind is RunKind.REPROTECT else {},
         salvage_dir="" if source.ceph_through == CephThrough.RBD else source.salvage_dir,
     )
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from drportal.engine.fence import FenceRung
 from drportal.engine.plans import RunKind
 from drportal.engine.states import ACTIVE_RUN, RunState, StepState
 from drportal.inventory.models import MirroredImage, Site, SitePair, VirtualMachine
@@ -83,6 +84,7 @@ class RecoveryPlan(models.Model):
         null=True
     )  # at the peer site; null: the only Ceph image datastore of the pool
     version = models.PositiveIntegerField(default=1)
+    fence_rung = models.PositiveSmallIntegerField(default=FenceRung.DEMOTED.value)  # wanted at a site that came back
     rto_s = models.PositiveIntegerField(null=True)  # agreed, and held against what runs take; changes no step
     changed_at = models.DateTimeField(auto_now=True)
 

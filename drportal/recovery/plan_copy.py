@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from drportal.engine.facts import DiskFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.plans import PlanInput, PlannedVm
 
 FORMAT = 1
@@ -89,6 +90,9 @@ class PlanCopy:
     discard_reason: str = ""
     """Where nothing is saved: why it may be discarded."""
     left_alone: tuple[LeftAlone, ...] = ()
+    fence_rung: int = FenceRung.DEMOTED.value
+    shut_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Image key -> addresses that are shut out of the source site's Ceph, and not let in again yet."""
 
     @property
     def salvage_chosen(self) -> bool:
@@ -105,7 +109,16 @@ class PlanCopy:
 
     def plan_input(self, demoted: frozenset[str] = frozenset(), promoted: frozenset[str] = frozenset()) -> PlanInput:
         vms = tuple(PlannedVm(vm.key, vm.name, vm.priority, tuple(image.key for image in vm.images)) for vm in self.vms)
-        return PlanInput(vms, self.source_site, self.target_site, demoted, promoted, bool(self.salvage_dir))
+        return PlanInput(
+            vms,
+            self.source_site,
+            self.target_site,
+            demoted,
+            promoted,
+            bool(self.salvage_dir),
+            FenceRung(self.fence_rung),
+            frozenset(self.shut_out),
+        )
 
 
 def to_json(copy: PlanCopy) -> dict[str, Any]:
@@ -121,6 +134,8 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "promote_sent_by_parent": sorted(copy.promote_sent_by_parent),
         "salvage_dir": copy.salvage_dir,
         "discard_reason": copy.discard_reason,
+        "fence_rung": copy.fence_rung,
+        "shut_out": {key: list(addresses) for key, addresses in copy.shut_out.items()},
         "left_alone": [list(one) for one in copy.left_alone],
     }
 
@@ -143,6 +158,8 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             promote_sent_by_parent=frozenset(data["promote_sent_by_parent"]),
             salvage_dir=str(data.get("salvage_dir", "")),
             discard_reason=str(data.get("discard_reason", "")),
+            fence_rung=FenceRung(data.get("fence_rung", FenceRung.DEMOTED)).value,
+            shut_out={key: tuple(addresses) for key, addresses in data.get("shut_out", {}).items()},
             left_alone=tuple(LeftAlone(*one) for one in data.get("left_alone", [])),
         )
     except (KeyError, TypeError, ValueError) as error:

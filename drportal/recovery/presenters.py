@@ -13,11 +13,13 @@ from typing import Any
 from django.utils import timezone
 
 from drportal.engine.approvals import ApprovalState
+from drportal.engine.fence import FenceRung
 from drportal.engine.gates import GATE_TITLES, GateId
 from drportal.engine.plans import RunKind
 from drportal.engine.states import TERMINAL_RUN, RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import building, models, schemas
+from drportal.recovery.fences import fences_out
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
 from drportal.recovery.services.disaster import why_no_new_approval
@@ -117,6 +119,7 @@ class RunPage:
             tally=self._tally(counts),
             standing=[schemas.Standing(**line) for line in self.run.standing],
             exact_loss=losses_out(self.run),
+            fence=fences_out(self.run, self.steps, self.plan.fence_rung if self.plan else FenceRung.DEMOTED.value),
         )
 
     def columns(self) -> list[schemas.Column]:

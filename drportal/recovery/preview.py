@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
 from drportal.drivers.rbd_commands import RbdCommands, command_line
+from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict
@@ -28,6 +29,11 @@ VM_ACTIONS = {
     StepKind.VM_STOP_RETURNED: "poweroff",
 }
 MOST_LOSSES = 20
+SHUTS_OUT = (
+    "First whoever has the images open at {site}, mirror daemons left out, is shut out of its Ceph for a day (ceph osd "
+    "blocklist add, with the address that it has then): its writes fail at once, as by a pulled cable. A reprotect "
+    "lets it in again at its end."
+)
 NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the image is registered
 
 
@@ -92,10 +98,18 @@ def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
 
 
 def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:
+    shuts_out = copy.fence_rung >= FenceRung.SHUT_OUT
+    wanted = FenceRung(copy.fence_rung)
     return [
-        f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off, then each of "
-        f"{_count(len(copy.images()), 'image')} is demoted there as soon as its own VM is off: nothing can write to it "
-        "any more.",
+        f"The plan wants rung {wanted.value}: {RUNG_WORDS[wanted]}.",
+        *([SHUTS_OUT.format(site=source.name)] if shuts_out else []),
+        f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off"
+        + (
+            "."
+            if wanted < FenceRung.DEMOTED
+            else f", then each of {_count(len(copy.images()), 'image')} is demoted there as soon as its own VM is off: "
+            "nothing can write to it any more."
+        ),
         f"At {target.name}, where the group runs, nothing is touched.",
         f"Nothing is discarded: what {source.name} wrote by itself stays in its images until they are made anew "
         "(Reprotect).",

@@ -34,6 +34,7 @@ class PlanIn(Schema):
     members: Annotated[list[MemberIn], Field(max_length=500)]
     network_map: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], NetworkId] = {}
     image_datastore_id: NetworkId | None = None
+    fence_rung: Annotated[int, Field(ge=0, le=5)] = 2
 
 
 class RtoTargetIn(Schema):
@@ -121,6 +122,7 @@ class Plan(PlanSummary):
     """``rto_s``: how long the service may be away, as agreed; null: nothing is agreed."""
 
     rto_s: int | None
+    fence_rung: int
     members: list[Member]
     network_map: dict[str, int]
     image_datastore_id: int | None
@@ -274,6 +276,15 @@ class Standing(Schema):
     read_at: dt.datetime
 
 
+class Fence(Schema):
+    """How surely a VM can neither run nor write at the site that was left: the rung reached, and the one wanted."""
+
+    vm: str
+    rung: int
+    wanted: int
+    sentence: str
+
+
 class Loss(Schema):
     """What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
 
@@ -300,6 +311,7 @@ class Run(RunSummary):
     tally: Tally
     standing: list[Standing]
     exact_loss: list[Loss]
+    fence: list[Fence]
 
 
 class Answer(Schema):

@@ -173,6 +173,7 @@ class Approval(ApprovalSummary):
     glass_phrase: str
     attested_by: str
     attestation: str
+    fence: list[str]
     plan_version: int
     evidence_sha256: str
     commands_sha256: str

@@ -141,6 +141,13 @@ class SiteEnd:
         reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
         return facts.watcher_facts(reading, mirroring), reading.answer
 
+    async def holders(self, ref: ImageRef) -> tuple[frozenset[str], Answer]:
+        """Addresses of those who have the image open and are no mirror daemon's; read anew."""
+        mirroring = await self.ceph.mirror_clients(ref.pool)
+        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        foreign = {watcher.address for watcher in reading.watchers if watcher.client not in mirroring.clients}
+        return frozenset(foreign), reading.answer
+
     async def hold(self, ref: ImageRef) -> tuple[HoldFacts, Answer]:
         """Which mirror daemons of this site have the image open.
 

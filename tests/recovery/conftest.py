@@ -188,7 +188,7 @@ class Mover:
         self.pair = introduce(lab.description)
         discover(self.pair.pk)
 
-    def plan(self, *names: str) -> RecoveryPlan:
+    def plan(self, *names: str, fence_rung: int = 2) -> RecoveryPlan:
         vms = [VirtualMachine.objects.get(site=self.pair.a, name=name) for name in names]
         home = Network.objects.get(site=self.pair.a, name="production-a")
         peer = Network.objects.get(site=self.pair.b, name="production-b")
@@ -199,6 +199,7 @@ class Mover:
             home_site="site-a",
             members=[(vm.pk, 3) for vm in vms],
             network_map={str(home.one_id): peer.one_id},
+            fence_rung=fence_rung,
         )
         return plan_create(fields=fields, actor="test")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import itertools
+import json
 
 import pytest
 
@@ -19,7 +20,9 @@ from drportal.inventory.models import SitePair
 from drportal.inventory.polling import PairWatch, SideWatch
 from drportal.inventory.reading import SiteReading
 from drportal.recovery import building
+from drportal.recovery.fences import shut_out_at
 from drportal.recovery.models import Quarantine, RecoveryPlan
+from drportal.recovery.presenters import RunPage
 from drportal.recovery.quarantine_watch import QuarantineWatch
 from drportal.recovery.services import disaster, runs
 from drportal.roles import Role
@@ -60,9 +63,9 @@ class Polls:
         self.watch.write(self.pair, asyncio.run(both()))
 
 
-def lost(mover: Mover, name: str) -> RecoveryPlan:
+def lost(mover: Mover, name: str, fence_rung: int = 2) -> RecoveryPlan:
     """Site a is lost and the group was forced to b by two people."""
-    plan = mover.plan(name)
+    plan = mover.plan(name, fence_rung=fence_rung)
     mover.lab.fail("a", "site-down")
     run = requested(plan, person("olga", Role.OPERATOR))
     assert not Quarantine.objects.exists(), "nothing is suspect while nothing was sent"
@@ -122,10 +125,52 @@ def test_a_lost_site_that_comes_back_with_its_vm_running_is_seen_in_two_polls_an
     assert run.state == RunState.SUCCEEDED, told(run)
     row = the_one()
     assert (row.state.value, row.cleared_by_id) == ("cleared", run.pk)
-    assert building.why_not(plan.group, RunKind.FAILBACK) == ""
+
+    def open_again() -> bool:
+        polls.round()
+        return building.why_not(plan.group, RunKind.FAILBACK) == ""
+
+    wait_until("the way home is open", open_again, 60)
     said = AuditEntry.objects.filter(action__startswith="quarantine.").order_by("seq").values_list("action", flat=True)
     assert list(said) == [f"quarantine.{word}" for word in ("begin", "contact", "signs", "signs", "clear")]
     assert verify_database().ok
+
+
+def test_who_writes_at_the_returned_site_is_shut_out_where_the_plan_wants_it_and_let_in_at_the_end(
+    mover: Mover,
+) -> None:
+    plan = lost(mover, f"web-{next(numbers)}", fence_rung=4)
+    disaster_run = plan.runs.get()
+    (alone,) = RunPage(disaster_run).out().fence
+    assert (alone.rung, "cannot be reached" in alone.sentence) == (5, True), alone
+    (image,) = mover.images(plan)
+    mover.lab.restore("a")
+    Polls(mover.pair.pk).round()
+
+    run = mover.drive(mover.ask(plan, RunKind.FENCE, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    cut = run.steps.get(kind="image.shut_out")
+    sent = cut.attempts.get()
+    assert sent.command.startswith("ceph ")
+    assert sent.command.endswith(" 86400")
+    assert cut.finished_at <= run.steps.get(kind="vm.stop_returned").finished_at
+    address = sent.command.split(" osd blocklist add ")[1].split(" ")[0]
+    assert sent.host == mover.pair.a.ssh_host
+    (entry,) = json.loads(sent.answers[0]["stdout"])["after"]["blocklisted"]
+    assert entry.startswith(f"{address} until "), "the writer and nobody else, by the site's own receipt"
+    (fence,) = RunPage(run).out().fence
+    assert (fence.rung, fence.wanted) == (4, 4), fence
+    assert mover.vm_state("b", plan.name) == "RUNNING"
+
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    assert run.steps.get(kind="image.let_in").state == "succeeded", told(run)
+    assert run.steps.get(kind="image.follows").finished_at <= run.steps.get(kind="image.let_in").finished_at
+    undone = run.steps.get(kind="image.let_in").attempts.get()
+    assert undone.command.endswith(f"osd blocklist rm {address}")
+    assert json.loads(undone.answers[0]["stdout"])["after"]["blocklisted"] == []
+    assert shut_out_at(mover.pair.a, plan.group) == {}, "let in once"
+    assert mover.primary(image) == "b"
 
 
 def test_a_site_that_falls_silent_again_has_resolved_nothing(mover: Mover) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from drportal.engine.steps import StepKind
 from drportal.recovery.acts.base import Act
+from drportal.recovery.acts.fencing import LetIn, ShutOut
 from drportal.recovery.acts.forced import ForcePromote, Free
 from drportal.recovery.acts.images import Demote, Promote
 from drportal.recovery.acts.measure import Measure
@@ -30,6 +31,8 @@ ACTS: dict[StepKind, Act] = {
     StepKind.VM_START_ALONE: Start(),
     StepKind.VM_STOP_RETURNED: StopReturned(),
     StepKind.IMAGE_DEMOTE_RETURNED: DemoteReturned(),
+    StepKind.IMAGE_SHUT_OUT: ShutOut(),
+    StepKind.IMAGE_LET_IN: LetIn(),
     StepKind.IMAGE_MEASURE: Measure(),
     StepKind.IMAGE_SALVAGE: Salvage(),
     StepKind.IMAGE_RESYNC: Resync(),

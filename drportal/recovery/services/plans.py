@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.db import IntegrityError, transaction
 
 from drportal.audit.record import record
+from drportal.engine.fence import PLANNABLE, RUNG_WORDS, FenceRung
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion
 from drportal.events import publish
 from drportal.inventory.models import Network, Site, SitePair, VirtualMachine
@@ -30,6 +31,7 @@ class PlanFields:
     members: Sequence[tuple[int, int]]
     network_map: Mapping[str, int] = field(default_factory=dict)
     image_datastore_id: int | None = None
+    fence_rung: int = FenceRung.DEMOTED.value
 
 
 def plan_get(plan_id: int) -> RecoveryPlan:
@@ -57,6 +59,7 @@ def plan_create(*, fields: PlanFields, actor: str) -> RecoveryPlan:
                 name=fields.name,
                 network_map=dict(fields.network_map),
                 image_datastore_id=fields.image_datastore_id,
+                fence_rung=fields.fence_rung,
             )
             _set_members(group, fields)
             record("plan.create", plan.name, _payload(fields), actor=actor)
@@ -81,6 +84,7 @@ def plan_change(*, plan_id: int, version: int, fields: PlanFields, actor: str) -
             ProtectionGroup.objects.filter(pk=group.pk).update(name=fields.group_name)
             plan.name, plan.network_map = fields.name, dict(fields.network_map)
             plan.image_datastore_id, plan.version = fields.image_datastore_id, plan.version + 1
+            plan.fence_rung = fields.fence_rung
             plan.save()
             group.members.all().delete()
             _set_members(group, fields)
@@ -154,6 +158,9 @@ def _check(fields: PlanFields, pair: SitePair, home: Site) -> None:
     """What can be said from the inventory; what changes by the minute is readiness' business."""
     if home.pk not in (pair.a_id, pair.b_id):
         raise Invalid(f"{home.name} is not one of the pair's two sites. Nothing was changed.")
+    if fields.fence_rung not in {rung.value for rung in PLANNABLE}:
+        rungs = ", ".join(f"{rung.value} ({RUNG_WORDS[rung]})" for rung in PLANNABLE)
+        raise Invalid(f"A plan can want one of these rungs: {rungs}. Nothing was changed.", code="no_such_rung")
     if not fields.members:
         raise Invalid("A plan needs at least one VM. Nothing was changed.")
     if not fields.name.strip() or not fields.group_name.strip():
@@ -211,5 +218,6 @@ def _payload(fields: PlanFields) -> dict[str, object]:
         "home_site": fields.home_site,
         "members": [list(member) for member in fields.members],
         "network_map": dict(fields.network_map),
+        "fence_rung": fields.fence_rung,
         "image_datastore_id": fields.image_datastore_id,
     }

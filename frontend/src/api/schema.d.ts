@@ -3454,6 +3454,8 @@ export interface components {
             next_kinds: components["schemas"]["NextKind"][];
             /** Rto S */
             rto_s: number | null;
+            /** Fence Rung */
+            fence_rung: number;
             /** Members */
             members: components["schemas"]["Member"][];
             /** Network Map */
@@ -3549,6 +3551,11 @@ export interface components {
             };
             /** Image Datastore Id */
             image_datastore_id?: number | null;
+            /**
+             * Fence Rung
+             * @default 2
+             */
+            fence_rung: number;
         };
         /**
          * RtoTargetIn
@@ -3751,6 +3758,20 @@ export interface components {
             kind: string;
         };
         /**
+         * Fence
+         * @description How surely a VM can neither run nor write at the site that was left: the rung reached, and the one wanted.
+         */
+        Fence: {
+            /** Vm */
+            vm: string;
+            /** Rung */
+            rung: number;
+            /** Wanted */
+            wanted: number;
+            /** Sentence */
+            sentence: string;
+        };
+        /**
          * Loss
          * @description What an image at the returned site held that nobody else had. ``bytes`` null: not measurable, ``why``.
          *
@@ -3837,6 +3858,8 @@ export interface components {
             standing: components["schemas"]["Standing"][];
             /** Exact Loss */
             exact_loss: components["schemas"]["Loss"][];
+            /** Fence */
+            fence: components["schemas"]["Fence"][];
         };
         /**
          * RunAction
@@ -4568,6 +4591,8 @@ export interface components {
             attested_by: string;
             /** Attestation */
             attestation: string;
+            /** Fence */
+            fence: string[];
             /** Plan Version */
             plan_version: number;
             /** Evidence Sha256 */

@@ -125,7 +125,12 @@ function Asked({ approval }: { approval: Approval }) {
         </ListItem>
         <ListItem>Why: {approval.reason}</ListItem>
         <ListItem>
-          Fence: attested by {approval.attested_by}: {approval.attestation}
+          What will be fenced:
+          <List>
+            {approval.fence.map((sentence) => (
+              <ListItem key={sentence}>{sentence}</ListItem>
+            ))}
+          </List>
         </ListItem>
         <ListItem>
           It needs the yes of {count(approval.needed, "person", "people")} other than {approval.requested_by}, counts

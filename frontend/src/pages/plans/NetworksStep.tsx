@@ -3,6 +3,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 import type { Dispatch } from "react";
 import type { Network, Resource, Vm } from "../../api/types";
 import { Loaded } from "../../components/Loaded";
+import { FenceSelect } from "./FenceSelect";
 import { networksUsed, type PlanAction, type PlanDraft } from "./planReducer";
 
 /** Which network each of the VMs' networks becomes at the other site, and where images are registered there. */
@@ -79,6 +80,7 @@ export function NetworksStep({
           </FormGroup>
         )}
       </Loaded>
+      <FenceSelect value={draft.fenceRung} onChange={(rung) => dispatch({ type: "fence", rung })} />
     </Form>
   );
 }

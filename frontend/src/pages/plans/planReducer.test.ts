@@ -83,6 +83,7 @@ describe("writing a plan", () => {
       members: [{ vm_id: 7, priority: 3 }],
       network_map: {},
       image_datastore_id: null,
+      fence_rung: 2,
     });
   });
 

@@ -11,6 +11,7 @@ export type PlanDraft = {
   /** Home network id -> peer network id. */
   networks: Readonly<Record<string, number>>;
   datastoreId: number | null;
+  fenceRung: number;
 };
 
 export type PlanAction =
@@ -20,7 +21,8 @@ export type PlanAction =
   | { type: "member"; vmId: number; isMember: boolean }
   | { type: "priority"; vmId: number; priority: number }
   | { type: "network"; from: string; to: number | null }
-  | { type: "datastore"; id: number | null };
+  | { type: "datastore"; id: number | null }
+  | { type: "fence"; rung: number };
 
 export const DEFAULT_PRIORITY = 3;
 
@@ -32,6 +34,7 @@ export const NEW_PLAN: PlanDraft = {
   priorities: new Map(),
   networks: {},
   datastoreId: null,
+  fenceRung: 2,
 };
 
 export function draftOf(plan: Plan, pairId: number): PlanDraft {
@@ -43,6 +46,7 @@ export function draftOf(plan: Plan, pairId: number): PlanDraft {
     priorities: new Map(plan.members.map(({ vm, priority }) => [vm.id, priority])),
     networks: plan.network_map,
     datastoreId: plan.image_datastore_id,
+    fenceRung: plan.fence_rung,
   };
 }
 
@@ -81,6 +85,8 @@ export function planReducer(draft: PlanDraft, action: PlanAction): PlanDraft {
     }
     case "datastore":
       return { ...draft, datastoreId: action.id };
+    case "fence":
+      return { ...draft, fenceRung: action.rung };
   }
 }
 
@@ -106,6 +112,7 @@ export function planBody(draft: PlanDraft): PlanIn {
     members: [...draft.priorities].map(([vm_id, priority]) => ({ vm_id, priority })),
     network_map: { ...draft.networks },
     image_datastore_id: draft.datastoreId,
+    fence_rung: draft.fenceRung,
   };
 }
 

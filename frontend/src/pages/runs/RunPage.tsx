@@ -15,6 +15,7 @@ import { count, FINAL_RUN_STATES, kindWord, runStateWord, wayWords } from "../..
 import { useLive } from "../../live/hooks";
 import { Checklist } from "./Checklist";
 import { ExactLoss } from "./ExactLoss";
+import { Fences } from "./Fences";
 import { RunActions } from "./RunActions";
 import { RunFacts } from "./RunFacts";
 import { RunReport } from "./RunReport";
@@ -80,6 +81,7 @@ function TheRun({ run }: { run: Run }) {
             <Title headingLevel="h2">Checklist</Title>
             <Checklist run={run} onOpen={open} />
           </PageSection>
+          <Fences run={run} />
           <ExactLoss run={run} />
           {!first && <Standing run={run} />}
           {FINAL_RUN_STATES.has(run.state) && <RunReport runId={run.id} />}

@@ -1,0 +1,75 @@
+"""The fence ladder: how surely nothing can run or write at the site that was left.
+
+A rung that nobody can reach, because the site is silent, is never demanded (I11): then a named person's word counts.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class FenceRung(enum.IntEnum):
+    NONE = 0
+    OFF = 1
+    DEMOTED = 2
+    SHUT_OUT = 4
+    CUT = 5
+
+
+RUNG_WORDS = {
+    FenceRung.NONE: "not fenced",
+    FenceRung.OFF: "VM off, nobody holds its images",
+    FenceRung.DEMOTED: "images demoted",
+    FenceRung.SHUT_OUT: "whoever held its images shut out of Ceph",
+    FenceRung.CUT: "power or network cut, attested by a named person",
+}
+PLANNABLE = (FenceRung.OFF, FenceRung.DEMOTED, FenceRung.SHUT_OUT)
+"""What a plan may want done at a site that came back. The highest rung is a person's word, asked for where it is
+silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class FenceSteps:
+    """What a run has seen done at the returned site for one VM; of its images all of them."""
+
+    off: bool
+    demoted: bool
+    shut_out: bool
+
+
+def reached(seen: FenceSteps) -> FenceRung:
+    """The highest rung that holds. Shut out while the VM still counts as running is no less: it cannot write."""
+    if seen.shut_out:
+        return FenceRung.SHUT_OUT
+    if seen.off and seen.demoted:
+        return FenceRung.DEMOTED
+    return FenceRung.OFF if seen.off else FenceRung.NONE
+
+
+def reached_alone(vm_off: bool | None, attested: bool) -> FenceRung:
+    """In a disaster. ``vm_off`` None: the site's OpenNebula does not answer. Its Ceph is silent in any case."""
+    if attested:
+        return FenceRung.CUT
+    return FenceRung.OFF if vm_off else FenceRung.NONE
+
+
+def lowest(rungs: Iterable[FenceRung]) -> FenceRung:
+    """Of several: a group is fenced as well as the worst of its VMs."""
+    return min(rungs, default=FenceRung.NONE)
+
+
+def rung_sentence(rung: FenceRung, wanted: FenceRung) -> str:
+    said = f"Rung {rung.value}: {RUNG_WORDS[rung]}."
+    return said if rung >= wanted else f"{said} The plan wants rung {wanted.value}: {RUNG_WORDS[wanted]}."
+
+
+def what_is_fenced(lost: str, wanted: FenceRung, attested_by: str, attestation: str) -> tuple[str, ...]:
+    """For who is asked to say yes to a disaster failover: what is done now, what cannot be, and what comes later."""
+    return (
+        f"Nothing is sent to {lost}: while it is silent, rungs 1 to 4 cannot be reached there. A VM that its "
+        "OpenNebula shows as not off keeps its images from being forced.",
+        f"Rung 5, power or network cut: attested by {attested_by}: {attestation}",
+        f"When {lost} is back, the plan wants rung {wanted.value} there first: {RUNG_WORDS[wanted]}.",
+    )

@@ -1,0 +1,81 @@
+"""The fence in rows: who was shut out and not let in yet, and the rung that a run has reached for each VM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from drportal.engine.fence import FenceRung, FenceSteps, reached, reached_alone, rung_sentence
+from drportal.engine.gates import GateId
+from drportal.engine.plans import RunKind
+from drportal.engine.states import StepState
+from drportal.engine.steps import StepKind
+from drportal.inventory.models import Site
+from drportal.recovery import schemas
+from drportal.recovery.models import Approval, GateCheck, ProtectionGroup, Run, Step, StepAttempt
+
+_ADDRESS = re.compile(r" osd blocklist add (\S+) ")
+_SENT_NOT = ("refused", "unreachable")
+
+
+def shut_out_at(site: Site, group: ProtectionGroup) -> dict[str, tuple[str, ...]]:
+    """Image key -> addresses, by the portal's own record: what was sent, not surely in vain, and not undone since."""
+    found: dict[str, tuple[str, ...]] = {}
+    kinds = (StepKind.IMAGE_SHUT_OUT.value, StepKind.IMAGE_LET_IN.value)
+    attempts = StepAttempt.objects.filter(step__run__group=group, step__site=site, step__kind__in=kinds)
+    for attempt in attempts.exclude(outcome__in=_SENT_NOT).select_related("step").order_by("intent_at"):
+        key = attempt.step.params["image"]
+        if attempt.step.kind == StepKind.IMAGE_SHUT_OUT.value:
+            found[key] = tuple(dict.fromkeys((*found.get(key, ()), *_ADDRESS.findall(attempt.command))))
+        elif attempt.step.state == StepState.SUCCEEDED.value:
+            found.pop(key, None)
+    return found
+
+
+def fences_out(run: Run, steps: Iterable[Step], wanted: int) -> list[schemas.Fence]:
+    """The rung reached for each VM, of runs that fence."""
+    of_vm: dict[str, list[Step]] = {}
+    for step in steps:
+        of_vm.setdefault(step.vm_name, []).append(step)
+    if run.kind == RunKind.DISASTER_FAILOVER:
+        return [_alone(run, name, own) for name, own in of_vm.items()]
+    if run.kind not in (RunKind.FENCE, RunKind.REPROTECT):
+        return []
+    return [_returned(name, own, FenceRung(wanted)) for name, own in of_vm.items()]
+
+
+def _returned(name: str, steps: list[Step], wanted: FenceRung) -> schemas.Fence:
+    def done(kind: StepKind) -> bool:
+        own = [step for step in steps if step.kind == kind.value]
+        return bool(own) and all(step.state == StepState.SUCCEEDED.value for step in own)
+
+    let_in = any(step.kind == StepKind.IMAGE_LET_IN.value and step.state == StepState.SUCCEEDED.value for step in steps)
+    seen = FenceSteps(
+        off=done(StepKind.VM_STOP_RETURNED),
+        demoted=done(StepKind.IMAGE_DEMOTE_RETURNED),
+        shut_out=done(StepKind.IMAGE_SHUT_OUT) and not let_in,
+    )
+    rung = reached(seen)
+    aim = (
+        wanted if any(step.kind == StepKind.IMAGE_SHUT_OUT.value for step in steps) else min(wanted, FenceRung.DEMOTED)
+    )
+    return schemas.Fence(vm=name, rung=rung.value, wanted=aim.value, sentence=rung_sentence(rung, aim))
+
+
+def _alone(run: Run, name: str, steps: list[Step]) -> schemas.Fence:
+    """By what G-FENCE read last of it."""
+    check = (
+        GateCheck.objects.filter(step__in=[step.pk for step in steps], gate=GateId.FENCE.value)
+        .order_by("-checked_at")
+        .first()
+    )
+    approval = Approval.objects.filter(run=run, used_at__isnull=False).first()
+    if check is None or check.outcome != "met":
+        said = check.sentence if check is not None else "Not looked at yet."
+        return schemas.Fence(vm=name, rung=0, wanted=FenceRung.CUT.value, sentence=f"Rung 0: {said}")
+    off = check.facts.get("phase_there") is not None
+    rung = reached_alone(off or None, bool(approval and approval.attestation))
+    sentence = f"{rung_sentence(rung, FenceRung.OFF)} {check.sentence}"
+    if not off:
+        sentence += " Rungs 1 to 4 cannot be reached: the site does not answer."
+    return schemas.Fence(vm=name, rung=rung.value, wanted=FenceRung.CUT.value, sentence=sentence)
