@@ -46,7 +46,7 @@ def record(
 
 
 # Actors that are parts of the portal. No account may bear such a name.
-NO_PERSONS = frozenset({"executor", "inventory", "lab", "nobody", "portal"})
+NO_PERSONS = frozenset({"executor", "inventory", "lab", "nobody", "poller", "portal"})
 REFUSED = "request.refused"
 SAME_REFUSAL_S = 60
 
