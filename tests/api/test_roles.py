@@ -178,6 +178,11 @@ def key_of(person: Person) -> int:
     return Authenticator.objects.create(user=person.user, type="webauthn", data={"name": "mine"}).pk
 
 
+def view_of(person: Person) -> int:
+    kept = person.api("PUT", "/views", {"table": "images", "name": "mine", "search": "q=web"})
+    return int(kept.json()["id"])
+
+
 # Each endpoint for whoever is signed in: what makes one's own thing, and how one asks for it.
 OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
     ("GET", "/sessions"): session_of,
@@ -190,6 +195,9 @@ OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
     ("DELETE", "/factors/{factor_id}"): key_of,
     **{("POST", f"/factors/{rest}"): None for rest in ("app/begin", "app", "keys/begin", "keys", "recovery-codes")},
     ("DELETE", "/tokens/{token_id}"): token_of,
+    ("GET", "/views"): view_of,
+    ("PUT", "/views"): None,
+    ("DELETE", "/views/{view_id}"): view_of,
 }
 
 

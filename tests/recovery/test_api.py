@@ -41,6 +41,7 @@ def test_a_plan_is_made_changed_and_deleted(operator: Person, pair: SitePair) ->
     assert [(kind["kind"], kind["possible"]) for kind in plan["next_kinds"]] == [
         ("planned_failover", True),
         ("failback", False),
+        ("fence", False),
         ("reprotect", False),
     ]
     path = f"/plans/{plan['id']}"
