@@ -67,6 +67,7 @@ NAMED: dict[str, tuple[str, str] | None] = {
     "kind": None,
     "session_id": None,
     "factor_id": None,
+    "view_id": None,
     "token_id": None,
 }
 

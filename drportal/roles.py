@@ -38,9 +38,9 @@ class Permission(enum.StrEnum):
 
 
 SAYS: dict[Permission, str] = {
-    Permission.VIEW: "See sites, images, VMs, plans, runs and approvals",
-    Permission.TEST: "Put a plan to the test without moving anything: have its readiness checked now, see every "
-    "command that a run would send; drills as well, once there are any",
+    Permission.VIEW: "See sites, images, VMs, plans, runs and approvals; have readiness checked",
+    Permission.TEST: "Rehearse a plan without moving anything: see every command that a run would send now; "
+    "drills as well, once there are any",
     Permission.RUN: "Ask for runs, pause, resume and cancel them, retry and skip their steps",
     Permission.BREAK_GLASS: "Begin a disaster failover alone when nobody else can be reached; everybody is told",
     Permission.PLAN: "Change groups, plans and RPO targets",

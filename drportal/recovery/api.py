@@ -78,7 +78,7 @@ def plan_delete(request: HttpRequest, plan_id: int) -> Any:
     return Status(204, None)
 
 
-@router.get("/plans/{int:plan_id}/readiness", auth=needs(Permission.TEST), response=Readiness)
+@router.get("/plans/{int:plan_id}/readiness", auth=needs(Permission.VIEW), response=Readiness)
 def plan_readiness(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANNED_FAILOVER.value) -> Any:
     """Reads both sites now (at most about 20 s) and says what would stop such a run."""
     plan, wanted = services.plan_get(plan_id), kind_of(kind)

@@ -145,9 +145,9 @@ def plan_check(request: HttpRequest, plan_id: int, check_id: int) -> Any:
     return row
 
 
-@router.post("/plans/{plan_id}/check", auth=needs(Permission.TEST), response={202: PlanStandingOut})
+@router.post("/plans/{plan_id}/check", auth=needs(Permission.VIEW), response={202: PlanStandingOut})
 def plan_check_request(request: HttpRequest, plan_id: int) -> Any:
-    """Have a worker ask both sites soon. It only reads, but it is work for them: for who may test."""
+    """Have a worker ask both sites soon. It only reads, but any viewer may ask; many who ask make one check."""
     plan = the_plan(plan_id)
     check_request(plan, f"{asker(request).username} asked")
     return Status(202, standing_out(plan, standing_of(plan), requests_of([plan]).get(plan.pk)))

@@ -90,6 +90,8 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /readiness
         GET /reports/quarter
         GET /plans/{plan_id}/standing
+        GET /plans/{plan_id}/readiness
+        POST /plans/{plan_id}/check
         GET /plans/{plan_id}/checks
         GET /plans/{plan_id}/checks/{check_id}
         GET /plans/{plan_id}/access
@@ -99,9 +101,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /overview
     """,
     Permission.TEST: """
-        GET /plans/{plan_id}/readiness
         GET /plans/{plan_id}/preview
-        POST /plans/{plan_id}/check
     """,
     Permission.RIGHTS: """
         POST /grants

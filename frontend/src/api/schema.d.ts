@@ -1846,7 +1846,7 @@ export interface paths {
         put?: never;
         /**
          * Plan Check Request
-         * @description Have a worker ask both sites soon. It only reads, but it is work for them: for who may test.
+         * @description Have a worker ask both sites soon. It only reads, but any viewer may ask; many who ask make one check.
          */
         post: operations["plan_check_request"];
         delete?: never;

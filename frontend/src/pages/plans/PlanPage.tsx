@@ -1,4 +1,4 @@
-import { Card, CardBody, CardTitle, DescriptionList, Flex, PageSection, Spinner } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardTitle, DescriptionList, Flex, PageSection, Spinner } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -97,20 +97,14 @@ function ReadinessCard({ plan }: { plan: Plan }) {
   const returned = plan.next_kinds.some((next) => next.kind === "reprotect" && next.possible);
   const kind = returned ? "reprotect" : plan.active_site === plan.home_site ? "planned_failover" : "failback";
   const query = useQuery({ ...readinessQuery(plan.id, kind), enabled: false });
-  const { whyNot } = useMay("test", { plan: plan.id });
   return (
     <Card>
       <CardTitle component="h2">Readiness for {kindWord(kind).toLowerCase()}</CardTitle>
       <CardBody className="dr-stack">
         <Flex>
-          <ActButton
-            variant="secondary"
-            whyNot={whyNot}
-            isDisabled={query.isFetching}
-            onClick={() => void query.refetch()}
-          >
+          <Button variant="secondary" isDisabled={query.isFetching} onClick={() => void query.refetch()}>
             Ask both sites now
-          </ActButton>
+          </Button>
           {query.isFetching && (
             <span role="status">
               <Spinner size="md" aria-label="Asking" /> Asking both sites. This takes up to 20 s.

@@ -1,17 +1,15 @@
-import { Alert, Card, CardBody, CardTitle, Flex, List, ListItem } from "@patternfly/react-core";
+import { Alert, Button, Card, CardBody, CardTitle, Flex, List, ListItem } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { checkRequest } from "../../api/commands";
 import { checksQuery, standingQuery } from "../../api/queries";
 import type { PlanReadiness, ReadinessCheck } from "../../api/types";
-import { ActButton } from "../../components/ActButton";
 import { Findings } from "../../components/Findings";
 import { Fold } from "../../components/Fold";
 import { Empty, Loaded, ProblemAlert } from "../../components/Loaded";
 import { ReadinessLabel, StateLabel } from "../../components/State";
 import { Age, Time } from "../../components/Time";
-import { useMay } from "../../lib/may";
 import { elapsedWords } from "../../lib/time";
 import { count, kindWord, standingWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
@@ -20,7 +18,6 @@ import { useLive } from "../../live/hooks";
 export function StandingCard({ planId }: { planId: number }) {
   const query = useQuery({ ...standingQuery(planId), refetchInterval: useLive([]) });
   const client = useQueryClient();
-  const { whyNot } = useMay("test", { plan: planId });
   const ask = useMutation({
     mutationFn: () => checkRequest(planId),
     onSuccess: () => client.invalidateQueries({ queryKey: ["plan", planId, "standing"] }),
@@ -34,14 +31,9 @@ export function StandingCard({ planId }: { planId: number }) {
             <>
               <Flex>
                 <StandingHead plan={plan} />
-                <ActButton
-                  variant="secondary"
-                  whyNot={whyNot}
-                  isDisabled={plan.waiting || ask.isPending}
-                  onClick={() => ask.mutate()}
-                >
+                <Button variant="secondary" isDisabled={plan.waiting || ask.isPending} onClick={() => ask.mutate()}>
                   {plan.waiting ? "A check is on its way" : "Check soon"}
-                </ActButton>
+                </Button>
                 <Link to={`/plans/${planId}/readiness`}>Report to print</Link>
               </Flex>
               <ProblemAlert error={ask.error} title="No check was asked for" />
