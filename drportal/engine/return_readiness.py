@@ -1,4 +1,4 @@
-"""Before the copies of a returned site are made anew: what speaks against it, and what it takes away."""
+"""Before a returned site is fenced or its copies are made anew: what speaks against it, and what it takes away."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 from drportal.engine.gate_base import OFF_PHASES, GateResult
+from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
     FRESH_S,
     Finding,
@@ -29,7 +30,7 @@ STAYS = frozenset(
 )
 
 
-def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = FRESH_S) -> Readiness:
+def assess_return(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: float = FRESH_S) -> Readiness:
     """``source`` is the site that came back, ``target`` where the group runs. Reads nothing; the facts' ages count.
 
     What becomes of what is only at the source is chosen when the run is asked for; here it is a finding.
@@ -39,11 +40,11 @@ def assess_return(given: ReadinessInput, now: dt.datetime, *, fresh_s: float = F
     back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)
-        findings += _image_findings(image, back, given.salvage_dir)
+        findings += _image_findings(kind, image, back, given.salvage_dir)
     for vm in given.vms:
         findings += _vm_findings(vm, back)
     if not given.images:
-        findings.append(block("nothing_to_copy", "group", "There is no image to copy.", "Add VMs to the group."))
+        findings.append(block("nothing_to_copy", "group", "The group has no image.", "Add VMs to the group."))
     per_vm: dict[str, tuple[GateResult, ...]] = {vm.key: () for vm in given.vms}
     return concluded(findings, per_image, per_vm)
 
@@ -53,9 +54,18 @@ def _peer(image: ImageReadiness, now: dt.datetime, fresh_s: float) -> GateResult
     return g_peer(here, there, now, salvage_chosen=True, forced_here=image.forced_at_source, fresh_s=fresh_s)
 
 
-def _image_findings(image: ImageReadiness, back: str, salvage_dir: str) -> Iterator[Finding]:
+def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir: str) -> Iterator[Finding]:
     code = image.verdict.code
-    if code in LEFT_THE_LINE and salvage_dir:
+    if code in LEFT_THE_LINE and kind is RunKind.FENCE:
+        yield Finding(
+            "fences",
+            Severity.INFO,
+            image.name,
+            f"Nothing at {back} can write to it afterwards. Nothing is discarded: what {back} wrote after contact was "
+            "lost stays in it until its copy is made anew (Reprotect).",
+            None,
+        )
+    elif code in LEFT_THE_LINE and salvage_dir:
         yield Finding(
             "saves_and_discards",
             Severity.INFO,

@@ -49,7 +49,7 @@ class Assessment:
         fresh_s = deadline_for(plan) + 10.0
         back = kind in building.AT_RETURNED
         self.result: Readiness = (
-            assess_return(given, checked_at, fresh_s=fresh_s)
+            assess_return(kind, given, checked_at, fresh_s=fresh_s)
             if back
             else assess(kind, given, checked_at, fresh_s=fresh_s)
         )
