@@ -30,7 +30,7 @@ from drportal.people.rights import seen_names
 from drportal.recovery.api import RunSummary, run_summary
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, Run
-from drportal.recovery.quarantine import headline, open_quarantines
+from drportal.recovery.quarantine import headline, next_act, open_quarantines
 from drportal.roles import Permission
 from drportal.watch.api_exposure import severity, worst_now
 from drportal.watch.api_receipts import DifferenceOut, open_differences
@@ -64,6 +64,7 @@ class ReturnedSite(Schema):
     site: str
     runs_twice: bool
     sentence: str
+    next_act: str
 
 
 class BrokenGlass(Schema):
@@ -144,6 +145,7 @@ def returned_sites(request: HttpRequest) -> list[ReturnedSite]:
             site=row.site.slug,
             runs_twice=any(sign["kind"] == SignKind.RUNS_TWICE.value for sign in row.signs),
             sentence=headline(row),
+            next_act=next_act(row),
         )
         for row in rows
         if f"quarantine:{row.pk}" in names

@@ -159,13 +159,17 @@ class RunPage:
         return cells
 
     def _gate_cell(self, gate: str, steps: list[Step]) -> schemas.Cell | None:
-        """The newest reading of the gate for this row; pending where a step will still ask for it."""
+        """The newest reading of the gate for this row; pending where a step will still ask for it, and not needed where
+        what it guards was found done, or left out."""
         asking = [step for step in steps if gate in gates_of(step.kind)]
         if not asking:
             return None
         seen = [check for step in asking if (check := self.checks.get(step.pk, {}).get(gate))]
         if not seen:
             plain: dict[str, Any] = {"step_id": asking[0].pk, "gate": gate, "at": None, "destructive": False}
+            if all(step.state in (StepState.SUCCEEDED, StepState.SKIPPED) for step in asking):
+                why = "Nobody had to ask: what it guards was done already, or was skipped."
+                return schemas.Cell(state="not_needed", word="Not needed", sentence=why, **plain)
             return schemas.Cell(state="pending", word="Pending", sentence="Not looked at yet.", **plain)
         check = max(seen, key=lambda one: one.checked_at)
         return schemas.Cell(

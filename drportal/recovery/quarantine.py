@@ -96,6 +96,12 @@ def headline(row: Quarantine) -> str:
     return f"{back} Nothing is seen to run or to be writable there."
 
 
+def next_act(row: Quarantine) -> str:
+    """Of one whose site is back: what to do first. Fenced is only what was read and shows no sign."""
+    fenced = row.contact_at is not None and row.looked_at is not None and not row.signs and not row.unread
+    return "Make its copies anew (Reprotect)" if fenced else "Fence it first"
+
+
 # --- the poller's look
 
 

@@ -22,7 +22,7 @@ from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
 from drportal.recovery.glass import alone, glass_runs
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
-from drportal.recovery.quarantine import headline, open_quarantines
+from drportal.recovery.quarantine import headline, next_act, open_quarantines
 from drportal.watch.gaps import pool_facts
 from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
 from drportal.watch.targets import target_of_group
@@ -61,7 +61,7 @@ def returned_sites() -> Iterator[Condition]:
         if row.first_contact_at is None:
             continue
         path = f"/quarantines/{row.pk}"
-        yield Condition(AlertKind.LOST_SITE_BACK, f"quarantine:{row.pk}", f"{headline(row)} Fence it first.", path)
+        yield Condition(AlertKind.LOST_SITE_BACK, f"quarantine:{row.pk}", f"{headline(row)} {next_act(row)}.", path)
         for sign in row.signs:
             if sign["kind"] == SignKind.RUNS_TWICE.value:
                 said = f"{sign['sentence']} Power it off at {row.site.name}."

@@ -23,6 +23,7 @@ from drportal.recovery import building
 from drportal.recovery.fences import shut_out_at
 from drportal.recovery.models import Quarantine, RecoveryPlan
 from drportal.recovery.presenters import RunPage
+from drportal.recovery.quarantine import next_act
 from drportal.recovery.quarantine_watch import QuarantineWatch
 from drportal.recovery.services import disaster, runs
 from drportal.roles import Role
@@ -98,6 +99,7 @@ def test_a_lost_site_that_comes_back_with_its_vm_running_is_seen_in_two_polls_an
     kinds = [sign["kind"] for sign in row.signs]
     assert (row.state.value, kinds[:2]) == ("contact", ["runs_twice", "writable"]), row.signs
     assert "held_open" in kinds, "the VM has its disk open"
+    assert next_act(row) == "Fence it first"
     assert [found.kind for found in returned_sites()] == [AlertKind.LOST_SITE_BACK, AlertKind.RUNS_TWICE]
 
     with pytest.raises(Conflict, match="Return quarantine") as caught:
@@ -118,6 +120,7 @@ def test_a_lost_site_that_comes_back_with_its_vm_running_is_seen_in_two_polls_an
     assert mover.acts("a", "resync", image) == 0, "nothing is discarded"
     polls.round()
     assert not the_one().signs
+    assert next_act(the_one()) == "Make its copies anew (Reprotect)"
     assert the_one().cleared_at is None, "not whole again yet"
     assert "Return quarantine" in building.why_not(plan.group, RunKind.FAILBACK)
 
@@ -125,6 +128,8 @@ def test_a_lost_site_that_comes_back_with_its_vm_running_is_seen_in_two_polls_an
     assert run.state == RunState.SUCCEEDED, told(run)
     row = the_one()
     assert (row.state.value, row.cleared_by_id) == ("cleared", run.pk)
+    (vm,) = RunPage(run).out().vms
+    assert vm.cells["G-PEER"].state == "not_needed", "its VM was off already"
 
     def open_again() -> bool:
         polls.round()

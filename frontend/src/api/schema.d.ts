@@ -5696,6 +5696,8 @@ export interface components {
             runs_twice: boolean;
             /** Sentence */
             sentence: string;
+            /** Next Act */
+            next_act: string;
         };
         /** SiteSummary */
         SiteSummary: {

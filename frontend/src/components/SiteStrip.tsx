@@ -98,7 +98,7 @@ function ReturnedSiteBand({ overview }: { overview: Overview | undefined }) {
       <Icon isInline>
         <ExclamationCircleIcon />
       </Icon>{" "}
-      {one.sentence} <Link to={`/quarantines/${one.quarantine_id}`}>Fence it first</Link>
+      {one.sentence} <Link to={`/quarantines/${one.quarantine_id}`}>{one.next_act}</Link>
     </Banner>
   ));
 }

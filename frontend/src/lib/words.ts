@@ -38,6 +38,7 @@ const RUN_STATES: Record<string, Word> = {
 
 const CELL_STATES: Record<string, Word> = {
   pending: { word: "Pending", tone: "idle" },
+  not_needed: { word: "Not needed", tone: "idle" },
   waiting: { word: "Waiting", tone: "warn" },
   running: { word: "Running", tone: "busy" },
   succeeded: { word: "Done", tone: "good" },
