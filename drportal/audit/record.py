@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection, transaction
 from django.db.transaction import TransactionManagementError
@@ -74,9 +74,7 @@ def record_many(facts: Sequence[Fact]) -> list[AuditEntry]:
         )
     if not facts:
         return []
-    lock_chain()
-    head = AuditEntry.objects.order_by("-seq").values_list("seq", "hash", "at").first()
-    seq, previous, before = head or (0, GENESIS, None)
+    seq, previous, before = lock_chain() or (0, GENESIS, None)
     now = timezone.now()
     if before is not None and before > now:
         now = before  # a clock that was set back: the order of numbers and times stays the same
@@ -88,14 +86,16 @@ def record_many(facts: Sequence[Fact]) -> list[AuditEntry]:
     return AuditEntry.objects.bulk_create(entries)
 
 
-def lock_chain() -> None:
-    """One writer at a time.
+def lock_chain() -> tuple[int, str, dt.datetime] | None:
+    """One writer at a time, from here to the end of the transaction. The newest entry's number, hash and time, if any.
 
     SQLite's transactions are IMMEDIATE (settings), so there the transaction itself is the lock.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHAIN_LOCK])
+            cursor.execute("SELECT seq, hash, at FROM audit_chain_head(%s)", [CHAIN_LOCK])  # migration 0005
+            return cast("tuple[int, str, dt.datetime] | None", cursor.fetchone())
+    return AuditEntry.objects.order_by("-seq").values_list("seq", "hash", "at").first()
 
 
 def entry_after(seq: int, previous: str, fact: Fact, now: dt.datetime) -> AuditEntry:

@@ -86,8 +86,8 @@ def test_a_lock_out_of_somebody_who_signs_in_is_kept_once_a_minute_for_an_addres
 
 def test_a_lock_out_of_somebody_signed_in_is_kept(viewer: Person) -> None:
     for _ in range(OF_ONE_NAME):
-        assert viewer.api("POST", "/session/password", {"password": "guess"}).status_code == 403
-    assert viewer.api("POST", "/session/password", {"password": "guess"}).status_code == 429
+        assert viewer.api("POST", "/session/proof", {"password": "guess"}).status_code == 403
+    assert viewer.api("POST", "/session/proof", {"password": "guess"}).status_code == 429
     assert (refusals()[-1].actor, refusals()[-1].payload["status"]) == ("viewer", 429)
 
 
