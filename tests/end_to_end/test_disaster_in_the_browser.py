@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.end_to_end.accessible import assert_accessible, require_axe
 from tests.end_to_end.browser import browser, new_page, shot, shots, sign_in
-from tests.end_to_end.test_in_the_browser import walk_wizard
+from tests.end_to_end.test_in_the_browser import wait_ready, walk_wizard
 from tests.stack import LabProcess, PortalStack, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -140,6 +140,31 @@ def in_the_dark(page: Page, pictures: Path) -> None:
         assert_accessible(page)
 
 
+def fence(page: Page, dark: Page, pictures: Path) -> None:
+    """From the band that stands on every page: what is seen there, then off with it."""
+    page.get_by_role("link", name="Fence it first").click()
+    for theme, looker in (("light", page), ("dark", dark)):
+        if looker is dark:
+            sign_in(dark, "approver")
+            dark.goto("/quarantines/1")
+        expect(looker.get_by_text("web-1 runs at Site A and at Site B.").first).to_be_visible(timeout=60_000)
+        shot(looker, pictures, f"6-quarantine-{theme}")
+        assert_accessible(looker)
+    page.get_by_role("link", name="Fence Site A").click()
+    page.get_by_role("button", name="Next").click()
+    wait_ready(page, 120)
+    expect(page.get_by_text("Nothing is discarded: what Site A wrote").first).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("rbd mirror image demote one/one-10").first).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_label("Why is this done?").fill("It is back")
+    page.get_by_label("Type this phrase").fill(page.locator("code.dr-phrase").inner_text())
+    page.get_by_role("button", name="Fence 3 VMs and 5 images at Site A").click()
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=120_000)
+    expect(page.get_by_role("link", name="Make its copies anew (Reprotect)")).to_be_visible(timeout=60_000)
+    shot(page, pictures, "6-fenced")
+
+
 def bring_home(page: Page, pictures: Path) -> None:
     """What came back is discarded and copied again, and then the group goes home."""
     walk_wizard(page, "Reprotect", "discard web-shop at site-a", pictures, "Discard 5 images at Site A")
@@ -225,6 +250,8 @@ def test_two_people_bring_a_lost_site_s_vms_back_and_later_home_by_clicks(
         shot(operator, pictures, "5-return")
         home = portal.client("operator").get("/plans/1/readiness?kind=failback")
         assert home["state"] == "not_ready", home["findings"]
+        with new_page(chrome, portal.base_url, dark=True) as dark:
+            fence(operator, dark, pictures)
         bring_home(operator, pictures)
         lost = portal.client("manager").get("/runs/1/review")["losses"]["images"]
         assert len(lost) == 5

@@ -32,6 +32,7 @@ PAGES = {
     "planned-failover": "/planned-failover",
     "failback": "/failback?plan=1",
     "reprotect": "/reprotect?plan=1",
+    "fence": "/fence?plan=1",
     "disaster-failover": "/disaster-failover?plan=1",
     "approvals": "/approvals",
     "no-such-approval": "/approvals/99",
@@ -54,6 +55,7 @@ PAGES = {
     "no-such-run": "/runs/99",
     "no-such-site": "/sites/nowhere",
     "no-such-plan": "/plans/99",
+    "no-such-quarantine": "/quarantines/99",
 }
 
 
