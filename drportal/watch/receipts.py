@@ -45,7 +45,10 @@ _VERBS = {
     "image.demote_returned": "demote",
     "image.resync": "resync",
     "image.salvage": "salvage-export",
+    "image.shut_out": "fence",
+    "image.let_in": "unfence",
 }
+_OF_CLIENTS = ("fence", "unfence")  # of a pool, not of an image
 _TERMINAL = frozenset(state.value for state in TERMINAL_RUN)
 Receipt = Mapping[str, Any]
 
@@ -63,9 +66,10 @@ class Comparison:
 
 
 def kept_of(receipt: Receipt) -> Kept:
+    image = receipt.get("image")
     return Kept(
         verb=str(receipt.get("verb")),
-        source=f"{receipt.get('pool')}/{receipt.get('image')}",
+        source=f"{receipt.get('pool')}/{image}" if image is not None else str(receipt.get("pool")),
         command=str(receipt.get("shown")),
         group=str(receipt.get("group")),
         fence=int(receipt.get("fence") or 0),
@@ -77,11 +81,13 @@ def kept_of(receipt: Receipt) -> Kept:
 
 def sent_of(attempt: StepAttempt) -> Sent:
     """``attempt`` with ``step.run.group``."""
-    run = attempt.step.run
+    run, kind = attempt.step.run, attempt.step.kind
+    verb = _VERBS.get(kind, kind)
+    # The last word of a command is its image; the ones that free an image and shut clients out name these instead.
+    source = attempt.step.subject if kind == "image.free" else attempt.command.rpartition(" ")[2]
     return Sent(
-        verb=_VERBS.get(attempt.step.kind, attempt.step.kind),
-        # The last word of a command is its image; the one that frees an image names a client instead.
-        source=attempt.step.subject if attempt.step.kind == "image.free" else attempt.command.rpartition(" ")[2],
+        verb=verb,
+        source=attempt.step.subject.partition("/")[0] if verb in _OF_CLIENTS else source,
         command=attempt.command,
         group=run.group.token,
         fence=run.pk * FENCES_OF_A_RUN + attempt.fence,

@@ -28,6 +28,8 @@ from drportal.recovery.quarantine_watch import QuarantineWatch
 from drportal.recovery.services import disaster, runs
 from drportal.roles import Role
 from drportal.watch.conditions import returned_sites
+from drportal.watch.models import ReceiptDifference
+from drportal.watch.receipts import reconcile
 from tests.recovery.conftest import Mover, ask
 from tests.recovery.test_disaster import approved, person, requested, told
 from tests.stack import wait_until
@@ -175,6 +177,8 @@ def test_who_writes_at_the_returned_site_is_shut_out_where_the_plan_wants_it_and
     assert undone.command.endswith(f"osd blocklist rm {address}")
     assert json.loads(undone.answers[0]["stdout"])["after"]["blocklisted"] == []
     assert shut_out_at(mover.pair.a, plan.group) == {}, "let in once"
+    reconcile(mover.pair.a.pk)
+    assert not ReceiptDifference.objects.filter(run__plan=plan).exists(), "both records say the same of it"
     assert mover.primary(image) == "b"
 
 
