@@ -51,7 +51,7 @@ def new_page(browser: Browser, base_url: str, *, dark: bool = False) -> Iterator
     )
     page = context.new_page()
     troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("pageerror", lambda error: troubles.append(error.stack or str(error)))
     page.on(
         "console",
         lambda message: troubles.append(message.text) if "Content Security Policy" in message.text else None,

@@ -10,7 +10,9 @@ import { useLocation } from "react-router";
 export function PageGuard({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   return (
-    <ErrorBoundary FallbackComponent={PageFailed} resetKeys={[pathname]} onError={reportError}>
+    // Not `onError={reportError}`: called as a method of the boundary's props, the browser's own function throws, and
+    // what was to keep one page's fault small takes the whole portal off the screen.
+    <ErrorBoundary FallbackComponent={PageFailed} resetKeys={[pathname]} onError={(error) => reportError(error)}>
       {children}
     </ErrorBoundary>
   );
