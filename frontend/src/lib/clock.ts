@@ -49,7 +49,9 @@ function subscribe(listener: () => void): () => void {
 }
 
 function snapshot(): number {
-  return timer ? tick_ms : now_ms() - (now_ms() % 1000);
+  if (timer) return tick_ms;
+  const now = now_ms();
+  return now - (now % 1000);
 }
 
 /** The time in milliseconds, anew every second: one timer for the whole page. */
