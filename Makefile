@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Bytecode is kept, whatever the caller's shell says: without it each of the portal's processes starts three times slower.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check audit bench bench-live bench-table bench-trail lint types imports openapi bundle docs-check test-python test-postgres test-browser test-frontend clean
+.PHONY: help demo test check audit bench bench-live bench-table bench-trail lint types imports openapi bundle docs-check test-python test-postgres test-browser test-frontend kill-anywhere clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-python: $(BIN)/.dev
 
 test-postgres: $(BIN)/.dev ## Run the tests that touch the database once more, on PostgreSQL
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(JOBS) -o cache_dir=.pytest_cache/postgres tests/audit tests/inventory tests/people tests/recovery
+
+kill-anywhere: $(BIN)/.dev ## A hundred runs of each kind with their executors killed anywhere, on the embedded lab (`make test` has 25 of each)
+	DRPORTAL_KILL_SHARDS=4 $(BIN)/pytest -v -n 2 tests/faults/test_kill_anywhere.py
 
 test-frontend: frontend/node_modules/.stamp
 	cd frontend && npm test

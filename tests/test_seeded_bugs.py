@@ -53,4 +53,5 @@ def test_it_is_caught(name: str) -> None:
     words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.seeded", "-p", "no:cacheprovider", CAUGHT[name]]
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-3000:] + done.stderr[-2000:]
-    assert re.search(r"^\d+ failed(, \d+ warnings?)? in ", done.stdout, re.MULTILINE), "all of it shall fail, and nothing break down"
+    ended = re.search(r"^\d+ failed(, \d+ warnings?)? in ", done.stdout, re.MULTILINE)
+    assert ended, f"all of it shall fail, and nothing break down: {done.stdout[-500:]}"
