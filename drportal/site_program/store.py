@@ -78,7 +78,6 @@ class Store:
         self._retired_read = 0
         self._counted: Optional[Tuple[float, int]] = None
         self._tidied_at = 0.0
-        self._serial = 0
         self._past_receipts = False
         self._own_clients: Set[str] = set()
         self._mutex = threading.Lock()
@@ -125,9 +124,8 @@ class Store:
             os.close(fd)
 
     def _temporary(self, content: Json) -> str:
-        with self._mutex:
-            self._serial += 1
-            path = self._path("tmp", "%d-%d-%d" % (os.getpid(), int(time.time() * 1000), self._serial))
+        # By chance and not by process and time: hosts of one directory may each have a process of that number.
+        path = self._path("tmp", os.urandom(12).hex())
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             data = json.dumps(content, sort_keys=True).encode()
