@@ -366,6 +366,8 @@ class StepRunner(StepWriter):
             receipt = await self._receipt()
         except DriverError:
             return False
+        if receipt is not None and receipt.state == "done":
+            return self._does_not_show(sent_at)
         if receipt is not None and (receipt.tells or receipt.going_on):
             return receipt.tells
         if before is None or before.outcome is not ProbeOutcome.NOT_DONE:
@@ -379,6 +381,15 @@ class StepRunner(StepWriter):
         except DriverError:
             return False
         return not watchers.foreign
+
+    def _does_not_show(self, sent_at: dt.datetime) -> bool:
+        """Of an act that the site says was done. A mirror daemon obeys a resync at its next beat: sent again before its
+        effect shows, it would be done twice. After the act's patience a person decides, as where nothing was killed.
+        """
+        if (self.world.clock() - sent_at).total_seconds() < self.act.patience_s(self.world):
+            return False
+        self.step.bad_end = "The site's own record says that it was done, and nothing of it is to be seen."
+        return True
 
     async def _receipt(self) -> Receipt | None:
         """The site's own word on this step's last attempt; after it, an act that never arrived there never will."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,13 +34,19 @@ def runner(told: Receipt | None, *, sent_s_ago: float, foreign: tuple[str, ...] 
     task = SimpleNamespace(end=SimpleNamespace(goes_on=lambda _: False, watchers=watchers), image=image)
     step = SimpleNamespace(last_sent_at=NOW - dt.timedelta(seconds=sent_s_ago), sent_command="", task=task)
     world, pace = SimpleNamespace(clock=lambda: NOW), SimpleNamespace(settle_s=35.0)
-    return SimpleNamespace(step=step, world=world, pace=pace, _receipt=asked)
+    made = SimpleNamespace(step=step, world=world, pace=pace, _receipt=asked)
+    made.act = SimpleNamespace(patience_s=lambda _: 300.0)
+    made._does_not_show = partial(StepRunner._does_not_show, made)
+    return made
 
 
 @pytest.mark.parametrize(
     ("told", "before", "sent_s_ago", "foreign", "believed"),
     [
         (receipt("not-done"), None, 1, (), True),
+        # It was done, and does not show yet: a resync is obeyed at the daemon's next beat. Not sent a second time.
+        (receipt("done"), SEEN_TWICE, 299, (), False),
+        (receipt("done"), SEEN_TWICE, 300, (), True),
         (receipt("begun", going_on=True), SEEN_TWICE, 600, (), False),
         # Its process died and the site can't tell its end: it is looked at as if there were no receipt.
         (receipt("begun"), SEEN_TWICE, 600, (), True),
@@ -54,4 +61,7 @@ def runner(told: Receipt | None, *, sent_s_ago: float, foreign: tuple[str, ...] 
 async def test_not_done_is_believed(
     told: Receipt | None, before: Probe | None, sent_s_ago: float, foreign: tuple[str, ...], believed: bool
 ) -> None:
-    assert await StepRunner._surely_ended(runner(told, sent_s_ago=sent_s_ago, foreign=foreign), before) is believed
+    one = runner(told, sent_s_ago=sent_s_ago, foreign=foreign)
+    assert await StepRunner._surely_ended(one, before) is believed
+    contradicted = believed and told is not None and told.state == "done"
+    assert bool(getattr(one.step, "bad_end", "")) is contradicted, "a person decides, and nothing is sent again"
