@@ -74,52 +74,48 @@ def let_in(answer: Answer) -> bool:
 FORBIDDEN, NOT_FOUND = (403, "forbidden"), (404, "not_found")
 
 
+def assert_each(person: Person, things: dict[str, Any], right: Callable[[Row, Permission, Answer], bool]) -> None:
+    """Every endpoint answers as it should; all that do not are named."""
+    wrong = [
+        f"{row} is for {who}: {answer}" for row, who, answer in walk(person, things) if not right(row, who, answer)
+    ]
+    assert not wrong
+
+
 @pytest.mark.parametrize("role", Role)
 def test_at_ones_own_pair_all_that_the_role_says(role: Role, pair: SitePair, things: dict[str, Any]) -> None:
-    person, wrong = make_person("somebody", role, pair=pair), []
-    for row, who, answer in walk(person, things):
+    def right(row: Row, who: Permission, answer: Answer) -> bool:
         if who not in GRANTS[role] or row in EVERYWHERE:
-            right = answer == FORBIDDEN
-        elif row in ABSENT:
-            right = answer == NOT_FOUND
-        else:
-            right = let_in(answer)
-        wrong += [] if right else [f"{row} is for {who}: {answer}"]
-    assert not wrong
+            return answer == FORBIDDEN
+        return answer == NOT_FOUND if row in ABSENT else let_in(answer)
+
+    assert_each(make_person("somebody", role, pair=pair), things, right)
 
 
 @pytest.mark.parametrize("role", Role)
 def test_at_another_pair_nothing_is_there(role: Role, far_pair: SitePair, things: dict[str, Any]) -> None:
-    person, wrong = make_person("somebody", role, pair=far_pair), []
-    for row, who, answer in walk(person, things):
+    def right(row: Row, who: Permission, answer: Answer) -> bool:
         if who not in GRANTS[role] or row in EVERYWHERE:
-            right = answer == FORBIDDEN
-        elif any(f"{{{name}}}" in row[1] for name in things):
-            right = answer == NOT_FOUND
-        else:
-            right = let_in(answer)
-        wrong += [] if right else [f"{row} is for {who}: {answer}"]
-    assert not wrong
+            return answer == FORBIDDEN
+        return answer == NOT_FOUND if any(f"{{{name}}}" in row[1] for name in things) else let_in(answer)
+
+    assert_each(make_person("somebody", role, pair=far_pair), things, right)
 
 
 @pytest.mark.parametrize("role", Role)
 def test_for_one_plan_that_plan_and_what_is_its_own(role: Role, plan: RecoveryPlan, things: dict[str, Any]) -> None:
-    person, wrong = make_person("somebody", role, plan=plan), []
-    for row, who, answer in walk(person, things):
+    def right(row: Row, who: Permission, answer: Answer) -> bool:
         names = set(re.findall(r"\{(\w+)\}", row[1]))
         stands_on = names & {"slug", "pair_id"}
         if who not in GRANTS[role] or row in EVERYWHERE:
-            right = answer == FORBIDDEN
-        elif row in GROUND:
-            right = answer[0] == 200
-        elif stands_on and who is not Permission.VIEW:
-            right = answer == FORBIDDEN  # it is seen, and not theirs to act on
-        elif names & NOT_THE_PLANS or row in ABSENT:
-            right = answer == NOT_FOUND
-        else:
-            right = let_in(answer)
-        wrong += [] if right else [f"{row} is for {who}: {answer}"]
-    assert not wrong
+            return answer == FORBIDDEN
+        if row in GROUND:
+            return answer[0] == 200
+        if stands_on and who is not Permission.VIEW:
+            return answer == FORBIDDEN  # it is seen, and not theirs to act on
+        return answer == NOT_FOUND if names & NOT_THE_PLANS or row in ABSENT else let_in(answer)
+
+    assert_each(make_person("somebody", role, plan=plan), things, right)
 
 
 ALL_ROLES = [role for role in Role if role is not Role.SERVICE]
