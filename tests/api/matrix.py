@@ -150,6 +150,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /audit/verify
         GET /audit/export
         GET /audit/{seq}
+        GET /sites/{slug}/refusals
     """,
     Permission.APPROVE: """
         POST /approvals/{approval_id}/approve
