@@ -4165,7 +4165,8 @@ export interface components {
         };
         /**
          * ReviewItem
-         * @description ``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``.
+         * @description ``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``. ``alone``: one person began it alone,
+         *     and its plan is locked until it is accepted.
          */
         ReviewItem: {
             run: components["schemas"]["RunSummary"];
@@ -4175,6 +4176,8 @@ export interface components {
             due_at: string | null;
             /** Overdue */
             overdue: boolean;
+            /** Alone */
+            alone: boolean;
         };
         /** Reviews */
         Reviews: {
