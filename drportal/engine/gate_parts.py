@@ -22,6 +22,8 @@ def off_remedy(vm: VmFacts) -> str:
         return "Its saved memory would be resumed over a disk that has moved on: resume it there, then power it off."
     if vm.phase in {"moving", "pending"}:
         return "It is changing state; wait until it rests, then power it off."
+    if vm.state_word.startswith("unknown("):
+        return "The portal has no word for this state: look at it there (onevm show), and bring it to POWEROFF."
     if vm.phase == "stuck":
         return "OpenNebula lost control of it: settle it there (onevm recover) and see that no process of it is left."
     return "Power it off there."

@@ -247,15 +247,23 @@ def g_meta(
     captured_hash: str | None,
     now: dt.datetime,
     max_age_s: float,
+    *,
+    gone: bool = False,
 ) -> GateResult:
     """The VM's definition is held at the other side, and is what the front end says now. ``captured_at``: last captured
-    or confirmed."""
+    or confirmed. ``gone``: the home front end answered that it has no such VM any more, so nobody can confirm it; what
+    was captured last is what it is made anew from."""
     say = Reading(GateId.META, now)
     say.facts.update(version=captured_version, captured_hash=captured_hash, current_hash=current_hash)
     if captured_at is None or captured_hash is None:
         return say.not_met("The VM's definition was never captured.", "Run a discovery of this site pair.")
     age_s = (now - captured_at).total_seconds()
     say.facts["age_s"] = round(age_s, 1)
+    if gone:
+        return say.met(
+            f"The VM is gone at home. Version {captured_version} of its definition, last confirmed {span(age_s)} ago, "
+            "is what it is made anew from."
+        )
     if age_s < -CLOCK_SLACK_S:
         return say.cannot_tell("The captured definition is dated in the future.", "Check the portal's clock.")
     if current_hash is None:

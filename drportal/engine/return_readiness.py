@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 
 from drportal.engine.gate_base import OFF_PHASES, GateResult
+from drportal.engine.gate_parts import off_remedy
+from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
     FRESH_S,
@@ -104,10 +106,18 @@ def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:
             f"It runs at {back}: maybe at both sites at once. It is powered off there first.",
             "Better cut it off from its network now.",
         )
+    elif lost_sight_of(found):
+        yield Finding(
+            "powered_off_hard",
+            Severity.WARN,
+            vm.name,
+            f"OpenNebula at {back} has lost sight of it (UNKNOWN): it may run. It is powered off hard there first.",
+            f"If its host does not answer OpenNebula, cut that host's power first: nobody at {back} can stop the VM.",
+        )
     elif found.phase not in OFF_PHASES:
         yield block(
             "vm_state",
             vm.name,
             f"At {back} it is {found.state_word}; it can only be stopped from running.",
-            f"Bring it to POWEROFF at {back} by hand.",
+            off_remedy(found),
         )

@@ -107,7 +107,12 @@ class PlanCopy:
     def images(self) -> tuple[ImageCopy, ...]:
         return tuple(image for vm in self.vms for image in vm.images)
 
-    def plan_input(self, demoted: frozenset[str] = frozenset(), promoted: frozenset[str] = frozenset()) -> PlanInput:
+    def plan_input(
+        self,
+        demoted: frozenset[str] = frozenset(),
+        promoted: frozenset[str] = frozenset(),
+        lost_sight_of: frozenset[str] = frozenset(),
+    ) -> PlanInput:
         vms = tuple(PlannedVm(vm.key, vm.name, vm.priority, tuple(image.key for image in vm.images)) for vm in self.vms)
         return PlanInput(
             vms,
@@ -115,9 +120,10 @@ class PlanCopy:
             self.target_site,
             demoted,
             promoted,
-            bool(self.salvage_dir),
-            FenceRung(self.fence_rung),
-            frozenset(self.shut_out),
+            saves=bool(self.salvage_dir),
+            fence_rung=FenceRung(self.fence_rung),
+            lost_sight_of=lost_sight_of,
+            shut_out=frozenset(self.shut_out),
         )
 
 

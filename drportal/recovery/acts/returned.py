@@ -10,10 +10,11 @@ import asyncio
 from drportal.drivers.base import Answer
 from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode, RoleFacts, Side, StatusFacts
+from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
 from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
 from drportal.recovery.acts.images import order_for, strange
-from drportal.recovery.acts.vms import PowerOff
+from drportal.recovery.acts.vms import PowerOff, action
 from drportal.recovery.world import Located, World, ref_of
 
 # The daemon looks every 30 s at what it is told, and first takes the old copy away.
@@ -22,11 +23,16 @@ FOLLOWS = frozenset({VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, Verd
 
 
 class StopReturned(PowerOff):
-    """As any power-off; a VM that is not there any more needs none."""
+    """As any power-off; a VM that is not there any more needs none. One that OpenNebula has lost sight of has no guest
+    that could be asked: it is powered off hard, and G-OFF says afterwards whether anybody still has its images open."""
 
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
-        if located.vm is None:
-            return done(f"{task.end.name} has no VM that stands for {task.vm.name}.", located.answer)
+        vm, site = located.vm, task.end.name
+        if vm is None:
+            return done(f"{site} has no VM that stands for {task.vm.name}.", located.answer)
+        if vm.state_word == LOST_SIGHT:
+            hard = action(task.end, vm, "poweroff-hard")
+            return not_done(f"VM {vm.vm_id} at {site} is UNKNOWN.", hard, located.answer)
         return await super().judge(world, task, located)
 
 

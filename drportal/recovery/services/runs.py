@@ -12,6 +12,7 @@ from drportal import jobs
 from drportal.audit.record import record
 from drportal.drivers.names import BadName
 from drportal.engine.approvals import ApprovalEvent
+from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.readiness import ReadinessState, Severity
 from drportal.engine.states import RunEvent, RunState, StepEvent, StepState, next_run_state, next_step_state
@@ -317,8 +318,9 @@ def _make(
     demoted: frozenset[str] = frozenset(),
     promoted: frozenset[str] = frozenset(),
 ) -> tuple[Run, bool]:
+    lost = frozenset(vm.key for vm in assessment.given.vms if kind is RunKind.FAILBACK and lost_sight_of(vm.at_target))
     try:
-        planned = build(kind, copy.plan_input(demoted, promoted))
+        planned = build(kind, copy.plan_input(demoted, promoted, lost))
     except (PlanImpossible, BadName) as error:
         raise Conflict(f"{error} Nothing was started.", code="plan_impossible") from None
     try:
