@@ -56,6 +56,8 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /images/{image_id}
         GET /sites/{slug}/vms
         GET /sites/{slug}/vms.csv
+        GET /sites/{slug}/vms/words
+        GET /sites/{slug}/vms/choosable
         GET /vms/{vm_id}
         GET /vms/{vm_id}/definition
         GET /sites/{slug}/networks
@@ -208,6 +210,8 @@ GROUND = """
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/vms/words
+    GET /sites/{slug}/vms/choosable
     GET /sites/{slug}/networks
     GET /sites/{slug}/resources
 """

@@ -679,6 +679,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/vms/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Words
+         * @description Labels, owners and pools of the site's VMs, to choose by.
+         */
+        get: operations["vm_words"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{slug}/vms/choosable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Choosable
+         * @description All that fit and can be in a group; ``group``: in this one, so that its own VMs are among them.
+         */
+        get: operations["vm_choosable"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vms/{vm_id}": {
         parameters: {
             query?: never;
@@ -3089,6 +3129,32 @@ export interface components {
             output: string;
         };
         /**
+         * VmFilter
+         * @description ``q``: in the VM's name or its group's; ``label``: one of its labels; ``pool``: of one of its disks' images.
+         */
+        VmFilter: {
+            /**
+             * Q
+             * @default
+             */
+            q: string;
+            /**
+             * Label
+             * @default
+             */
+            label: string;
+            /**
+             * Owner
+             * @default
+             */
+            owner: string;
+            /**
+             * Pool
+             * @default
+             */
+            pool: string;
+        };
+        /**
          * VmProtection
          * @description By what somebody decided, not by whether it works: that is ``protectable``.
          * @enum {string}
@@ -3198,6 +3264,47 @@ export interface components {
             counts: {
                 [key: string]: number;
             };
+        };
+        /**
+         * VmWords
+         * @description Each word with how many VMs have it; a VM may have several labels, and disks in several pools.
+         */
+        VmWords: {
+            /** Labels */
+            labels: {
+                [key: string]: number;
+            };
+            /** Owners */
+            owners: {
+                [key: string]: number;
+            };
+            /** Pools */
+            pools: {
+                [key: string]: number;
+            };
+        };
+        /** ChoosableVm */
+        ChoosableVm: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Nics */
+            nics: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
+         * ChoosableVms
+         * @description ``in_other_groups``, ``not_protectable``: how many fit beside them, and why they are not here.
+         */
+        ChoosableVms: {
+            /** Items */
+            items: components["schemas"]["ChoosableVm"][];
+            /** In Other Groups */
+            in_other_groups: number;
+            /** Not Protectable */
+            not_protectable: number;
         };
         /** ImageFile */
         ImageFile: {
@@ -7312,8 +7419,11 @@ export interface operations {
     vm_list: {
         parameters: {
             query?: {
-                protection?: components["schemas"]["VmProtection"] | null;
                 q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
                 cursor?: string;
                 limit?: number;
             };
@@ -7357,8 +7467,11 @@ export interface operations {
     vm_table: {
         parameters: {
             query?: {
-                protection?: components["schemas"]["VmProtection"] | null;
                 q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
             };
             header?: never;
             path: {
@@ -7375,6 +7488,93 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_words: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VmWords"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_choosable: {
+        parameters: {
+            query?: {
+                q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
+                group?: number | null;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChoosableVms"];
                 };
             };
             /** @description It was not done; the problem says why */
