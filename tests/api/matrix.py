@@ -152,6 +152,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /audit/verify
         GET /audit/export
         GET /audit/{seq}
+        GET /sites/{slug}/refusals
     """,
     Permission.APPROVE: """
         POST /approvals/{approval_id}/approve

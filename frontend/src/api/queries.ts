@@ -38,6 +38,12 @@ export const siteQuery = (slug: string) =>
     queryFn: () => answer(api.GET("/sites/{slug}", { params: { path: { slug } } })),
   });
 
+export const refusalsQuery = (slug: string) =>
+  queryOptions({
+    queryKey: ["sites", slug, "refusals"],
+    queryFn: () => answer(api.GET("/sites/{slug}/refusals", { params: { path: { slug } } })),
+  });
+
 export const pairsQuery = queryOptions({
   queryKey: ["pair"],
   queryFn: () => answer(api.GET("/pairs")),

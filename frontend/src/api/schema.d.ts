@@ -2041,6 +2041,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Refusals
+         * @description What the site program refused there, the last heard of first; fetched once a minute by the poller.
+         */
+        get: operations["refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/reports/quarter": {
         parameters: {
             query?: never;
@@ -5354,7 +5374,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "runs_twice" | "lost_site_back";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "stranger_at_site" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -5581,6 +5601,60 @@ export interface components {
         Settling: {
             /** Because */
             because: string;
+        };
+        /**
+         * RefusalsOut
+         * @description ``asked_at`` null: the site has never told; ``keeps`` false: it is reached in a way that keeps no such record.
+         *
+         *     ``sentence``: of those that are strange; empty: there are none. ``uncounted``: refused requests that are in no item.
+         *     ``incomplete_at``: when the site told last that it does not have all of them any more.
+         */
+        RefusalsOut: {
+            /** Keeps */
+            keeps: boolean;
+            /** Asked At */
+            asked_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Items */
+            items: components["schemas"]["RefusedOut"][];
+            /** Uncounted */
+            uncounted: number;
+            /** Incomplete At */
+            incomplete_at: string | null;
+        };
+        /**
+         * RefusedOut
+         * @description ``strange``: not sent by this portal. ``rights``: of the key, read or act; empty: not told. ``first_at``,
+         *     ``last_at``: by the site's clock. ``line``: how the last one began, escaped.
+         */
+        RefusedOut: {
+            /** Code */
+            code: string;
+            /** Word */
+            word: string;
+            /** Rights */
+            rights: string;
+            /** Address */
+            address: string;
+            /** Strange */
+            strange: boolean;
+            /** Count */
+            count: number;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Text */
+            text: string;
+            /** Line */
+            line: string;
         };
         /**
          * MappingLine
@@ -10654,6 +10728,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DifferenceOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    refusals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefusalsOut"];
                 };
             };
             /** @description It was not done; the problem says why */

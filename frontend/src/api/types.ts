@@ -26,6 +26,7 @@ export type Reach = S["Reach"];
 export type Site = S["Site"];
 export type SiteSummary = S["SiteSummary"];
 export type SiteIn = S["SiteIn"];
+export type Refusals = S["RefusalsOut"];
 export type SiteChange = S["SiteChange"];
 export type ConnectionTestIn = S["ConnectionTestIn"];
 export type ConnectionTest = S["ConnectionTest"];

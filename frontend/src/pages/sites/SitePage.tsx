@@ -14,7 +14,7 @@ import { PageHead } from "../../components/PageHead";
 import { ReasonDialog } from "../../components/ReasonDialog";
 import { YesNo } from "../../components/State";
 import { Age } from "../../components/Time";
-import { useMayChangeSite } from "../../lib/may";
+import { useMayAtSite } from "../../lib/may";
 import { useLive } from "../../live/hooks";
 import { ReachRow } from "../overview/OverviewPage";
 import { Fact } from "../runs/RunFacts";
@@ -22,6 +22,7 @@ import { ConnectionTestCard } from "./ConnectionTestCard";
 import { CredentialsCard } from "./CredentialsCard";
 import { GroundCard } from "./GroundCard";
 import { ProgramCard } from "./ProgramCard";
+import { RefusalsCard } from "./RefusalsCard";
 import { THROUGH } from "./through";
 
 export function SitePage() {
@@ -35,7 +36,7 @@ export function SitePage() {
 }
 
 function TheSite({ site }: { site: Site }) {
-  const { whyNot } = useMayChangeSite(site.slug);
+  const { whyNot } = useMayAtSite("sites", site.slug);
   const [removing, setRemoving] = useState(false);
   return (
     <>
@@ -64,6 +65,7 @@ function TheSite({ site }: { site: Site }) {
         <ReachCard site={site} />
         <FactsCard site={site} />
         {site.program && <ProgramCard program={site.program} />}
+        <RefusalsCard slug={site.slug} />
         <ConnectionTestCard site={site} />
         <HostKeysCard site={site} />
         <CredentialsCard site={site} />
