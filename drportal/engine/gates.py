@@ -45,7 +45,6 @@ from drportal.engine.gate_parts import (
     compare_positions,
     demoted_roles,
     demoted_snapshots,
-    disk_trouble,
     off_remedy,
     path_heartbeat,
     path_journal,
@@ -54,6 +53,7 @@ from drportal.engine.gate_parts import (
     stuck,
     sync_snapshots,
 )
+from drportal.engine.unfit import ONE_WAY_REMEDY, disk_trouble, disks_remedy, one_way
 
 __all__ = [
     "FRESH_S",
@@ -120,6 +120,8 @@ def g_path(
     for side, name in ((source, "source"), (target, "target")):
         if side.reachable is not True:
             return say.unread(f"the {name} site, which does not answer,")
+    if wrong := one_way((("the source", source), ("the target", target))):
+        return say.not_met(wrong, ONE_WAY_REMEDY)
     if early := path_roles(say, target, source, fresh_s):
         return early
     if early := path_heartbeat(say, target.status, target.daemon_healthy, fresh_s, heartbeat_s):
@@ -291,7 +293,8 @@ def g_one(disks: Sequence[DiskFacts]) -> GateResult:
     if wrong:
         return say.not_met(
             f"{count(len(wrong), 'disk')} of {len(disks)} cannot be moved: {'; '.join(wrong)}.",
-            "Make each disk a persistent, flattened, mirrored image, or detach it, and discover again.",
+            disks_remedy(disks),
+            hopeless=True,
         )
     return say.met(f"{count(len(disks), 'disk')}: persistent, mirrored, no clone.")
 

@@ -13,6 +13,7 @@ from drportal.engine.gate_parts import SETTLES
 from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path, g_peer_off, g_return
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
+from drportal.engine.unfit import flatten, hangs_on
 from drportal.engine.verdicts import Verdict, VerdictCode
 
 DEFINITION_MAX_AGE_S = 24 * 3600.0
@@ -150,6 +151,7 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
     for image in given.images:
         if not back:
             findings += _verdict_findings(image, given.source_side)
+            findings += clone_findings(image.name, image.source)
         findings += gate_findings(per_image[image.key], image.name)
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
@@ -246,6 +248,12 @@ def left_findings(given: ReadinessInput) -> Iterator[Finding]:
         yield Finding("left_alone", Severity.WARN, name, f"It is left alone. {sentence}", remedy)
 
 
+def clone_findings(name: str, counts: SideFacts) -> Iterator[Finding]:
+    """``counts``: the side whose copy is moved, or copied again."""
+    if wrong := hangs_on(counts.role, name):
+        yield block("not_flattened", name, wrong, flatten(name))
+
+
 def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
     verdict = image.verdict
     follows = verdict.code in {VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, VerdictCode.BEHIND}
@@ -264,7 +272,7 @@ def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
             verdict.sentence,
             "Wait, or accept that the power-off lasts until it has caught up.",
         )
-    elif not follows:
+    elif not follows and verdict.code is not VerdictCode.ONE_WAY:  # that G-PATH says, with its remedy
         unknown = verdict.code is VerdictCode.CANNOT_TELL
         allowed = ", ".join(act.replace("_", " ") for act in verdict.allowed) or "nothing"
         remedy = SETTLES if verdict.code in MAY_SETTLE else f"Allowed now: {allowed}."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from drportal.engine.gate_base import OFF_PHASES, GateResult
 from drportal.engine.gate_parts import off_remedy
+from drportal.engine.gates import g_one
 from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
@@ -16,14 +17,17 @@ from drportal.engine.readiness import (
     Readiness,
     ReadinessInput,
     Severity,
+    SiteReadiness,
     VmReadiness,
     block,
+    clone_findings,
     concluded,
     gate_findings,
     left_findings,
     site_findings,
 )
 from drportal.engine.return_gates import g_peer
+from drportal.engine.unfit import ONE_WAY_REMEDY, one_way
 from drportal.engine.verdicts import VerdictCode
 
 LEFT_THE_LINE = frozenset({VerdictCode.TWO_PRIMARIES, VerdictCode.DIVERGED})
@@ -43,11 +47,15 @@ def assess_return(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fre
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)
         findings += _image_findings(kind, image, back, given.salvage_dir)
+        if kind is RunKind.REPROTECT:
+            findings += _copy_findings(image, given.sites)
     for vm in given.vms:
         findings += _vm_findings(vm, back)
     if not given.images:
         findings.append(block("nothing_to_copy", "group", "The group has no image.", "Add VMs to the group."))
-    per_vm: dict[str, tuple[GateResult, ...]] = {vm.key: () for vm in given.vms}
+    per_vm = {vm.key: (g_one(vm.disks),) if kind is RunKind.REPROTECT else () for vm in given.vms}
+    for vm in given.vms:
+        findings += gate_findings(per_vm[vm.key], vm.name)
     return concluded(findings, per_image, per_vm)
 
 
@@ -90,6 +98,18 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir
     else:
         unknown = code is VerdictCode.CANNOT_TELL
         yield block("verdict", image.name, image.verdict.sentence, "Look at the image's page.", unknown=unknown)
+
+
+def _copy_findings(image: ImageReadiness, sites: Iterable[SiteReadiness]) -> Iterator[Finding]:
+    """What is discarded has to come back whole, and to follow from then on."""
+    yield from clone_findings(image.name, image.target)
+    names = {site.role: site.name for site in sites}
+    sides = (
+        (names.get("source", "the returned site"), image.source),
+        (names.get("target", "the other site"), image.target),
+    )
+    if wrong := one_way(sides):
+        yield block("one_way", image.name, wrong, ONE_WAY_REMEDY)
 
 
 def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:

@@ -226,7 +226,7 @@ class _Show:
         if number is not None:
             return [call_text("vm.action", "resume", number)]
         stand_ins = {image.disk_id: NOT_YET - image.disk_id for image in vm.images}
-        networks: dict[int | str, int] = dict(self.copy.networks)
+        networks: dict[int | str, int] = {home: peer for home, peer in self.copy.networks.items()}
         try:
             if site.slug == self.copy.home_site:
                 there = Network.objects.filter(site=site, gone_at=None).values_list("one_id", "name")

@@ -9,8 +9,9 @@ import asyncio
 
 from drportal.drivers.base import Answer
 from drportal.drivers.orders import Receipt
-from drportal.engine.facts import Mode, RoleFacts, Side, StatusFacts
+from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts, StatusFacts
 from drportal.engine.home_gates import LOST_SIGHT
+from drportal.engine.unfit import ONE_WAY_REMEDY, flatten, hangs_on, one_way
 from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
 from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
 from drportal.recovery.acts.images import order_for, strange
@@ -77,7 +78,8 @@ class Salvage:
                 return cannot_tell(f"{image.source} is being saved at {end.name}.", receipt.answer)
             if receipt.state == "done":
                 return done(_saved(receipt, image.source, end.name), receipt.answer)
-        mine, _, found, answers = await _verdict(world, task)
+        (_, back), found, answers = await _verdict(world, task)
+        mine = _role(back)
         if not mine.exists:
             return done(f"{image.source} is not at {end.name}: there is nothing to save.", *answers)
         if trouble := strange(mine, image.global_id, image.source, end.name):
@@ -107,11 +109,16 @@ class Resync:
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end, other = task.one_image, task.end, world.other(task.end)
-        mine, status, found, answers = await _verdict(world, task)
+        (good, back), found, answers = await _verdict(world, task)
+        mine, status = _role(back), back.status
         if not mine.exists:
             return done(f"{image.source} is not at {end.name}: a copy is made anew.", *answers)
         if trouble := strange(mine, image.global_id, image.source, end.name):
             return conflict(trouble, *answers)
+        if wrong := one_way(((end.name, back), (other.name, good))):
+            return conflict(f"{wrong} Nothing was discarded. {ONE_WAY_REMEDY}", *answers)
+        if wrong := hangs_on(good.role, image.source):
+            return conflict(f"At {other.name}: {wrong} Nothing was discarded. {flatten(image.source)}", *answers)
         if mine.primary is True:
             return conflict(f"{image.source} is primary at {end.name} again. Nothing was sent.", *answers)
         if found.code in FOLLOWS or (found.code is VerdictCode.NOT_YET_PROTECTED and _copies(status)):
@@ -153,15 +160,18 @@ def _copies(status: StatusFacts | None) -> bool:
     return status is not None and status.syncing
 
 
-async def _verdict(world: World, task: Task) -> tuple[RoleFacts, StatusFacts | None, Verdict, list[Answer]]:
-    """The returned site as side B, the other as side A and home."""
+async def _verdict(world: World, task: Task) -> tuple[tuple[SideFacts, SideFacts], Verdict, list[Answer]]:
+    """(The other site as side A and home, the returned one as side B), and what both say together."""
     image, journal = task.one_image, task.one_image.mode == Mode.JOURNAL
     (good, a), (back, b) = await asyncio.gather(
         world.other(task.end).side(image, positions=journal), task.end.side(image, positions=not journal)
     )
-    assert back.role is not None
-    found = verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A)
-    return back.role, back.status, found, [*a, *b]
+    return (good, back), verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A), [*a, *b]
+
+
+def _role(side: SideFacts) -> RoleFacts:
+    assert side.role is not None, "a side that answered has one"
+    return side.role
 
 
 def _nobody_else(source: str, other: str) -> str:

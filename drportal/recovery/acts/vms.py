@@ -145,7 +145,7 @@ class Start(_VmAct):
                 )
             image_ids[image.disk_id] = records[0].image_id
         definition = world.definitions[task.vm.definition_id]
-        networks: dict[int | str, int] = dict(world.plan.networks)
+        networks: dict[int | str, int] = {home: peer for home, peer in world.plan.networks.items()}
         if task.end.slug == world.plan.home_site:
             networks, _ = networks_at_home(definition, named(await task.end.everything(10.0)))
         return vm_template(
