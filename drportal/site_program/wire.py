@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 Json = Dict[str, Any]
 
 PROTOCOL = 1
-PROGRAM_VERSION = "1.4"
+PROGRAM_VERSION = "1.5"
 LINE_BYTES = 1 << 20
 QUEUE = 4096
 MOST_AT_ONCE = 64
@@ -207,6 +207,7 @@ VERBS: Dict[str, Fields] = {
     "resync": _image_act({"watchers": (True, _watchers)}),
     "mirror-snapshot": _image_act(),
     "salvage-export": _image_act(),
+    "salvage-copy": _image_act(),
     "free": dict(_image_act(), expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "fence": dict(_ACT, expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "unfence": dict(_ACT, **_CLIENTS),
@@ -220,6 +221,7 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "resync": False,
     "mirror-snapshot": True,
     "salvage-export": None,
+    "salvage-copy": None,
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
