@@ -247,11 +247,17 @@ export const readinessQuery = (id: number, kind: string) =>
     retry: false,
   });
 
-export const previewQuery = (id: number, kind: string) =>
-  queryOptions({
-    queryKey: ["plan", id, "preview", kind],
-    queryFn: () => answer(api.GET("/plans/{plan_id}/preview", { params: { path: { plan_id: id }, query: { kind } } })),
+type Salvage = { way: "export" | "copy" | "waive" | null; images: ReadonlyMap<number, string> };
+
+export const previewQuery = (id: number, kind: string, salvage: Salvage) => {
+  const salvage_of = [...salvage.images].map(([image, way]) => `${image}:${way}`);
+  const query = { kind, salvage: salvage.way ?? undefined, salvage_of };
+  return queryOptions({
+    queryKey: ["plan", id, "preview", kind, salvage.way, salvage_of],
+    queryFn: () => answer(api.GET("/plans/{plan_id}/preview", { params: { path: { plan_id: id }, query } })),
+    placeholderData: keepPreviousData,
   });
+};
 
 export type RunFilter = { state: string; plan: string; cursor: string };
 

@@ -1006,6 +1006,8 @@ export interface paths {
         /**
          * Plan Preview
          * @description Every step with its commands, the phrase to type, and what it means in numbers.
+         *
+         *     Of a reprotect, ``salvage``: the way for all images; ``salvage_of``: ``IMAGE:WAY``, another for some.
          */
         get: operations["plan_preview"];
         put?: never;
@@ -2980,6 +2982,11 @@ export interface components {
          */
         VerdictCode: "protected" | "protected_reversed" | "behind" | "not_yet_protected" | "broken_mirroring" | "handover_ready" | "handover_not_propagated" | "two_primaries" | "diverged" | "replica_only" | "suspect_primary" | "running_unprotected" | "not_mirrored" | "one_way" | "cannot_tell";
         /**
+         * CopyState
+         * @enum {string}
+         */
+        CopyState: "not_begun" | "copying" | "whole" | "untold";
+        /**
          * ExposureKind
          * @enum {string}
          */
@@ -3056,10 +3063,33 @@ export interface components {
             };
         };
         /**
+         * Recopy
+         * @description How far a copy is that is made anew (``state``: ``CopyState``). Null: not known. ``told_at``: when its daemon
+         *     wrote the figures down, in whole percents of the image.
+         */
+        Recopy: {
+            state: components["schemas"]["CopyState"];
+            /** Total Bytes */
+            total_bytes: number | null;
+            /** Copied Bytes */
+            copied_bytes: number | null;
+            /** Percent */
+            percent: number | null;
+            /** Bytes Per Second */
+            bytes_per_second: number | null;
+            /** Eta S */
+            eta_s: number | null;
+            /** Told At */
+            told_at: string | null;
+            /** Sentence */
+            sentence: string;
+        };
+        /**
          * SideState
          * @description One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
          *
          *     ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
+         *     ``recopy``: while the copy here is made from nothing.
          */
         SideState: {
             /** Exists */
@@ -3074,6 +3104,7 @@ export interface components {
             entries_behind: number | null;
             /** Bytes Behind */
             bytes_behind: number | null;
+            recopy: components["schemas"]["Recopy"] | null;
             /** Features */
             features: string[] | null;
             /** Parent */
@@ -3767,7 +3798,17 @@ export interface components {
             /** Gates */
             gates: components["schemas"]["GateView"][];
         };
-        /** Preview */
+        /**
+         * SalvageWay
+         * @enum {string}
+         */
+        SalvageWay: "export" | "copy" | "waive";
+        /**
+         * Preview
+         * @description Of a reprotect, ``salvage_ways`` and ``salvage_images``: what may be chosen, and what is chosen here of each.
+         *
+         *     ``discard_question``: to be answered where something is not saved.
+         */
         Preview: {
             /** Kind */
             kind: string;
@@ -3790,6 +3831,16 @@ export interface components {
              * @default
              */
             discard_question: string;
+            /**
+             * Salvage Ways
+             * @default []
+             */
+            salvage_ways: components["schemas"]["SalvageWayOut"][];
+            /**
+             * Salvage Images
+             * @default []
+             */
+            salvage_images: components["schemas"]["SalvageImage"][];
         };
         /** PreviewStep */
         PreviewStep: {
@@ -3817,9 +3868,32 @@ export interface components {
             /** Destructive */
             destructive: boolean;
         };
+        /** SalvageImage */
+        SalvageImage: {
+            /** Image Id */
+            image_id: number;
+            /** Name */
+            name: string;
+            /** Vm Name */
+            vm_name: string;
+            way: components["schemas"]["SalvageWay"] | null;
+        };
+        /**
+         * SalvageWayOut
+         * @description ``why_not``: null where it can be chosen.
+         */
+        SalvageWayOut: {
+            way: components["schemas"]["SalvageWay"];
+            /** Sentence */
+            sentence: string;
+            /** Why Not */
+            why_not: string | null;
+        };
         /**
          * RunIn
-         * @description ``discard_reason``: of a reprotect, needed where its preview asks for it (``discard_question``).
+         * @description Of a reprotect, ``salvage``: one way for all images (null: saved where there is a place for it), and
+         *     ``salvage_images``: another for some. ``discard_reason``: needed where its preview asks for it
+         *     (``discard_question``).
          */
         RunIn: {
             /** Kind */
@@ -3845,6 +3919,23 @@ export interface components {
              * @default
              */
             discard_reason: string;
+            salvage?: components["schemas"]["SalvageWay"] | null;
+            /**
+             * Salvage Images
+             * @default []
+             */
+            salvage_images: components["schemas"]["SalvageOfImage"][];
+        };
+        /** SalvageOfImage */
+        SalvageOfImage: {
+            /** Image Id */
+            image_id: number;
+            way: components["schemas"]["SalvageWay"];
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * RunState
@@ -3897,6 +3988,26 @@ export interface components {
             wanted: number;
             /** Sentence */
             sentence: string;
+        };
+        /** ImageRecopy */
+        ImageRecopy: {
+            state: components["schemas"]["CopyState"];
+            /** Total Bytes */
+            total_bytes: number | null;
+            /** Copied Bytes */
+            copied_bytes: number | null;
+            /** Percent */
+            percent: number | null;
+            /** Bytes Per Second */
+            bytes_per_second: number | null;
+            /** Eta S */
+            eta_s: number | null;
+            /** Told At */
+            told_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Image */
+            image: string;
         };
         /**
          * Loss
@@ -3985,6 +4096,9 @@ export interface components {
             standing: components["schemas"]["Standing"][];
             /** Exact Loss */
             exact_loss: components["schemas"]["Loss"][];
+            /** Salvage */
+            salvage: components["schemas"]["Salvaged"][];
+            recopy: components["schemas"]["RunRecopy"] | null;
             /** Fence */
             fence: components["schemas"]["Fence"][];
         };
@@ -4015,6 +4129,35 @@ export interface components {
                 [key: string]: components["schemas"]["Cell"];
             };
         };
+        /**
+         * RunRecopy
+         * @description All copies that a reprotect makes anew. ``copied_bytes``: at least, where ``untold`` is not 0. ``told_at``: the
+         *     oldest. ``eta_s``: at the present rate; null where that of any is not known.
+         */
+        RunRecopy: {
+            /** Whole */
+            whole: number;
+            /** Copying */
+            copying: number;
+            /** Not Begun */
+            not_begun: number;
+            /** Untold */
+            untold: number;
+            /** Total Bytes */
+            total_bytes: number | null;
+            /** Copied Bytes */
+            copied_bytes: number;
+            /** Bytes Per Second */
+            bytes_per_second: number | null;
+            /** Eta S */
+            eta_s: number | null;
+            /** Told At */
+            told_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Images */
+            images: components["schemas"]["ImageRecopy"][];
+        };
         /** RunVm */
         RunVm: {
             /** Name */
@@ -4027,6 +4170,22 @@ export interface components {
             };
             /** Images */
             images: components["schemas"]["RunImage"][];
+        };
+        /**
+         * Salvaged
+         * @description What was chosen for an image before its copy was discarded, and what came of it. ``state``: that of its step, or
+         *     ``waived``: by whom and why is in ``sentence``.
+         */
+        Salvaged: {
+            /** Image */
+            image: string;
+            way: components["schemas"]["SalvageWay"];
+            /** State */
+            state: string;
+            /** Sentence */
+            sentence: string;
+            /** Step Id */
+            step_id: number | null;
         };
         /**
          * Standing
@@ -4197,6 +4356,8 @@ export interface components {
             standing: components["schemas"]["Standing"][];
             /** Exact Loss */
             exact_loss: components["schemas"]["Loss"][];
+            /** Salvage */
+            salvage: components["schemas"]["Salvaged"][];
             /** Trail */
             trail: number[];
         };
@@ -8371,6 +8532,8 @@ export interface operations {
         parameters: {
             query?: {
                 kind?: string;
+                salvage?: components["schemas"]["SalvageWay"] | null;
+                salvage_of?: string[];
             };
             header?: never;
             path: {

@@ -33,6 +33,7 @@ export type ConnectionTest = S["ConnectionTest"];
 export type OfferedKey = S["OfferedKey"];
 export type Pair = S["Pair"];
 export type SideState = S["SideState"];
+export type Recopy = S["Recopy"];
 export type Image = S["Image"];
 export type Images = S["Images"];
 export type ImageDetail = S["ImageDetail"];

@@ -112,7 +112,9 @@ function FactsCard({ site }: { site: Site }) {
             {THROUGH[site.ceph_through as keyof typeof THROUGH] ?? site.ceph_through}
           </Fact>
           <Fact term="What a reprotect would discard">
-            {site.salvage_dir ? `is saved to ${site.salvage_dir} first` : "is not saved: no directory is named"}
+            {site.salvage_dir
+              ? `is saved to ${site.salvage_dir} first`
+              : "is not saved to a file: no directory is named"}
           </Fact>
           <Fact term="OpenNebula">
             {site.opennebula_url} {site.opennebula_version}
