@@ -21,7 +21,7 @@ from drportal.engine.approvals import (
     counted,
     next_approval_state,
 )
-from drportal.engine.evidence import differences
+from drportal.engine.evidence import Bound, differences
 from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Forbidden, Invalid, NotFound
 from drportal.events import publish
@@ -46,10 +46,13 @@ def approval_get(approval_id: int) -> Approval:
 
 
 def approval_look(approval: Approval) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The evidence as it is now, and how it differs materially from the frozen one. Reads both sites."""
+    """The evidence as it is now, and all in which it differs from the frozen one, the plan's version and the commands
+    among it. Reads both sites."""
     run = approval.run
     now = evidence.settled(evidence.collect(from_json(run.plan_copy), run.source_site, run.target_site))
-    return now, [asdict(one) for one in differences(approval.evidence.content, now)]
+    asked = Bound(approval.plan_version, tuple(approval.commands))
+    found = differences(approval.evidence.content, now, asked, warrants.bound_now(approval))
+    return now, [asdict(one) for one in found]
 
 
 def commands_hash(approval: Approval) -> str:
@@ -86,9 +89,9 @@ def _as_shown(approval: Approval, user: User, proof: Proof, evidence_sha256: str
     if commands_sha256 != commands_hash(approval):
         _refuse(approval, user, Unfit.OTHER_COMMANDS, SEEN)
     _still_open(approval, user)
-    _, moved = approval_look(approval)
-    if moved:
-        said = f"The evidence has moved since it was frozen ({len(moved)} differences). The request is void; ask again."
+    _, found = approval_look(approval)
+    if moved := [one for one in found if one["material"]]:
+        said = f"The evidence has moved since it was frozen ({len(moved)} material). The request is void; ask again."
         _make_void(approval, said, user)
         _refuse(approval, user, Unfit.OTHER_EVIDENCE, said, {"differences": moved})
     return by

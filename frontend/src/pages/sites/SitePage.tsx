@@ -22,6 +22,7 @@ import { ConnectionTestCard } from "./ConnectionTestCard";
 import { CredentialsCard } from "./CredentialsCard";
 import { GroundCard } from "./GroundCard";
 import { ProgramCard } from "./ProgramCard";
+import { SightsCard } from "./SightsCard";
 import { THROUGH } from "./through";
 
 export function SitePage() {
@@ -62,6 +63,7 @@ function TheSite({ site }: { site: Site }) {
       />
       <PageSection className="dr-stack">
         <ReachCard site={site} />
+        <SightsCard site={site} />
         <FactsCard site={site} />
         {site.program && <ProgramCard program={site.program} />}
         <ConnectionTestCard site={site} />
