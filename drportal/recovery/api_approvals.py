@@ -14,6 +14,7 @@ from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
 from drportal.recovery import models, schemas_approval
+from drportal.recovery.policy import policy_now
 from drportal.recovery.schemas_approval import (
     Approvals,
     ApproveIn,
@@ -27,7 +28,6 @@ from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
 from drportal.recovery.warrants import facts_of, who_could_approve
 from drportal.roles import Permission
-from drportal.settings import BREAK_GLASS
 
 router = Router()
 NEWEST = 100
@@ -196,7 +196,7 @@ def approval_out(
     return schemas_approval.Approval(
         **summary_fields(row),
         reason=row.run.reason,
-        glass_phrase=services.glass_phrase(row) if BREAK_GLASS else "",
+        glass_phrase=services.glass_phrase(row) if policy_now().break_glass else "",
         attested_by=row.attested_by,
         attestation=row.attestation,
         fence=list(

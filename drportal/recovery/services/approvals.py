@@ -29,8 +29,8 @@ from drportal.people.proof import Proof, proof_holds
 from drportal.recovery import evidence, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
+from drportal.recovery.policy import policy_now
 from drportal.recovery.services.runs import right_phrase, run_resume
-from drportal.settings import BREAK_GLASS
 
 NOT_BY_PROGRAM = "A token cannot decide: it may be a program's. Nothing was changed. Sign in, and decide on the page."
 LOST = "Somebody was faster: you said yes already, or another run holds the group or an image. Nothing was begun."
@@ -113,8 +113,8 @@ def approval_break_glass(
     Raises what ``approval_approve`` raises, and Invalid (wrong_phrase, no_reason), Forbidden (glass_forbidden).
     """
     approval = approval_get(approval_id)
-    if not BREAK_GLASS:
-        said = "Nobody may go on alone here (DRPORTAL_BREAK_GLASS). Nothing was begun."
+    if not policy_now().break_glass:
+        said = "Nobody may go on alone here: the approval policy forbids it. Nothing was begun."
         _refuse(approval, user, "glass_forbidden", said, forbidden=True)
     if by_token:
         _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
@@ -162,7 +162,7 @@ def _say_yes(approval: Approval, user: User, by: str) -> Approval:
             said = len(counted(warrants.facts_of(row)))
             payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed, "proved_by": by}
             record("approval.yes", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
-            if said >= row.needed:
+            if said >= max(row.needed, policy_now().needed):  # a policy that became stricter meanwhile counts
                 record(
                     "approval.approve",
                     f"run {row.run_id}",

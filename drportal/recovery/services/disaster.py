@@ -25,11 +25,11 @@ from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery import building, evidence, quarantine
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
+from drportal.recovery.policy import policy_now
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
 from drportal.recovery.survivors import cut_short, peer_of
 from drportal.recovery.warrants import forced_commands, steps_to_force, still_to_force
-from drportal.settings import APPROVAL_MINUTES, APPROVALS_NEEDED
 
 KEEP_UNUSED = 50  # evidence of doors that were opened, and nobody asked for anything
 
@@ -148,11 +148,12 @@ def disaster_request(
 
 def _as_looked_at(door: Door, digest: str) -> dict[str, Any]:
     """The evidence that was frozen at the door, where it still holds."""
-    oldest = timezone.now() - dt.timedelta(minutes=APPROVAL_MINUTES)
+    minutes = policy_now().minutes
+    oldest = timezone.now() - dt.timedelta(minutes=minutes)
     frozen = Evidence.objects.filter(sha256=digest, taken_at__gte=oldest).first()
     if frozen is None or frozen.content.get("plan") != door.content["plan"]:
         raise Conflict(
-            f"What you looked at is older than {APPROVAL_MINUTES} minutes, or was another version of the plan. Look "
+            f"What you looked at is older than {minutes} minutes, or was another version of the plan. Look "
             "again. Nothing was asked for.",
             code="evidence_old",
         )
@@ -219,13 +220,13 @@ def _ask(
     run: Run, content: dict[str, Any], images: Iterable[ImageCopy], reason: str, attestation: str, user: User
 ) -> Approval:
     """Within a transaction: freeze the evidence, and ask for a yes to it and to the forced commands of the images."""
-    frozen, now, token = _frozen(content), timezone.now(), uuid.uuid4().hex
+    frozen, now, token, policy = _frozen(content), timezone.now(), uuid.uuid4().hex, policy_now()
     digest = frozen.sha256
     commands = forced_commands(run.target_site, images, Warrant(token, digest))
     approval = Approval.objects.create(
         run=run, token=token, state=ApprovalState.REQUESTED.value, evidence=frozen, plan_version=run.plan_version,
         commands=commands, attested_by=user.username, attestation=attestation, requested_by=user,
-        needed=APPROVALS_NEEDED, expires_at=now + dt.timedelta(minutes=APPROVAL_MINUTES),
+        needed=policy.needed, expires_at=now + dt.timedelta(minutes=policy.minutes),
     )  # fmt: skip
     payload = {
         "run": run.pk, "plan": run.plan.name, "plan_version": run.plan_version, "evidence_sha256": digest,
