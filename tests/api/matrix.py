@@ -100,6 +100,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /pairs/{pair_id}/access
         GET /alerts
         GET /receipts
+        GET /policy
         GET /overview
     """,
     Permission.TEST: """
@@ -108,6 +109,12 @@ ENDPOINTS: dict[Permission | Who, str] = {
     Permission.RIGHTS: """
         POST /grants
         POST /grants/{grant_id}/take
+    """,
+    Permission.POLICY: """
+        POST /policy/changes
+        POST /policy/changes/{change_id}/approve
+        POST /policy/changes/{change_id}/decline
+        POST /policy/changes/{change_id}/withdraw
     """,
     Permission.SITES: """
         POST /sites
@@ -202,6 +209,10 @@ EVERYWHERE = """
     POST /alert-rules
     PUT /alert-rules/{rule_id}
     DELETE /alert-rules/{rule_id}
+    POST /policy/changes
+    POST /policy/changes/{change_id}/approve
+    POST /policy/changes/{change_id}/decline
+    POST /policy/changes/{change_id}/withdraw
 """
 # What somebody is shown of the pair and the sites on which a plan stands that they see: of images and VMs only that
 # plan's, and what there is to stand on.

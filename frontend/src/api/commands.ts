@@ -129,6 +129,19 @@ export const approvalSay = (id: number, verb: "decline" | "ask" | "withdraw", te
   if (verb === "ask") return answer(api.POST("/approvals/{approval_id}/ask", sent));
   return answer(api.POST("/approvals/{approval_id}/withdraw", sent));
 };
+export const policyRequest = (body: T.PolicyIn) => answer(api.POST("/policy/changes", { body }));
+export const policyApprove = (change: T.PolicyChange, proof: T.Proof) =>
+  answer(
+    api.POST("/policy/changes/{change_id}/approve", {
+      ...inPath({ change_id: change.id }),
+      body: { ...given(proof).body, sha256: change.sha256 ?? "" },
+    }),
+  );
+export const policySay = (id: number, verb: "decline" | "withdraw", text: string) => {
+  const sent = { ...inPath({ change_id: id }), body: { text } };
+  if (verb === "decline") return answer(api.POST("/policy/changes/{change_id}/decline", sent));
+  return answer(api.POST("/policy/changes/{change_id}/withdraw", sent));
+};
 export const stepRetry = (run: number, step: number, reason: string) =>
   answer(
     api.POST("/runs/{run_id}/steps/{step_id}/retry", { ...inPath({ run_id: run, step_id: step }), body: { reason } }),

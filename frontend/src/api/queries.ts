@@ -303,6 +303,8 @@ export const approvalsQuery = queryOptions({
   queryFn: () => answer(api.GET("/approvals")),
 });
 
+export const policyQuery = queryOptions({ queryKey: ["runs", "policy"], queryFn: () => answer(api.GET("/policy")) });
+
 /** As it was asked; asks no site. */
 export const approvalQuery = (id: number) =>
   queryOptions({

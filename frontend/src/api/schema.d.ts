@@ -1432,8 +1432,8 @@ export interface paths {
         };
         /**
          * Disaster Door
-         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
-         *     ``too_often``: they are being read for you.
+         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. What was
+         *     read is frozen; ask with its hash. 429 ``too_often``: they are being read for you.
          */
         get: operations["disaster_door"];
         put?: never;
@@ -1497,8 +1497,8 @@ export interface paths {
         };
         /**
          * Approval Read
-         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
-         *     being read for you.
+         * @description ``look``: also read both sites now, and say all that differs from the frozen evidence, material or not. 429
+         *     ``too_often``: they are being read for you.
          */
         get: operations["approval_read"];
         put?: never;
@@ -1637,6 +1637,103 @@ export interface paths {
         get: operations["quarantine_read"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Policy Read
+         * @description How many people must say yes to a forced promotion, how long a request stands, whether one may go on alone.
+         */
+        get: operations["policy_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Policy Change Request
+         * @description Ask for another policy. Nothing changes before another person has said yes to it.
+         */
+        post: operations["policy_change_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{change_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Policy Change Approve
+         * @description Yes to somebody else's change: it counts from now on.
+         */
+        post: operations["policy_change_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{change_id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Policy Change Decline */
+        post: operations["policy_change_decline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{change_id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Policy Change Withdraw
+         * @description Take the request back before it is decided.
+         */
+        post: operations["policy_change_withdraw"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2165,7 +2262,7 @@ export interface components {
          * @description What can be granted; ``SAYS`` has each in words.
          * @enum {string}
          */
-        Permission: "view" | "test" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites" | "rights";
+        Permission: "view" | "test" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites" | "rights" | "policy";
         /**
          * Person
          * @description ``permissions``: what they may do somewhere at all; ``rights``: where.
@@ -2718,6 +2815,33 @@ export interface components {
             /** Sentence */
             sentence: string;
         };
+        /**
+         * SightOut
+         * @description What one viewpoint sees at one address of a site, since when, and when it looked last. ``viewpoint``: ``portal``,
+         *     or the site whose host looks. ``echo``: greets, accepts, refuses, silent, no-way; empty: it could not be asked.
+         */
+        SightOut: {
+            /** Viewpoint */
+            viewpoint: string;
+            /** What */
+            what: string;
+            /** Address */
+            address: string;
+            /** Echo */
+            echo: string;
+            /** Sentence */
+            sentence: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+        };
         /** Site */
         Site: {
             /** Slug */
@@ -2738,6 +2862,12 @@ export interface components {
             ceph_user: string;
             /** Salvage Dir */
             salvage_dir: string;
+            /** Looked For */
+            looked_for: {
+                [key: string]: unknown;
+            }[];
+            /** Sights */
+            sights: components["schemas"]["SightOut"][];
             /** Opennebula Url */
             opennebula_url: string;
             /** Opennebula User */
@@ -2773,6 +2903,18 @@ export interface components {
          * @enum {string}
          */
         CephThrough: "program" | "installed" | "rbd";
+        /**
+         * LookedFor
+         * @description An address at which a site is looked for besides: a monitor, another host. ``what``: its name for people.
+         */
+        LookedFor: {
+            /** What */
+            what: string;
+            /** Host */
+            host: string;
+            /** Port */
+            port: number;
+        };
         /** SiteIn */
         SiteIn: {
             /** Slug */
@@ -2800,6 +2942,11 @@ export interface components {
              * @default
              */
             salvage_dir: string;
+            /**
+             * Looked For
+             * @default []
+             */
+            looked_for: components["schemas"]["LookedFor"][];
             /** Opennebula Url */
             opennebula_url: string;
             /** Opennebula User */
@@ -2901,6 +3048,8 @@ export interface components {
             ceph_user?: string | null;
             /** Salvage Dir */
             salvage_dir?: string | null;
+            /** Looked For */
+            looked_for?: components["schemas"]["LookedFor"][] | null;
             /** Opennebula Url */
             opennebula_url?: string | null;
             /** Opennebula User */
@@ -4685,6 +4834,7 @@ export interface components {
         /**
          * DisasterDoor
          * @description ``blockers`` empty: it may be asked for. ``button``: what the act is called, with its numbers.
+         *     ``evidence_sha256``: of what was read, frozen; a request that names it is bound to it.
          */
         DisasterDoor: {
             /** Plan Version */
@@ -4700,10 +4850,13 @@ export interface components {
             /** Blockers */
             blockers: string[];
             evidence: components["schemas"]["EvidenceOut"];
+            /** Evidence Sha256 */
+            evidence_sha256: string;
         };
         /**
          * EvidenceOut
-         * @description ``second_view`` null: the evidence was taken before there was one.
+         * @description ``lost_at``: when contact was lost, as the poller found it. ``second_view`` null: the evidence was taken before
+         *     there was one.
          */
         EvidenceOut: {
             /**
@@ -4711,9 +4864,13 @@ export interface components {
              * Format: date-time
              */
             taken_at: string;
+            /** Lost At */
+            lost_at: string | null;
             /** Ways */
             ways: components["schemas"]["Way"][];
             second_view: components["schemas"]["SecondView"] | null;
+            /** Sights */
+            sights: components["schemas"]["SightOut"][];
             /** Images */
             images: components["schemas"]["ImageEvidence"][];
             /** Vms */
@@ -4744,6 +4901,19 @@ export interface components {
             replayed_position?: string | null;
             /** Entries Behind */
             entries_behind?: number | null;
+            /** Opened By */
+            opened_by?: string[] | null;
+            /**
+             * @default {
+             *       "there": null,
+             *       "there_at": null,
+             *       "here": null,
+             *       "here_at": null,
+             *       "heard_at": null,
+             *       "before_lost_s": null
+             *     }
+             */
+            last_heard: components["schemas"]["LastHeard"];
             /** Status */
             status?: string | null;
             /** Status Age S */
@@ -4764,6 +4934,26 @@ export interface components {
              * @default []
              */
             trouble: string[];
+        };
+        /**
+         * LastHeard
+         * @description The newest positions that were heard of either side before contact was lost, with their times.
+         *
+         *     ``before_lost_s``: how long before contact was lost the silent side was heard last.
+         */
+        LastHeard: {
+            /** There */
+            there?: string | null;
+            /** There At */
+            there_at?: string | null;
+            /** Here */
+            here?: string | null;
+            /** Here At */
+            here_at?: string | null;
+            /** Heard At */
+            heard_at?: string | null;
+            /** Before Lost S */
+            before_lost_s?: number | null;
         };
         /**
          * SecondView
@@ -4902,7 +5092,10 @@ export interface components {
             /** Could Approve */
             could_approve: string[];
         };
-        /** Difference */
+        /**
+         * Difference
+         * @description ``material``: what was asked for is not so any more; ``why``: why it is, or is not.
+         */
         Difference: {
             /** Subject */
             subject: string;
@@ -4912,6 +5105,10 @@ export interface components {
             then: unknown;
             /** Now */
             now: unknown;
+            /** Material */
+            material: boolean;
+            /** Why */
+            why: string;
         };
         /** Said */
         Said: {
@@ -4929,7 +5126,8 @@ export interface components {
         };
         /**
          * DisasterIn
-         * @description ``attestation``: who made sure, and how, that nothing runs at the lost site any more.
+         * @description ``attestation``: who made sure, and how, that nothing runs at the lost site any more. ``evidence_sha256``: as the
+         *     door gave it; empty: what the request itself reads is frozen.
          */
         DisasterIn: {
             /** Plan Version */
@@ -4942,6 +5140,11 @@ export interface components {
             attestation: string;
             /** Request Key */
             request_key: string;
+            /**
+             * Evidence Sha256
+             * @default
+             */
+            evidence_sha256: string;
         };
         /**
          * NewApprovalIn
@@ -5195,6 +5398,107 @@ export interface components {
             verdict: string;
             /** Sentence */
             sentence: string;
+        };
+        /**
+         * PolicyChangeOut
+         * @description ``sha256``: of what a yes is to; null once it is decided. ``looser``: in which points it lets through what the
+         *     policy of now does not. ``could_decide``: who could say yes to it now, by name.
+         */
+        PolicyChangeOut: {
+            /** Id */
+            id: number;
+            policy: components["schemas"]["PolicyOut"];
+            /** Looser */
+            looser: string[];
+            /** Reason */
+            reason: string;
+            /** State */
+            state: string;
+            /** Sentence */
+            sentence: string;
+            /** Requested By */
+            requested_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Decided By */
+            decided_by: string;
+            /** Decided At */
+            decided_at: string | null;
+            /** Sha256 */
+            sha256: string | null;
+            /** Could Decide */
+            could_decide: string[];
+        };
+        /**
+         * PolicyOut
+         * @description ``words``: the same as a sentence.
+         */
+        PolicyOut: {
+            /** Needed */
+            needed: number;
+            /** Minutes */
+            minutes: number;
+            /** Break Glass */
+            break_glass: boolean;
+            /** Words */
+            words: string;
+        };
+        /**
+         * PolicyPage
+         * @description ``rule``: by what the policy counts. ``pending``: the change that waits for a decision.
+         */
+        PolicyPage: {
+            policy: components["schemas"]["PolicyOut"];
+            /** Rule */
+            rule: string;
+            pending: components["schemas"]["PolicyChangeOut"] | null;
+            /** History */
+            history: components["schemas"]["PolicyChangeOut"][];
+            /** Most Needed */
+            most_needed: number;
+            /** Most Minutes */
+            most_minutes: number;
+        };
+        /** PolicyIn */
+        PolicyIn: {
+            /** Needed */
+            needed: number;
+            /** Minutes */
+            minutes: number;
+            /** Break Glass */
+            break_glass: boolean;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * PolicyYes
+         * @description That it is you, now. ``sha256``: of the change as it was shown.
+         */
+        PolicyYes: {
+            /**
+             * Password
+             * @default
+             */
+            password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
+            /** Sha256 */
+            sha256: string;
         };
         /**
          * ExposureOverTime
@@ -9981,6 +10285,218 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QuarantinePage"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPage"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                change_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyYes"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_decline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                change_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaidIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_withdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                change_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaidIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
                 };
             };
             /** @description It was not done; the problem says why */

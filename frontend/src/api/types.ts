@@ -96,6 +96,10 @@ export type EvidenceChange = S["Difference"];
 export type DisasterIn = S["DisasterIn"];
 export type NewApprovalIn = S["NewApprovalIn"];
 export type Approval = S["Approval"];
+export type Sight = S["SightOut"];
+export type PolicyPage = S["PolicyPage"];
+export type PolicyChange = S["PolicyChangeOut"];
+export type PolicyIn = S["PolicyIn"];
 export type ApprovalSummary = S["ApprovalSummary"];
 
 export type Entry = S["Entry"];

@@ -23,6 +23,7 @@ import { CredentialsCard } from "./CredentialsCard";
 import { GroundCard } from "./GroundCard";
 import { ProgramCard } from "./ProgramCard";
 import { RefusalsCard } from "./RefusalsCard";
+import { SightsCard } from "./SightsCard";
 import { THROUGH } from "./through";
 
 export function SitePage() {
@@ -63,6 +64,7 @@ function TheSite({ site }: { site: Site }) {
       />
       <PageSection className="dr-stack">
         <ReachCard site={site} />
+        <SightsCard site={site} />
         <FactsCard site={site} />
         {site.program && <ProgramCard program={site.program} />}
         <RefusalsCard slug={site.slug} />
