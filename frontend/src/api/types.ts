@@ -57,6 +57,7 @@ export type Gap = S["GapOut"];
 export type Gaps = S["Gaps"];
 export type Vm = S["Vm"];
 export type Vms = S["Vms"];
+export type ChoosableVms = S["ChoosableVms"];
 export type VmDefinition = S["VmDefinition"];
 export type Network = S["SiteNetwork"];
 export type Resource = S["Resource"];
