@@ -35,13 +35,15 @@ class RefusedOut(Schema):
 
 
 class RefusalsOut(Schema):
-    """``asked_at`` null: the site has never told; ``keeps`` false: it is reached in a way that keeps no such record.
+    """``begun_at``: since when it is counted; ``asked_at`` null: the site has never told; ``keeps`` false: it is
+    reached in a way that keeps no such record.
 
     ``sentence``: of those that are strange; empty: there are none. ``uncounted``: refused requests that are in no item.
     ``incomplete_at``: when the site told last that it does not have all of them any more.
     """
 
     keeps: bool
+    begun_at: dt.datetime | None
     asked_at: dt.datetime | None
     sentence: str
     items: list[RefusedOut]
@@ -58,6 +60,7 @@ def refusals(request: HttpRequest, slug: str) -> Any:
     strange = sorted((one for one in rows if one.strange), key=lambda one: one.last_at, reverse=True)
     return RefusalsOut(
         keeps=site.ceph_through != CephThrough.RBD,
+        begun_at=row.begun_at,
         asked_at=row.asked_at,
         sentence=strangers_sentence(site, strange) if strange else "",
         items=[_out(one) for one in rows],

@@ -14,6 +14,7 @@ class RefusalRecord(models.Model):
 
     site = models.OneToOneField(Site, on_delete=models.CASCADE, related_name="refusal_record")
     since = models.BigIntegerField(default=0)
+    begun_at = models.DateTimeField(null=True)  # when it told first: what was refused before is counted nowhere
     asked_at = models.DateTimeField(null=True)  # when it told last
     own_address = models.CharField(max_length=60, blank=True)  # where the site sees the portal come from
     uncounted = models.BigIntegerField(default=0)

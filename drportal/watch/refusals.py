@@ -69,6 +69,10 @@ def refusals_keep(site: Site, told: Refusals, now: dt.datetime) -> int:
         return 0  # the other pair of this site was quicker
     first_time = row.asked_at is None
     row.since, row.asked_at, row.own_address = told.following, now, told.own_address
+    if first_time:  # of what was before nobody can say whose it was: the portal may have had another database
+        row.begun_at = now
+        row.save()
+        return 0
     row.uncounted += told.more
     row.incomplete_at = row.incomplete_at if told.whole else now
     row.save()
@@ -80,7 +84,7 @@ def refusals_keep(site: Site, told: Refusals, now: dt.datetime) -> int:
             _count(site, strange[-1], now, strange=True)
         if not_ours < group.count:
             _count(site, replace(group, count=group.count - not_ours), now, strange=False)
-    if strange or told.more or not (told.whole or first_time):
+    if strange or told.more or not told.whole:
         _note(site, strange, told)
     old = RefusedRequests.objects.filter(site=site).values_list("pk", flat=True)[MOST_ROWS:]
     RefusedRequests.objects.filter(pk__in=list(old)).delete()

@@ -29,6 +29,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
     """,
     Who.SIGNED_IN: """
         POST /session/proof
+        PUT /session/password
         GET /factors
         POST /factors/app/begin
         POST /factors/app

@@ -24,6 +24,7 @@ from drportal.inventory.polling import Poller
 from drportal.lab.control import LabClient
 from drportal.recovery.models import RecoveryPlan, Run, Step, StepAttempt
 from drportal.site_program.store import Store
+from drportal.watch import refusals
 from drportal.watch.beside import Watches
 from drportal.watch.conditions import conditions
 from drportal.watch.models import RefusalRecord, RefusedRequests
@@ -56,10 +57,12 @@ def alerts(now: dt.datetime) -> list[str]:
 @pytest.mark.django_db
 def test_what_a_stranger_sent_is_counted_told_and_in_the_trail(pair: SitePair, manager: Person, viewer: Person) -> None:
     assert refused_since(pair, NOW) == {Side.A: 0, Side.B: 0}
-    assert refusals_keep(pair.a, told({"count": 2}, following=5), NOW) == 2
+    assert refusals_keep(pair.a, told({"count": 7}, following=2), NOW) == 0, "before anybody listened: nobody's"
+    assert (rows(pair.a), alerts(NOW)) == ([], [])
+    assert refusals_keep(pair.a, told({"count": 2}, since=2, following=5), NOW) == 2
     assert refused_since(pair, NOW + dt.timedelta(seconds=30)) == {Side.B: 0}, "once a minute"
     assert refused_since(pair, NOW + 2 * dt.timedelta(minutes=1)) == {Side.A: 5, Side.B: 0}
-    assert refusals_keep(pair.a, told({"count": 2}, following=5), NOW) == 0, "told a second time it counts once"
+    assert refusals_keep(pair.a, told({"count": 2}, since=2, following=5), NOW) == 0, "it counts once"
     assert refusals_keep(pair.a, told({"line": "newest"}, since=5, following=9), NOW) == 1
     assert rows(pair.a) == [("bad-request", True, 3)]
     (sentence,) = alerts(NOW)
@@ -74,6 +77,13 @@ def test_what_a_stranger_sent_is_counted_told_and_in_the_trail(pair: SitePair, m
     entries = AuditEntry.objects.filter(action="site.refused")
     assert [(entry.site, entry.payload["count"]) for entry in entries] == [("site-a", 2), ("site-a", 1)]
     assert entries[0].payload["refused"][0]["address"] == "192.0.2.7"
+
+
+@pytest.fixture
+def listening(pair: SitePair) -> None:
+    """Both sites have told before; nothing had been refused."""
+    for site in (pair.a, pair.b):
+        RefusalRecord.objects.create(site=site, begun_at=NOW - HOUR, asked_at=NOW - HOUR)
 
 
 @pytest.mark.django_db
@@ -99,7 +109,7 @@ def attempt(pair: SitePair, make_plan: Callable[..., RecoveryPlan]) -> StepAttem
     )
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("listening")
 def test_acts_of_the_portal_itself_are_no_strangers(pair: SitePair, attempt: StepAttempt) -> None:
     own, other = str(attempt.operation_id), str(uuid.uuid4())
     act = {"code": "precondition", "rights": "act"}
@@ -114,7 +124,7 @@ def test_acts_of_the_portal_itself_are_no_strangers(pair: SitePair, attempt: Ste
     assert refusals_keep(pair.b, told({**act, "ops": [own]}), NOW) == 1, "it was ours at the other site"
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("listening")
 def test_what_a_program_of_another_version_does_not_know_is_not_a_stranger(pair: SitePair) -> None:
     """But it is, from another address, or where the program is the portal's own."""
     from_here = {"address": "192.0.2.1", "code": "unknown-verb"}
@@ -132,7 +142,7 @@ def test_what_a_program_of_another_version_does_not_know_is_not_a_stranger(pair:
     assert refusals_keep(pair.b, told({**older, "code": "bad-request"}, since=1), NOW) == 1
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("listening")
 def test_hostile_words_are_cut_and_escaped_and_rows_are_bounded(pair: SitePair, manager: Person) -> None:
     evil = "<script>\x1b[2J\u202e\x00\n" + "x" * 5000
     assert refusals_keep(pair.a, told({"line": evil, "text": evil, "address": evil, "code": evil}), NOW) == 1
@@ -155,7 +165,7 @@ def test_an_answer_that_is_none_is_not_believed(wrong: dict[str, Any]) -> None:
     assert max(huge.following, huge.more) == 2**53
 
 
-@pytest.mark.django_db
+@pytest.mark.usefixtures("listening")
 def test_what_is_gone_at_the_site_is_said(pair: SitePair, manager: Person) -> None:
     refusals_keep(pair.a, told(), NOW)
     assert not AuditEntry.objects.filter(action="site.refused").exists()
@@ -165,21 +175,26 @@ def test_what_is_gone_at_the_site_is_said(pair: SitePair, manager: Person) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_poller_fetches_what_a_site_of_the_lab_refused(lab: LabClient, lab_pair: SitePair) -> None:
-    """What the key that observes is told, at hosts of the lab as at real ones."""
+async def test_the_poller_fetches_what_a_site_of_the_lab_refused(
+    lab: LabClient, lab_pair: SitePair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the key that observes is told, at hosts of the lab as at real ones; and not what was before."""
+    monkeypatch.setattr(refusals, "ASK_EVERY", dt.timedelta(seconds=0.5))
     store = Store(str(Path(lab.directory) / "home-b" / ".drportal-site"))
     about = {"code": "bad-request", "text": "no", "client": "192.0.2.9 1 22", "rights": "act", "line": "rbd rm one/x"}
-    store.log("refused.log", about)
+    store.log("refused.log", {**about, "client": "192.0.2.8 1 22"})
     poller = Poller(0.3, Watches())
     task = asyncio.create_task(poller.run())
     try:
         asked = RefusalRecord.objects.filter(asked_at__isnull=False)
         await until("both sites have told", lambda: asked.count() == 2)
+        store.log("refused.log", about)
+        row = await until("it is told", lambda: RefusedRequests.objects.filter(site_id=lab_pair.b_id).first())
     finally:
         poller.stopping.set()
         await asyncio.wait_for(task, 30)
-    row = await RefusedRequests.objects.filter(site_id=lab_pair.b_id, address="192.0.2.9").aget()
-    assert (row.code, row.rights, row.strange, row.line) == ("bad-request", "act", True, "rbd rm one/x")
+    assert (row.code, row.rights, row.address, row.line) == ("bad-request", "act", "192.0.2.9", "rbd rm one/x")
+    assert (row.strange, row.count) == (True, 1)
     record = await RefusalRecord.objects.aget(site_id=lab_pair.b_id)
     assert (record.own_address, record.since) == ("127.0.0.1", next(store.logged("refused.log"))[0])
     assert row.heard_at <= timezone.now()

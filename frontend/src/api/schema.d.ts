@@ -113,6 +113,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Session Password
+         * @description Another password for yourself; your other sessions end. 403 ``wrong_password``, 422 ``weak_password``, 409
+         *     ``no_password`` for who signs in at the identity provider.
+         */
+        put: operations["session_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -2413,6 +2434,21 @@ export interface components {
             key?: {
                 [key: string]: unknown;
             } | null;
+        };
+        /** PasswordChanged */
+        PasswordChanged: {
+            /** Sessions Ended */
+            sessions_ended: number;
+        };
+        /**
+         * PasswordIn
+         * @description ``password``: the one that you have.
+         */
+        PasswordIn: {
+            /** Password */
+            password: string;
+            /** New Password */
+            new_password: string;
         };
         /**
          * Token
@@ -6069,7 +6105,8 @@ export interface components {
         };
         /**
          * RefusalsOut
-         * @description ``asked_at`` null: the site has never told; ``keeps`` false: it is reached in a way that keeps no such record.
+         * @description ``begun_at``: since when it is counted; ``asked_at`` null: the site has never told; ``keeps`` false: it is
+         *     reached in a way that keeps no such record.
          *
          *     ``sentence``: of those that are strange; empty: there are none. ``uncounted``: refused requests that are in no item.
          *     ``incomplete_at``: when the site told last that it does not have all of them any more.
@@ -6077,6 +6114,8 @@ export interface components {
         RefusalsOut: {
             /** Keeps */
             keeps: boolean;
+            /** Begun At */
+            begun_at: string | null;
             /** Asked At */
             asked_at: string | null;
             /** Sentence */
@@ -6643,6 +6682,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordChanged"];
+                };
             };
             /** @description It was not done; the problem says why */
             503: {

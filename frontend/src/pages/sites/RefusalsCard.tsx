@@ -40,7 +40,8 @@ function Told({ refusals }: { refusals: Refusals }) {
     <>
       {refusals.sentence && <Alert variant="danger" isInline component="h3" title={refusals.sentence} />}
       <p>
-        What the site program there refused, and did not do. Told <Age at={refusals.asked_at} stale_after_s={180} />.
+        What the site program there refused, and did not do, since <Time at={refusals.begun_at} />. Told{" "}
+        <Age at={refusals.asked_at} stale_after_s={180} />.
       </p>
       {refusals.incomplete_at !== null && (
         <p>
