@@ -44,6 +44,7 @@ class Loaded:
     plan: PlanCopy
     steps: list[StepRow]
 
+    on_hold: frozenset[str]
 
 def load(run_id: int, history: History) -> Loaded:
     """Raises UnreadablePlanCopy."""
@@ -75,6 +76,7 @@ def load(run_id: int, history: History) -> Loaded:
         plan=plan,
         steps=steps,
     )
+        on_hold=frozenset(run.on_hold),
 
 
 def _step(row: Step, attempt: StepAttempt | None) -> StepRow:

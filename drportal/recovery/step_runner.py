@@ -49,12 +49,14 @@ class Control:
     """What the run's driver tells its steps.
 
     ``halt``: begin nothing more; ``hurry``: do not even wait for what is unknown; ``let_go``: wait for that no longer
-    where the site that could tell does not answer.
+    where the site that could tell does not answer. ``on_hold``: VMs of which nothing begins; what is unknown of them is
+    read all the same.
     """
 
     halt: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    on_hold: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class StepRunner(StepWriter):
                 if not await self._resolve():
                     return self.step.state
                 continue
-            if self.control.halt.is_set():
+            if self.control.halt.is_set() or self.step.vm_key in self.control.on_hold:
                 return self.step.state
             if await self._try():
                 continue
