@@ -152,6 +152,8 @@ class RunDriver:
                 return await self._give_up(wrong.sentence.rstrip("."), self._lapses(wrong))
             if self.run.kind in (RunKind.REPROTECT, RunKind.FENCE):
                 await self._ready_to_measure()
+            if self.run.kind == RunKind.DISASTER_FAILOVER:
+                world.source.expect_silence()  # or nobody would have said yes
             await self._begin()
             while (end := await self._to_rest()) is None:
                 pass
@@ -307,9 +309,9 @@ class RunDriver:
             standing,
             cancelled=self.run.state is RunState.CANCELLING,
             forced=self.run.kind == RunKind.DISASTER_FAILOVER,
+            on_hold=self.run.on_hold,
         )
         if self.run.state is RunState.CANCELLING:
-            on_hold=self.run.on_hold,
             return await self._cancelled(sentence, standing)
         event = RunEvent.STOP_AT_ERROR if self._failed() else RunEvent.PAUSE
         await self._run_event(event, sentence, standing=standing, pause_asked=False, lease_owner="", lease_until=None)

@@ -397,7 +397,7 @@ class StepRunner(StepWriter):
         """The site's own word on this step's last attempt; after it, an act that never arrived there never will."""
         if not self.step.spec.acts_on_role or not self.step.open_operation:
             return None
-        return await self.step.task.end.ceph.receipt(self.step.open_operation)
+        return await self.step.task.end.receipt(self.step.open_operation)
 
     async def _known(self, outcome: str, event: StepEvent, sentence: str, probe: Probe) -> None:
         await self._close(outcome, event, sentence, probe.answers)
