@@ -17,6 +17,7 @@ import { Checklist } from "./Checklist";
 import { ExactLoss } from "./ExactLoss";
 import { Fences } from "./Fences";
 import { RunActions } from "./RunActions";
+import { RunConsole } from "./RunConsole";
 import { RunFacts } from "./RunFacts";
 import { RunReport } from "./RunReport";
 import { StepDrawer } from "./StepDrawer";
@@ -76,6 +77,7 @@ function TheRun({ run }: { run: Run }) {
             <NextAction run={run} />
             <RunFacts run={run} />
           </PageSection>
+          {run.console && <RunConsole run={run} console={run.console} />}
           {first && <Standing run={run} />}
           <PageSection className="dr-stack">
             <Title headingLevel="h2">Checklist</Title>
