@@ -82,6 +82,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /quarantines/{quarantine_id}
         GET /approvals/{approval_id}
         POST /approvals/{approval_id}/ask
+        POST /runs/{run_id}/consequences
         GET /changes
         GET /images/{image_id}/exposure
         GET /pairs/{pair_id}/pools
@@ -142,6 +143,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         POST /runs/{run_id}/resume
         POST /runs/{run_id}/cancel
         POST /runs/{run_id}/way-back
+        POST /runs/{run_id}/choice
         POST /runs/{run_id}/steps/{step_id}/retry
         POST /runs/{run_id}/steps/{step_id}/skip
         POST /runs/{run_id}/review/answer

@@ -77,7 +77,7 @@ class Saves:
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end = task.one_image, task.end
-        if task.operation_id and (receipt := await end.ceph.receipt(task.operation_id)) is not None:
+        if task.operation_id and (receipt := await end.receipt(task.operation_id)) is not None:
             if receipt.going_on:
                 return cannot_tell(f"{image.source} is being saved at {end.name}.", receipt.answer)
             if receipt.state == "done":

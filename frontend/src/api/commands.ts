@@ -96,6 +96,8 @@ export const runResume = (id: number, reason: string) =>
   answer(api.POST("/runs/{run_id}/resume", { ...inPath({ run_id: id }), body: { reason } }));
 export const runCancel = (id: number, reason: string) =>
   answer(api.POST("/runs/{run_id}/cancel", { ...inPath({ run_id: id }), body: { reason } }));
+export const runChoose = (id: number, version: number, wanted: T.ChoiceIn, reason: string) =>
+  answer(api.POST("/runs/{run_id}/choice", { ...inPath({ run_id: id }), body: { ...wanted, version, reason } }));
 export const wayBackRequest = (id: number, phrase: string, request_key: string) =>
   answer(api.POST("/runs/{run_id}/way-back", { ...inPath({ run_id: id }), body: { phrase, request_key } }));
 export const disasterRequest = (plan: number, body: T.DisasterIn) =>

@@ -4,7 +4,7 @@ import type { Quarter } from "../lib/quarter";
 import type { TrailFields } from "../lib/trailFilter";
 import { answer, api, Problem, type QueryOf } from "./client";
 import type { PagesOf } from "./pages";
-import type { Gaps, Images, Vms } from "./types";
+import type { ChoiceIn, Gaps, Images, Vms } from "./types";
 
 /**
  * Every read of the API. Keys begin with the word of the live topic that makes them old (see live/topics.ts).
@@ -272,6 +272,13 @@ export const runQuery = (id: number) =>
   queryOptions({
     queryKey: ["run", id],
     queryFn: () => answer(api.GET("/runs/{run_id}", { params: { path: { run_id: id } } })),
+  });
+
+/** What would follow from a choice in a paused run. Nothing is changed; POST, because many VMs may be named. */
+export const consequencesQuery = (run: number, version: number, wanted: ChoiceIn) =>
+  queryOptions({
+    queryKey: ["run", run, "consequences", version, wanted],
+    queryFn: () => answer(api.POST("/runs/{run_id}/consequences", { params: { path: { run_id: run } }, body: wanted })),
   });
 
 /**

@@ -1156,6 +1156,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run_id}/consequences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Consequences
+         * @description What would follow from a choice in a paused run. Nothing is changed.
+         */
+        post: operations["run_consequences"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/choice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Choose
+         * @description How a paused run goes on: retry these VMs, hold these, go on with the critical ones, or stop.
+         */
+        post: operations["run_choose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run_id}/way-back": {
         parameters: {
             query?: never;
@@ -4161,6 +4201,34 @@ export interface components {
             kind: string;
         };
         /**
+         * Console
+         * @description What a person chooses from while a run rests with work left. ``priorities``: up to which VMs may be called
+         *     critical.
+         */
+        Console: {
+            /** Vms */
+            vms: components["schemas"]["ConsoleVm"][];
+            /** Done */
+            done: number;
+            /** Priorities */
+            priorities: number[];
+        };
+        /**
+         * ConsoleVm
+         * @description A VM of a paused run that is not done. ``trouble``: empty where nothing of it has failed or is unknown.
+         */
+        ConsoleVm: {
+            /** Key */
+            key: string;
+            /** Name */
+            name: string;
+            /** Priority */
+            priority: number;
+            part: components["schemas"]["Part"];
+            /** Trouble */
+            trouble: string;
+        };
+        /**
          * Fence
          * @description How surely a VM can neither run nor write at the site that was left: the rung reached, and the one wanted.
          */
@@ -4221,6 +4289,12 @@ export interface components {
              */
             measured_at: string;
         };
+        /**
+         * Part
+         * @description How far a VM of the run has come. ``waiting``: nothing of it has failed, its steps have not begun.
+         * @enum {string}
+         */
+        Part: "done" | "failed" | "unknown" | "on_hold" | "waiting";
         /**
          * Run
          * @description ``approval_id``: what a second person is, or was, asked; null where the kind needs none.
@@ -4286,6 +4360,7 @@ export interface components {
             recopy: components["schemas"]["RunRecopy"] | null;
             /** Fence */
             fence: components["schemas"]["Fence"][];
+            console?: components["schemas"]["Console"] | null;
         };
         /**
          * RunAction
@@ -4406,6 +4481,56 @@ export interface components {
         };
         /** ReasonIn */
         ReasonIn: {
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
+         * Consequences
+         * @description ``goes_on``: somebody has something to do then; else the run stays paused.
+         */
+        Consequences: {
+            /** Goes On */
+            goes_on: boolean;
+            /** Consequences */
+            consequences: string[];
+        };
+        /**
+         * Choice
+         * @enum {string}
+         */
+        Choice: "retry" | "hold" | "critical" | "stop";
+        /**
+         * ChoiceIn
+         * @description ``vms``: keys of the console's VMs, of *retry* and *hold*; ``up_to``: of *critical*.
+         */
+        ChoiceIn: {
+            choice: components["schemas"]["Choice"];
+            /**
+             * Vms
+             * @default []
+             */
+            vms: string[];
+            /** Up To */
+            up_to?: number | null;
+        };
+        /**
+         * ChosenIn
+         * @description ``version``: of the run that was looked at.
+         */
+        ChosenIn: {
+            choice: components["schemas"]["Choice"];
+            /**
+             * Vms
+             * @default []
+             */
+            vms: string[];
+            /** Up To */
+            up_to?: number | null;
+            /** Version */
+            version: number;
             /**
              * Reason
              * @default
@@ -9192,6 +9317,94 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ReasonIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSummary"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_consequences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChoiceIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consequences"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_choose: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChosenIn"];
             };
         };
         responses: {
