@@ -330,7 +330,8 @@ class SiteProgram:
 
     def command_for(self, act: str, ref: ImageRef) -> str:
         """The ``rbd`` command of the act: the engine ``rbd`` runs it, the engine ``librbd`` makes the same call of
-        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync`` and ``salvage``.
+        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync``, ``salvage``
+        and ``keep_copy``.
         """
         return command_line(self._commands.act(act, ref))
 
@@ -378,6 +379,10 @@ class SiteProgram:
     async def salvage(self, order: Order) -> Answer:
         """Its end may be hours away: OutcomeUnknown then, and the receipt tells."""
         return await self._send("salvage", "salvage-export", self.command_for("salvage", order.ref), order, {}, {})
+
+    async def keep_copy(self, order: Order) -> Answer:
+        """As ``salvage``. A program older than 1.5 refuses it (BAD_REQUEST)."""
+        return await self._send("keep_copy", "salvage-copy", self.command_for("keep_copy", order.ref), order, {}, {})
 
     async def _act(self, act: str, order: Order, expect: dict[str, Any], warrant: Warrant | None = None) -> Answer:
         if warrant is None:

@@ -21,12 +21,12 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, tran
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from drportal.drivers.base import ImageRef, MirrorStatus, PoolReading
+from drportal.drivers.base import CephSite, ImageRef, MirrorStatus, PoolReading
 from drportal.drivers.opennebula import Memory
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
-from drportal.inventory import cloud, heard, installed
+from drportal.inventory import cloud, heard, installed, sights
 from drportal.inventory.connect import Reach, SiteDrivers, site_drivers
 from drportal.inventory.exposure import Sampler
 from drportal.inventory.image_book import ImageBook
@@ -34,6 +34,7 @@ from drportal.inventory.memory import give_back
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
+from drportal.inventory.sights import Lookout
 
 logger = logging.getLogger(__name__)
 Given = ParamSpec("Given")
@@ -183,6 +184,10 @@ class SideWatch:
             if self._drivers is not None:
                 await self._drivers.close()
 
+    def ceph(self) -> CephSite | None:
+        """The site's, while there is a connection to it."""
+        return self._drivers.ceph if self._drivers is not None else None
+
     async def look(self) -> SiteReading:
         clock = asyncio.get_running_loop().time
         if self._drivers is not None and clock() - self._drivers_at > CONVERSATION_S:
@@ -257,7 +262,11 @@ class PairWatch:
             Side.A: SideWatch(pair.a, list(pair.pools), self.interval_s, held),
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
+        lookouts = [
+            Lookout(watch.site, sides[side.other].site.slug, sides[side.other].ceph) for side, watch in sides.items()
+        ]
         tasks = [asyncio.create_task(side.run()) for side in sides.values()]
+        tasks += [asyncio.create_task(lookout.run()) for lookout in lookouts]
         try:
             while await in_database(take_lease, self.pair_id, self.owner):
                 await self.wait_for_news(sides)
@@ -265,6 +274,8 @@ class PairWatch:
                 for watch in sides.values():
                     watch.latest = None
                 await in_database(self.write, pair, readings)
+                if looks := [look for one in lookouts for look in one.taken()]:
+                    await in_database(sights.write, looks)
                 large = any(reading.everything is not None for reading in readings.values())
                 readings = {}
                 if large:

@@ -15,6 +15,7 @@ MODULES = (
     "connection",
     "librbd",
     "exports",
+    "copies",
     "measuring",
     "reach",
     "freeing",

@@ -208,6 +208,7 @@ VERBS: Dict[str, Fields] = {
     "resync": _image_act({"watchers": (True, _watchers)}),
     "mirror-snapshot": _image_act(),
     "salvage-export": _image_act(),
+    "salvage-copy": _image_act(),
     "free": dict(_image_act(), expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "fence": dict(_ACT, expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "unfence": dict(_ACT, **_CLIENTS),
@@ -221,6 +222,7 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "resync": False,
     "mirror-snapshot": True,
     "salvage-export": None,
+    "salvage-copy": None,
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")

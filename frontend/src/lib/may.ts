@@ -29,6 +29,7 @@ const ROLES: Record<string, string> = {
   review: "a manager",
   sites: "an administrator",
   rights: "an administrator",
+  policy: "a manager or an administrator",
 };
 
 /** What an act is about. "anywhere": one of several things, each of which decides for itself; "somePair": a new plan. */

@@ -23,6 +23,7 @@ import { CredentialsCard } from "./CredentialsCard";
 import { GroundCard } from "./GroundCard";
 import { ProgramCard } from "./ProgramCard";
 import { RefusalsCard } from "./RefusalsCard";
+import { SightsCard } from "./SightsCard";
 import { THROUGH } from "./through";
 
 export function SitePage() {
@@ -63,6 +64,7 @@ function TheSite({ site }: { site: Site }) {
       />
       <PageSection className="dr-stack">
         <ReachCard site={site} />
+        <SightsCard site={site} />
         <FactsCard site={site} />
         {site.program && <ProgramCard program={site.program} />}
         <RefusalsCard slug={site.slug} />
@@ -112,7 +114,9 @@ function FactsCard({ site }: { site: Site }) {
             {THROUGH[site.ceph_through as keyof typeof THROUGH] ?? site.ceph_through}
           </Fact>
           <Fact term="What a reprotect would discard">
-            {site.salvage_dir ? `is saved to ${site.salvage_dir} first` : "is not saved: no directory is named"}
+            {site.salvage_dir
+              ? `is saved to ${site.salvage_dir} first`
+              : "is not saved to a file: no directory is named"}
           </Fact>
           <Fact term="OpenNebula">
             {site.opennebula_url} {site.opennebula_version}
