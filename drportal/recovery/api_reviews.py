@@ -32,17 +32,21 @@ Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 OF_THE_ENGINE = [
     *(f"step.{event}" for event in StepEvent if event not in (StepEvent.RETRY, StepEvent.SKIP)),
     *(f"run.{event}" for event in RunEvent if event not in (RunEvent.PAUSE, RunEvent.RESUME, RunEvent.CANCEL)),
+    *("approval.use", "approval.expire", "loss.measured", "vm.come_home"),
+    *("quarantine.begin", "quarantine.contact", "quarantine.signs", "quarantine.clear"),
 ]
 WORD = {"planned_failover": "planned failover", "way_back": "way back", "disaster_failover": "disaster failover"}
 
 
 class ReviewItem(Schema):
-    """``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``."""
+    """``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``. ``alone``: one person began it
+    alone, and its plan is locked until it is accepted."""
 
     run: schemas.RunSummary
     state: str
     due_at: dt.datetime | None
     overdue: bool
+    alone: bool
 
 
 class Reviews(Schema):
@@ -146,7 +150,8 @@ def item_of(run: Run) -> ReviewItem:
     """Of a row of ``reviewable()``."""
     state, due = reviews.review_state(getattr(run, "last_verb")), reviews.due_at(run)  # noqa: B009  (an annotation)
     overdue = due is not None and due < timezone.now() and state is not reviews.ReviewState.ACCEPTED
-    return ReviewItem(run=run_summary(run), state=state.value, due_at=due, overdue=overdue)
+    alone: bool = getattr(run, "alone")  # noqa: B009
+    return ReviewItem(run=run_summary(run), state=state.value, due_at=due, overdue=overdue, alone=alone)
 
 
 def review_of(run_id: int, name: str) -> Review:

@@ -439,6 +439,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/access/sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Access Sign Out
+         * @description End every session of somebody, and withdraw their tokens if asked to. They may sign in again.
+         */
+        post: operations["access_sign_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/grants/{grant_id}/take": {
         parameters: {
             query?: never;
@@ -2790,6 +2810,31 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "approver" | "manager" | "administrator" | "service-account";
+        /**
+         * SignedOut
+         * @description How many were ended and withdrawn.
+         */
+        SignedOut: {
+            /** Sessions */
+            sessions: number;
+            /** Tokens */
+            tokens: number;
+        };
+        /**
+         * SignOutIn
+         * @description ``tokens``: withdraw their tokens, too.
+         */
+        SignOutIn: {
+            /** Username */
+            username: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Tokens
+             * @default false
+             */
+            tokens: boolean;
+        };
         /** GrantTaken */
         GrantTaken: {
             /** Reason */
@@ -4707,7 +4752,8 @@ export interface components {
         };
         /**
          * ReviewItem
-         * @description ``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``.
+         * @description ``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``. ``alone``: one person began it
+         *     alone, and its plan is locked until it is accepted.
          */
         ReviewItem: {
             run: components["schemas"]["RunSummary"];
@@ -4717,6 +4763,8 @@ export interface components {
             due_at: string | null;
             /** Overdue */
             overdue: boolean;
+            /** Alone */
+            alone: boolean;
         };
         /** Reviews */
         Reviews: {
@@ -7525,6 +7573,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GrantOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignOutIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedOut"];
                 };
             };
             /** @description It was not done; the problem says why */

@@ -30,7 +30,7 @@ import { VerifyChain } from "../../components/VerifyChain";
 import { useMay } from "../../lib/may";
 import { elapsedWords } from "../../lib/time";
 import { count } from "../../lib/words";
-import { ACT_WORD, REVIEW_WORD } from "./words";
+import { ACT_WORD, REVIEW_WORD, VOICE_WORD } from "./words";
 
 /** One run in plain words, for whoever was not there; prints as a report. */
 export function ReviewPage() {
@@ -158,10 +158,12 @@ function WhatTheApproverSaw({ id }: { id: number }) {
   const query = useQuery(approvalQuery(id));
   return (
     <section className="dr-stack">
-      <Title headingLevel="h2">What the approver saw</Title>
       <Loaded query={query} what="The approval">
         {(approval) => (
           <>
+            <Title headingLevel="h2">
+              {approval.glass ? "What was seen by who went on alone: nobody approved it" : "What the approver saw"}
+            </Title>
             <List>
               <ListItem>
                 {approval.requested_by} asked for it: {approval.reason}
@@ -171,7 +173,7 @@ function WhatTheApproverSaw({ id }: { id: number }) {
               </ListItem>
               {approval.said.map((each) => (
                 <ListItem key={`${each.at} ${each.name}`}>
-                  <TimeTwice at={each.at} /> {each.name}: {each.word}
+                  <TimeTwice at={each.at} /> {each.name}: {VOICE_WORD[each.word] ?? each.word}
                   {each.text && ` (${each.text})`}
                 </ListItem>
               ))}
@@ -180,8 +182,15 @@ function WhatTheApproverSaw({ id }: { id: number }) {
                 <span className="dr-mono">{approval.evidence_sha256}</span>
               </ListItem>
             </List>
-            <EvidenceView evidence={approval.evidence} lost={approval.source_site} label="Evidence that was approved" />
-            <Title headingLevel="h3">{count(approval.commands.length, "command")} that were approved</Title>
+            <EvidenceView
+              evidence={approval.evidence}
+              lost={approval.source_site}
+              label={approval.glass ? "Evidence that was there" : "Evidence that was approved"}
+              frozen
+            />
+            <Title headingLevel="h3">
+              {count(approval.commands.length, "command")} {approval.glass ? "that were shown" : "that were approved"}
+            </Title>
             {approval.commands.map((command) => (
               <Command key={command} text={command} />
             ))}
