@@ -13,7 +13,7 @@ from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
-from drportal.recovery import models, schemas_approval
+from drportal.recovery import glass, models, schemas_approval
 from drportal.recovery.policy import policy_now
 from drportal.recovery.schemas_approval import (
     Approvals,
@@ -117,6 +117,14 @@ def approval_break_glass(request: HttpRequest, approval_id: int, body: GlassIn) 
         **body.dict(include={"phrase", "reason", "evidence_sha256", "commands_sha256"}),
     )
     return approval_out(found)
+
+
+@router.post("/runs/{int:run_id}/glass-seen", auth=needs(Permission.VIEW), response={204: None})
+def glass_seen(request: HttpRequest, run_id: int) -> Any:
+    """That the asker has seen that this run was begun by one person alone. 409 ``not_told`` for who was not told."""
+    by_token = bearer_token(request) is not None
+    glass.glass_seen(run_id=run_id, user=asker(request), by_token=by_token)
+    return Status(204, None)
 
 
 @router.post("/approvals/{int:approval_id}/decline", auth=needs(Permission.APPROVE), response=schemas_approval.Approval)

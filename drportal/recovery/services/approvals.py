@@ -26,7 +26,7 @@ from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Forbidden, Invalid, NotFound
 from drportal.events import publish
 from drportal.people.proof import Proof, proof_holds
-from drportal.recovery import evidence, warrants
+from drportal.recovery import evidence, glass, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
 from drportal.recovery.policy import policy_now
@@ -143,9 +143,10 @@ def _go_on_alone(approval: Approval, user: User, reason: str, by: str) -> Approv
             Approval.objects.filter(pk=row.pk).update(glass=True)
             _voice(row, user, Voice.Word.GLASS, reason)
             shown = {"evidence_sha256": row.evidence.sha256, "commands": row.commands}
-            payload = {**shown, "reason": reason, "proved_by": by}
+            payload = {**shown, "reason": reason, "proved_by": by, "told": glass.tell(row, user)}
             record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
             _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}", user)
+            publish("overview")
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
