@@ -301,6 +301,8 @@ class VirtualMachine(models.Model):
     memory_mb = models.IntegerField(default=0)
     nics = models.JSONField(default=list)  # [{nic_id, network_id, network, ip, mac}]
     uuid = models.CharField(max_length=64, blank=True)  # of the guest's machine, where its template sets one
+    owner = models.CharField(max_length=100, blank=True)
+    labels = models.TextField(blank=True)  # ",web,prod/shop,": each between commas, so that one can be looked for
     marker = models.CharField(max_length=200, blank=True, db_index=True)
     home_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="copies")
     read_at = models.DateTimeField()

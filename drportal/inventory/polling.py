@@ -131,6 +131,10 @@ class Beside(Protocol):
         """Images (``pool/name``) at each side whose role and holders are read as often as can be."""
         ...
 
+    def refused_since(self, pair: SitePair) -> Mapping[Side, int]:
+        """From where on each site is asked what it has refused; a side that is not due is left out."""
+        ...
+
     def seen(self, one: RoundSeen) -> None:
         """Within the transaction of the round."""
         ...
@@ -138,6 +142,9 @@ class Beside(Protocol):
 
 class Nobody:
     def suspects(self, pair: SitePair) -> Mapping[Side, Collection[str]]:
+        return {}
+
+    def refused_since(self, pair: SitePair) -> Mapping[Side, int]:
         return {}
 
     def seen(self, one: RoundSeen) -> None:
@@ -153,6 +160,7 @@ class SideWatch:
         self.interval_s = interval_s
         self.turn = Turn(interval_s)
         self.turn.held = frozenset(held)
+        self.refused_since: int | None = None  # None: it is not due to be asked what it refused
         self.latest: SiteReading | None = None
         self.news = asyncio.Event()
         self._drivers: SiteDrivers | None = None
@@ -203,6 +211,9 @@ class SideWatch:
             with_cloud=with_cloud,
             held_open=self.turn.suspects,
         )
+        if self.refused_since is not None:
+            since, self.refused_since = self.refused_since, None
+            await reader.refused(reading, since)
         self._pace_cloud(reading, with_cloud)
         return reading
 
@@ -273,9 +284,11 @@ class PairWatch:
                 if now_fingerprint != fingerprint:
                     return
                 suspects = await in_database(self.beside.suspects, pair)
+                refused_since = await in_database(self.beside.refused_since, pair)
                 for side, watch in sides.items():
                     watch.turn.held = frozenset(held)
                     watch.turn.suspects = frozenset(suspects.get(side, ()))
+                    watch.refused_since = refused_since.get(side)
         finally:
             for task in tasks:
                 task.cancel()

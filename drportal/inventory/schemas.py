@@ -28,6 +28,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.inventory.protectable import reasons_against
+from drportal.inventory.schemas_recopy import Recopy, recopy_out
 from drportal.inventory.services import fingerprint
 from drportal.inventory.side_words import bytes_behind, position
 from drportal.inventory.sights import sights_of
@@ -145,6 +146,7 @@ class SideState(Schema):
     """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
 
     ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
+    ``recopy``: while the copy here is made from nothing.
     """
 
     exists: bool | None
@@ -153,6 +155,7 @@ class SideState(Schema):
     description: str | None
     entries_behind: int | None
     bytes_behind: int | None
+    recopy: Recopy | None
     features: list[str] | None
     parent: str | None
     position: str | None
@@ -393,7 +396,7 @@ def _image_fields(row: MirroredImage, now: dt.datetime, vms: list[ImageVm]) -> d
         "verdict": code,
         "verdict_sentence": sentence,
         "primary_site": sites.get(row.primary_side),
-        "sides": {sites[side.value]: side_state(facts, now) for side, facts in sides.items()},
+        "sides": {sites[side.value]: side_state(facts, now, row.size_bytes) for side, facts in sides.items()},
         "vms": vms,
         "exposure": exposure_now(row, now),
         "changed_at": row.changed_at,
@@ -410,7 +413,7 @@ def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
     )
 
 
-def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
+def side_state(facts: SideFacts, now: dt.datetime, size_bytes: int | None = None) -> SideState:
     status, role = facts.status, facts.role
     age_s = None
     if status is not None and status.age_s is not None:
@@ -422,6 +425,7 @@ def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
         description=status.description if status else None,
         entries_behind=status.entries_behind if status else None,
         bytes_behind=bytes_behind(status),
+        recopy=recopy_out(facts, size_bytes, now),
         features=list(role.features) if role and role.features is not None else None,
         parent=role.parent if role else None,
         position=position(status),

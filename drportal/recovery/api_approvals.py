@@ -13,7 +13,8 @@ from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
-from drportal.recovery import glass, models, schemas_approval
+from drportal.recovery import glass, models, schemas_approval, unfit
+from drportal.recovery.plan_copy import from_json
 from drportal.recovery.policy import policy_now
 from drportal.recovery.schemas_approval import (
     Approvals,
@@ -45,6 +46,7 @@ def disaster_door(request: HttpRequest, plan_id: int) -> Any:
         target_site=door.target.slug,
         phrase=door.phrase,
         blockers=list(door.blockers),
+        notes=list(door.notes),
         button=f"Ask to force-promote {count(len(door.copy.images()), 'image')} at {door.target.name}",
         evidence=evidence_out(door.content),
         evidence_sha256=digest,
@@ -211,6 +213,9 @@ def approval_out(
             what_is_fenced(
                 row.run.source_site.name, FenceRung(row.run.plan.fence_rung), row.attested_by, row.attestation
             )
+        ),
+        notes=list(
+            unfit.notes(from_json(row.run.plan_copy), row.evidence.content, row.run.source_site, row.run.target_site)
         ),
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,

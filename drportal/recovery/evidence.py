@@ -218,10 +218,11 @@ async def _image(world: World, image: ImageCopy) -> dict[str, Any]:
         # It answered, if only with a refusal: that is not silence.
         answers_there = True
         trouble.append(error.detail)
-    status, snapshots = await _copy_of(world, image, here, answers, trouble)
+    status, snapshots, direction = await _copy_of(world, image, here, answers, trouble)
     return {
         **_told(image, here, there, answers_there, status, snapshots),
         **await _opened_by(world, image, here, answers, trouble),
+        "peer_direction": direction,
         "trouble": trouble,
         "answers": answers_json(answers),
     }
@@ -229,9 +230,9 @@ async def _image(world: World, image: ImageCopy) -> dict[str, Any]:
 
 async def _copy_of(
     world: World, image: ImageCopy, here: RoleFacts | None, answers: list[Answer], trouble: list[str]
-) -> tuple[StatusFacts | None, SnapshotFacts | None]:
+) -> tuple[StatusFacts | None, SnapshotFacts | None, str | None]:
     if here is None or not here.exists:
-        return None, None
+        return None, None, None
     try:
         async with asyncio.timeout(LOOK_S):
             side, _ = await world.target.side(image, positions=False)
@@ -239,10 +240,10 @@ async def _copy_of(
             if here.mode is Mode.SNAPSHOT:
                 snapshots, answer = await world.target.snapshots(ref_of(image))
                 answers.append(answer)
-            return side.status, snapshots
+            return side.status, snapshots, side.peer_direction
     except (DriverError, TimeoutError) as error:
         trouble.append(str(getattr(error, "detail", error)) or "no answer in time")
-        return None, None
+        return None, None, None
 
 
 async def _opened_by(

@@ -122,6 +122,7 @@ class Run(models.Model):
     standing = models.JSONField(
         default=list
     )  # where each image and VM stood when the run came to rest: [{kind, name, where, sentence, read_at}]
+    on_hold = models.JSONField(default=list)  # keys of VMs that are passed over until a person retries them
     pause_asked = models.BooleanField(default=False)
     cancel_asked = models.BooleanField(default=False)
     fence = models.PositiveIntegerField(default=0)

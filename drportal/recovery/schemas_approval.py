@@ -100,8 +100,9 @@ class EvidenceOut(Schema):
 
 
 class DisasterDoor(Schema):
-    """``blockers`` empty: it may be asked for. ``button``: what the act is called, with its numbers.
-    ``evidence_sha256``: of what was read, frozen; a request that names it is bound to it."""
+    """``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
+    ``button``: what the act is called, with its numbers. ``evidence_sha256``: of what was read, frozen; a request that
+    names it is bound to it."""
 
     plan_version: int
     source_site: str
@@ -109,6 +110,7 @@ class DisasterDoor(Schema):
     phrase: str
     button: str
     blockers: list[str]
+    notes: list[str]
     evidence: EvidenceOut
     evidence_sha256: str
 
@@ -192,6 +194,8 @@ class Approval(ApprovalSummary):
     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
     site's own people type there before the last yes, where that site asks for it; else empty.
 
+    ``notes``: as at the disaster door.
+
     ``could_approve``: who could say yes to it now, by name; empty once it is decided.
 
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
@@ -202,6 +206,7 @@ class Approval(ApprovalSummary):
     attested_by: str
     attestation: str
     fence: list[str]
+    notes: list[str]
     plan_version: int
     evidence_sha256: str
     commands_sha256: str

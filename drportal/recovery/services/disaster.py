@@ -22,7 +22,7 @@ from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, evidence, quarantine
+from drportal.recovery import building, evidence, quarantine, unfit
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
 from drportal.recovery.policy import policy_now
@@ -36,7 +36,8 @@ KEEP_UNUSED = 50  # evidence of doors that were opened, and nobody asked for any
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What stands behind the disaster door of a plan: evidence read now, the phrase, and what forbids it."""
+    """What stands behind the disaster door of a plan: evidence read now, the phrase, what forbids it, and what it will
+    not save or not bring home (``notes``)."""
 
     plan: RecoveryPlan
     source: Site
@@ -45,6 +46,7 @@ class Door:
     content: dict[str, Any]
     phrase: str
     blockers: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def disaster_open(plan_id: int) -> tuple[Door, str]:
@@ -63,10 +65,11 @@ def disaster_door(plan_id: int) -> Door:
     copy = building.copy_of_plan(plan, source, target)
     content = _seen(plan, copy, source, target)
     phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
-    blockers = _blockers(content, source, target)
+    blockers = _blockers(copy, content, source, target)
     if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, target):
         blockers.insert(0, why)
-    return Door(plan, source, target, copy, content, phrase, tuple(blockers))
+    notes = unfit.notes(copy, content, source, target)
+    return Door(plan, source, target, copy, content, phrase, tuple(blockers), notes)
 
 
 def _seen(plan: RecoveryPlan, copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
@@ -81,15 +84,15 @@ def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
     return group.active_site, peer_of(group, group.active_site)
 
 
-def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
+def _blockers(copy: PlanCopy, content: dict[str, Any], source: Site, target: Site) -> list[str]:
     """An image whose own copy is unfit does not forbid saving the others: it is refused by itself, by its gate."""
-    found, fit = [], 0
+    found, fit, of_fit_vms = [], 0, unfit.fit_images(copy)
     if content["second_view"]["alive"]:
         found.append(
             f"{content['second_view']['sentence']} Its VMs may be running: nothing is forced while it lives. Mend the "
             "portal's way to it, or have it shut down there first."
         )
-    for image in sorted(content["images"].values(), key=lambda image: str(image["name"])):
+    for key, image in sorted(content["images"].items(), key=lambda item: str(item[1]["name"])):
         if image["other_side_answers"]:
             found.append(
                 f"{source.name} answers about {image['name']}: nothing is forced while it can be read. "
@@ -98,8 +101,11 @@ def _blockers(content: dict[str, Any], source: Site, target: Site) -> list[str]:
         elif not image["read_here"]:
             found.append(f"{image['name']} cannot be read at {target.name}.")
         # One that is primary already has nothing left to be shown whole: its VM can still be started.
-        fit += image["exists_here"] is True and (image["whole_copy"] is True or image["primary_here"] is True)
-    if not fit:
+        whole = image["whole_copy"] is True or image["primary_here"] is True
+        fit += image["exists_here"] is True and whole and key in of_fit_vms
+    if not of_fit_vms:
+        found += [f"No VM can be saved. {note}" for note in unfit.notes(copy, content, source, target)[:1]]
+    elif not fit:
         found.append(f"No image has a copy at {target.name} that is shown to be whole: nothing could be saved.")
     return found
 
@@ -262,7 +268,7 @@ def new_approval_request(*, run_id: int, reason: str, attestation: str, user: Us
         raise Conflict(f"{why} Nothing was asked for.", code="no_new_approval")
     copy = from_json(run.plan_copy)
     content = _seen(run.plan, copy, run.source_site, run.target_site)
-    if blockers := _blockers(content, run.source_site, run.target_site):
+    if blockers := _blockers(copy, content, run.source_site, run.target_site):
         _refused(run.plan, user, blockers, run.pk)
     with transaction.atomic():
         Run.objects.select_for_update().get(pk=run_id)

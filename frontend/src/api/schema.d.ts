@@ -113,6 +113,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Session Password
+         * @description Another password for yourself; your other sessions end. 403 ``wrong_password``, 422 ``weak_password``, 409
+         *     ``no_password`` for who signs in at the identity provider.
+         */
+        put: operations["session_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -679,6 +700,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/vms/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Words
+         * @description Labels, owners and pools of the site's VMs, to choose by.
+         */
+        get: operations["vm_words"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{slug}/vms/choosable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Choosable
+         * @description All that fit and can be in a group; ``group``: in this one, so that its own VMs are among them.
+         */
+        get: operations["vm_choosable"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vms/{vm_id}": {
         parameters: {
             query?: never;
@@ -966,6 +1027,8 @@ export interface paths {
         /**
          * Plan Preview
          * @description Every step with its commands, the phrase to type, and what it means in numbers.
+         *
+         *     Of a reprotect, ``salvage``: the way for all images; ``salvage_of``: ``IMAGE:WAY``, another for some.
          */
         get: operations["plan_preview"];
         put?: never;
@@ -1087,6 +1150,46 @@ export interface paths {
          * @description End the run; what is in flight ends first, then it is read where everything stands.
          */
         post: operations["run_cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/consequences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Consequences
+         * @description What would follow from a choice in a paused run. Nothing is changed.
+         */
+        post: operations["run_consequences"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/choice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Choose
+         * @description How a paused run goes on: retry these VMs, hold these, go on with the critical ones, or stop.
+         */
+        post: operations["run_choose"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2118,6 +2221,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Refusals
+         * @description What the site program refused there, the last heard of first; fetched once a minute by the poller.
+         */
+        get: operations["refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/reports/quarter": {
         parameters: {
             query?: never;
@@ -2371,6 +2494,21 @@ export interface components {
             key?: {
                 [key: string]: unknown;
             } | null;
+        };
+        /** PasswordChanged */
+        PasswordChanged: {
+            /** Sessions Ended */
+            sessions_ended: number;
+        };
+        /**
+         * PasswordIn
+         * @description ``password``: the one that you have.
+         */
+        PasswordIn: {
+            /** Password */
+            password: string;
+            /** New Password */
+            new_password: string;
         };
         /**
          * Token
@@ -3089,6 +3227,11 @@ export interface components {
          */
         VerdictCode: "protected" | "protected_reversed" | "behind" | "not_yet_protected" | "broken_mirroring" | "handover_ready" | "handover_not_propagated" | "two_primaries" | "diverged" | "replica_only" | "suspect_primary" | "running_unprotected" | "not_mirrored" | "one_way" | "cannot_tell";
         /**
+         * CopyState
+         * @enum {string}
+         */
+        CopyState: "not_begun" | "copying" | "whole" | "untold";
+        /**
          * ExposureKind
          * @enum {string}
          */
@@ -3165,10 +3308,33 @@ export interface components {
             };
         };
         /**
+         * Recopy
+         * @description How far a copy is that is made anew (``state``: ``CopyState``). Null: not known. ``told_at``: when its daemon
+         *     wrote the figures down, in whole percents of the image.
+         */
+        Recopy: {
+            state: components["schemas"]["CopyState"];
+            /** Total Bytes */
+            total_bytes: number | null;
+            /** Copied Bytes */
+            copied_bytes: number | null;
+            /** Percent */
+            percent: number | null;
+            /** Bytes Per Second */
+            bytes_per_second: number | null;
+            /** Eta S */
+            eta_s: number | null;
+            /** Told At */
+            told_at: string | null;
+            /** Sentence */
+            sentence: string;
+        };
+        /**
          * SideState
          * @description One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
          *
          *     ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
+         *     ``recopy``: while the copy here is made from nothing.
          */
         SideState: {
             /** Exists */
@@ -3183,6 +3349,7 @@ export interface components {
             entries_behind: number | null;
             /** Bytes Behind */
             bytes_behind: number | null;
+            recopy: components["schemas"]["Recopy"] | null;
             /** Features */
             features: string[] | null;
             /** Parent */
@@ -3256,6 +3423,32 @@ export interface components {
             exit_status: number | null;
             /** Output */
             output: string;
+        };
+        /**
+         * VmFilter
+         * @description ``q``: in the VM's name or its group's; ``label``: one of its labels; ``pool``: of one of its disks' images.
+         */
+        VmFilter: {
+            /**
+             * Q
+             * @default
+             */
+            q: string;
+            /**
+             * Label
+             * @default
+             */
+            label: string;
+            /**
+             * Owner
+             * @default
+             */
+            owner: string;
+            /**
+             * Pool
+             * @default
+             */
+            pool: string;
         };
         /**
          * VmProtection
@@ -3367,6 +3560,47 @@ export interface components {
             counts: {
                 [key: string]: number;
             };
+        };
+        /**
+         * VmWords
+         * @description Each word with how many VMs have it; a VM may have several labels, and disks in several pools.
+         */
+        VmWords: {
+            /** Labels */
+            labels: {
+                [key: string]: number;
+            };
+            /** Owners */
+            owners: {
+                [key: string]: number;
+            };
+            /** Pools */
+            pools: {
+                [key: string]: number;
+            };
+        };
+        /** ChoosableVm */
+        ChoosableVm: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Nics */
+            nics: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
+         * ChoosableVms
+         * @description ``in_other_groups``, ``not_protectable``: how many fit beside them, and why they are not here.
+         */
+        ChoosableVms: {
+            /** Items */
+            items: components["schemas"]["ChoosableVm"][];
+            /** In Other Groups */
+            in_other_groups: number;
+            /** Not Protectable */
+            not_protectable: number;
         };
         /** ImageFile */
         ImageFile: {
@@ -3809,7 +4043,17 @@ export interface components {
             /** Gates */
             gates: components["schemas"]["GateView"][];
         };
-        /** Preview */
+        /**
+         * SalvageWay
+         * @enum {string}
+         */
+        SalvageWay: "export" | "copy" | "waive";
+        /**
+         * Preview
+         * @description Of a reprotect, ``salvage_ways`` and ``salvage_images``: what may be chosen, and what is chosen here of each.
+         *
+         *     ``discard_question``: to be answered where something is not saved.
+         */
         Preview: {
             /** Kind */
             kind: string;
@@ -3832,6 +4076,16 @@ export interface components {
              * @default
              */
             discard_question: string;
+            /**
+             * Salvage Ways
+             * @default []
+             */
+            salvage_ways: components["schemas"]["SalvageWayOut"][];
+            /**
+             * Salvage Images
+             * @default []
+             */
+            salvage_images: components["schemas"]["SalvageImage"][];
         };
         /** PreviewStep */
         PreviewStep: {
@@ -3859,9 +4113,32 @@ export interface components {
             /** Destructive */
             destructive: boolean;
         };
+        /** SalvageImage */
+        SalvageImage: {
+            /** Image Id */
+            image_id: number;
+            /** Name */
+            name: string;
+            /** Vm Name */
+            vm_name: string;
+            way: components["schemas"]["SalvageWay"] | null;
+        };
+        /**
+         * SalvageWayOut
+         * @description ``why_not``: null where it can be chosen.
+         */
+        SalvageWayOut: {
+            way: components["schemas"]["SalvageWay"];
+            /** Sentence */
+            sentence: string;
+            /** Why Not */
+            why_not: string | null;
+        };
         /**
          * RunIn
-         * @description ``discard_reason``: of a reprotect, needed where its preview asks for it (``discard_question``).
+         * @description Of a reprotect, ``salvage``: one way for all images (null: saved where there is a place for it), and
+         *     ``salvage_images``: another for some. ``discard_reason``: needed where its preview asks for it
+         *     (``discard_question``).
          */
         RunIn: {
             /** Kind */
@@ -3887,6 +4164,23 @@ export interface components {
              * @default
              */
             discard_reason: string;
+            salvage?: components["schemas"]["SalvageWay"] | null;
+            /**
+             * Salvage Images
+             * @default []
+             */
+            salvage_images: components["schemas"]["SalvageOfImage"][];
+        };
+        /** SalvageOfImage */
+        SalvageOfImage: {
+            /** Image Id */
+            image_id: number;
+            way: components["schemas"]["SalvageWay"];
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
         };
         /**
          * RunState
@@ -3927,6 +4221,34 @@ export interface components {
             kind: string;
         };
         /**
+         * Console
+         * @description What a person chooses from while a run rests with work left. ``priorities``: up to which VMs may be called
+         *     critical.
+         */
+        Console: {
+            /** Vms */
+            vms: components["schemas"]["ConsoleVm"][];
+            /** Done */
+            done: number;
+            /** Priorities */
+            priorities: number[];
+        };
+        /**
+         * ConsoleVm
+         * @description A VM of a paused run that is not done. ``trouble``: empty where nothing of it has failed or is unknown.
+         */
+        ConsoleVm: {
+            /** Key */
+            key: string;
+            /** Name */
+            name: string;
+            /** Priority */
+            priority: number;
+            part: components["schemas"]["Part"];
+            /** Trouble */
+            trouble: string;
+        };
+        /**
          * Fence
          * @description How surely a VM can neither run nor write at the site that was left: the rung reached, and the one wanted.
          */
@@ -3939,6 +4261,26 @@ export interface components {
             wanted: number;
             /** Sentence */
             sentence: string;
+        };
+        /** ImageRecopy */
+        ImageRecopy: {
+            state: components["schemas"]["CopyState"];
+            /** Total Bytes */
+            total_bytes: number | null;
+            /** Copied Bytes */
+            copied_bytes: number | null;
+            /** Percent */
+            percent: number | null;
+            /** Bytes Per Second */
+            bytes_per_second: number | null;
+            /** Eta S */
+            eta_s: number | null;
+            /** Told At */
+            told_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Image */
+            image: string;
         };
         /**
          * Loss
@@ -3967,6 +4309,12 @@ export interface components {
              */
             measured_at: string;
         };
+        /**
+         * Part
+         * @description How far a VM of the run has come. ``waiting``: nothing of it has failed, its steps have not begun.
+         * @enum {string}
+         */
+        Part: "done" | "failed" | "unknown" | "on_hold" | "waiting";
         /**
          * Run
          * @description ``approval_id``: what a second person is, or was, asked; null where the kind needs none.
@@ -4027,8 +4375,12 @@ export interface components {
             standing: components["schemas"]["Standing"][];
             /** Exact Loss */
             exact_loss: components["schemas"]["Loss"][];
+            /** Salvage */
+            salvage: components["schemas"]["Salvaged"][];
+            recopy: components["schemas"]["RunRecopy"] | null;
             /** Fence */
             fence: components["schemas"]["Fence"][];
+            console?: components["schemas"]["Console"] | null;
         };
         /**
          * RunAction
@@ -4057,6 +4409,35 @@ export interface components {
                 [key: string]: components["schemas"]["Cell"];
             };
         };
+        /**
+         * RunRecopy
+         * @description All copies that a reprotect makes anew. ``copied_bytes``: at least, where ``untold`` is not 0. ``told_at``: the
+         *     oldest. ``eta_s``: at the present rate; null where that of any is not known.
+         */
+        RunRecopy: {
+            /** Whole */
+            whole: number;
+            /** Copying */
+            copying: number;
+            /** Not Begun */
+            not_begun: number;
+            /** Untold */
+            untold: number;
+            /** Total Bytes */
+            total_bytes: number | null;
+            /** Copied Bytes */
+            copied_bytes: number;
+            /** Bytes Per Second */
+            bytes_per_second: number | null;
+            /** Eta S */
+            eta_s: number | null;
+            /** Told At */
+            told_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Images */
+            images: components["schemas"]["ImageRecopy"][];
+        };
         /** RunVm */
         RunVm: {
             /** Name */
@@ -4069,6 +4450,22 @@ export interface components {
             };
             /** Images */
             images: components["schemas"]["RunImage"][];
+        };
+        /**
+         * Salvaged
+         * @description What was chosen for an image before its copy was discarded, and what came of it. ``state``: that of its step, or
+         *     ``waived``: by whom and why is in ``sentence``.
+         */
+        Salvaged: {
+            /** Image */
+            image: string;
+            way: components["schemas"]["SalvageWay"];
+            /** State */
+            state: string;
+            /** Sentence */
+            sentence: string;
+            /** Step Id */
+            step_id: number | null;
         };
         /**
          * Standing
@@ -4104,6 +4501,56 @@ export interface components {
         };
         /** ReasonIn */
         ReasonIn: {
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
+         * Consequences
+         * @description ``goes_on``: somebody has something to do then; else the run stays paused.
+         */
+        Consequences: {
+            /** Goes On */
+            goes_on: boolean;
+            /** Consequences */
+            consequences: string[];
+        };
+        /**
+         * Choice
+         * @enum {string}
+         */
+        Choice: "retry" | "hold" | "critical" | "stop";
+        /**
+         * ChoiceIn
+         * @description ``vms``: keys of the console's VMs, of *retry* and *hold*; ``up_to``: of *critical*.
+         */
+        ChoiceIn: {
+            choice: components["schemas"]["Choice"];
+            /**
+             * Vms
+             * @default []
+             */
+            vms: string[];
+            /** Up To */
+            up_to?: number | null;
+        };
+        /**
+         * ChosenIn
+         * @description ``version``: of the run that was looked at.
+         */
+        ChosenIn: {
+            choice: components["schemas"]["Choice"];
+            /**
+             * Vms
+             * @default []
+             */
+            vms: string[];
+            /** Up To */
+            up_to?: number | null;
+            /** Version */
+            version: number;
             /**
              * Reason
              * @default
@@ -4239,6 +4686,8 @@ export interface components {
             standing: components["schemas"]["Standing"][];
             /** Exact Loss */
             exact_loss: components["schemas"]["Loss"][];
+            /** Salvage */
+            salvage: components["schemas"]["Salvaged"][];
             /** Trail */
             trail: number[];
         };
@@ -5589,7 +6038,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "runs_twice" | "lost_site_back";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "stranger_at_site" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -5816,6 +6265,63 @@ export interface components {
         Settling: {
             /** Because */
             because: string;
+        };
+        /**
+         * RefusalsOut
+         * @description ``begun_at``: since when it is counted; ``asked_at`` null: the site has never told; ``keeps`` false: it is
+         *     reached in a way that keeps no such record.
+         *
+         *     ``sentence``: of those that are strange; empty: there are none. ``uncounted``: refused requests that are in no item.
+         *     ``incomplete_at``: when the site told last that it does not have all of them any more.
+         */
+        RefusalsOut: {
+            /** Keeps */
+            keeps: boolean;
+            /** Begun At */
+            begun_at: string | null;
+            /** Asked At */
+            asked_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Items */
+            items: components["schemas"]["RefusedOut"][];
+            /** Uncounted */
+            uncounted: number;
+            /** Incomplete At */
+            incomplete_at: string | null;
+        };
+        /**
+         * RefusedOut
+         * @description ``strange``: not sent by this portal. ``rights``: of the key, read or act; empty: not told. ``first_at``,
+         *     ``last_at``: by the site's clock. ``line``: how the last one began, escaped.
+         */
+        RefusedOut: {
+            /** Code */
+            code: string;
+            /** Word */
+            word: string;
+            /** Rights */
+            rights: string;
+            /** Address */
+            address: string;
+            /** Strange */
+            strange: boolean;
+            /** Count */
+            count: number;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Text */
+            text: string;
+            /** Line */
+            line: string;
         };
         /**
          * MappingLine
@@ -6344,6 +6850,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordChanged"];
+                };
             };
             /** @description It was not done; the problem says why */
             503: {
@@ -7659,8 +8207,11 @@ export interface operations {
     vm_list: {
         parameters: {
             query?: {
-                protection?: components["schemas"]["VmProtection"] | null;
                 q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
                 cursor?: string;
                 limit?: number;
             };
@@ -7704,8 +8255,11 @@ export interface operations {
     vm_table: {
         parameters: {
             query?: {
-                protection?: components["schemas"]["VmProtection"] | null;
                 q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
             };
             header?: never;
             path: {
@@ -7722,6 +8276,93 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_words: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VmWords"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_choosable: {
+        parameters: {
+            query?: {
+                q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
+                group?: number | null;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChoosableVms"];
                 };
             };
             /** @description It was not done; the problem says why */
@@ -8444,6 +9085,8 @@ export interface operations {
         parameters: {
             query?: {
                 kind?: string;
+                salvage?: components["schemas"]["SalvageWay"] | null;
+                salvage_of?: string[];
             };
             header?: never;
             path: {
@@ -8717,6 +9360,94 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ReasonIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSummary"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_consequences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChoiceIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consequences"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_choose: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChosenIn"];
             };
         };
         responses: {
@@ -11051,6 +11782,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DifferenceOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    refusals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefusalsOut"];
                 };
             };
             /** @description It was not done; the problem says why */

@@ -87,6 +87,14 @@ const READINESS: Record<string, Word> = {
   cannot_tell: { word: "Cannot tell", tone: "unsure" },
 };
 
+const PARTS: Record<string, Word> = {
+  done: { word: "Done", tone: "good" },
+  failed: { word: "Failed", tone: "bad" },
+  unknown: { word: "Outcome unknown", tone: "unsure" },
+  on_hold: { word: "On hold", tone: "warn" },
+  waiting: { word: "Not begun", tone: "idle" },
+};
+
 const QUARANTINE_STATES: Record<string, Word> = {
   waiting: { word: "Waiting for first contact", tone: "busy" },
   contact: { word: "Back, and not cleared", tone: "bad" },
@@ -121,6 +129,7 @@ export const approvalWord = (code: string) => look(APPROVAL_STATES, code);
 export const policyWord = (code: string) => look(POLICY_STATES, code);
 export const echoWord = (code: string): Word => ECHOES[code] ?? { word: code, tone: "unsure" };
 export const cellWord = (code: string) => look(CELL_STATES, code);
+export const partWord = (code: string) => look(PARTS, code);
 export const readinessWord = (code: string) => look(READINESS, code);
 export const quarantineWord = (code: string) => look(QUARANTINE_STATES, code);
 export const severityWord = (code: string) => look(SEVERITIES, code);

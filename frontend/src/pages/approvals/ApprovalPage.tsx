@@ -132,6 +132,16 @@ function Asked({ approval }: { approval: Approval }) {
             ))}
           </List>
         </ListItem>
+        {approval.notes.length > 0 && (
+          <ListItem>
+            What it will not save, or not bring home:
+            <List>
+              {approval.notes.map((sentence) => (
+                <ListItem key={sentence}>{sentence}</ListItem>
+              ))}
+            </List>
+          </ListItem>
+        )}
         <ListItem>
           It needs the yes of {count(approval.needed, "person", "people")} other than {approval.requested_by}, counts
           once, and expires <Time at={approval.expires_at} />.

@@ -122,6 +122,18 @@ function Door({ plan }: { plan: number }) {
                 </List>
               </Alert>
             )}
+            {door.notes.length > 0 && (
+              <Alert variant="warning" isInline component="h3" title="What it will not save, or not bring home">
+                <List>
+                  {door.notes.slice(0, MOST_BLOCKERS).map((sentence) => (
+                    <ListItem key={sentence}>{sentence}</ListItem>
+                  ))}
+                  {door.notes.length > MOST_BLOCKERS && (
+                    <ListItem>And {door.notes.length - MOST_BLOCKERS} more; see the gaps.</ListItem>
+                  )}
+                </List>
+              </Alert>
+            )}
             <EvidenceView evidence={door.evidence} lost={door.source_site} label="Evidence" />
             <Request plan={plan} door={door} />
           </>

@@ -22,7 +22,7 @@ import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
 import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
-import { useMay, useMayChangeSite } from "../../lib/may";
+import { useMay, useMayAtSite } from "../../lib/may";
 import { THROUGH } from "./through";
 
 type Fields = Record<keyof Omit<SiteIn, "host_keys" | "ceph_through" | "looked_for">, string> &
@@ -104,7 +104,7 @@ const fieldsOf = (site: Site): Fields => ({
 function SiteForm({ site }: { site: Site | null }) {
   const navigate = useNavigate();
   const client = useQueryClient();
-  const change = useMayChangeSite(site?.slug ?? "");
+  const change = useMayAtSite("sites", site?.slug ?? "");
   const make = useMay("sites", "everywhere");
   const { whyNot } = site ? change : make;
   const [fields, setFields] = useState<Fields>(() => (site ? fieldsOf(site) : EMPTY));

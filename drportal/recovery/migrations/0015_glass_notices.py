@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('recovery', '0013_approval_policy'),
+        ('recovery', '0014_vms_on_hold'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
