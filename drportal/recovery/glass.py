@@ -61,7 +61,8 @@ def glass_seen(*, run_id: int, user: User, by_token: bool) -> None:
         if not mine.exists():
             raise Conflict("Nothing was told to you about this run. Nothing was changed.", code="not_told")
         if mine.filter(seen_at=None).update(seen_at=timezone.now()):
-            record("approval.glass_seen", f"run {run_id}", {}, actor=user.username, run_id=run_id)
+            # As an act of the review: who has only looked at what was done may still accept it.
+            record("review.glass_seen", f"run {run_id}", {}, actor=user.username, run_id=run_id)
             publish("overview")
 
 

@@ -81,7 +81,7 @@ def test_every_approver_and_manager_is_told_in_the_same_moment(
     path = f"/runs/{page['run_id']}/glass-seen"
     assert approver.api("POST", path).status_code == 204
     assert approver.api("POST", path).status_code == 204
-    assert AuditEntry.objects.filter(action="approval.glass_seen", actor="approver").count() == 1
+    assert AuditEntry.objects.filter(action="review.glass_seen", actor="approver").count() == 1
     assert viewer.api("POST", path).json()["code"] == "not_told"
     assert manager.user is not None
     _, text = token_create(manager.user, "robot", 1)
@@ -91,6 +91,9 @@ def test_every_approver_and_manager_is_told_in_the_same_moment(
     is_over(page["run_id"])
     told = {one["name"]: one["seen_at"] is not None for one in manager.read(f"/runs/{page['run_id']}/review")["told"]}
     assert told == {"approver": True, "far": False, "manager": False}
+    assert manager.api("POST", path).status_code == 204
+    accepted = manager.api("POST", f"/runs/{page['run_id']}/review/accept", {"text": "seen"})
+    assert accepted.status_code == 200, "to have seen it is not to have taken part"
 
 
 def test_a_locked_plan_gives_no_vm_away_to_one_that_is_not(
