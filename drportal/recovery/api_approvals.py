@@ -188,7 +188,7 @@ def summary_fields(row: models.Approval) -> dict[str, Any]:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "expired": timezone.now() >= row.expires_at,
-        "needed": row.needed,
+        "needed": services.needed_now(row),
         "images": len(row.commands),
         "glass": row.glass,
     }

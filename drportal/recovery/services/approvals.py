@@ -55,6 +55,13 @@ def approval_look(approval: Approval) -> tuple[dict[str, Any], list[dict[str, An
     return now, [asdict(one) for one in found]
 
 
+def needed_now(approval: Approval) -> int:
+    """How many people's yes it takes: while it waits, a policy that has become stricter meanwhile counts."""
+    if approval.state != ApprovalState.REQUESTED:
+        return approval.needed
+    return max(approval.needed, policy_now().needed)
+
+
 def commands_hash(approval: Approval) -> str:
     return content_hash(list(approval.commands))
 
@@ -161,9 +168,9 @@ def _say_yes(approval: Approval, user: User, by: str) -> Approval:
         if wrong is None:
             _voice(row, user, Voice.Word.YES)
             said = len(counted(warrants.facts_of(row)))
-            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed, "proved_by": by}
+            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": needed_now(row), "proved_by": by}
             record("approval.yes", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
-            if said >= max(row.needed, policy_now().needed):  # a policy that became stricter meanwhile counts
+            if said >= needed_now(row):
                 record(
                     "approval.approve",
                     f"run {row.run_id}",
