@@ -1630,6 +1630,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run_id}/glass-seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Glass Seen
+         * @description That the asker has seen that this run was begun by one person alone. 409 ``not_told`` for who was not told.
+         */
+        post: operations["glass_seen"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/approvals/{approval_id}/decline": {
         parameters: {
             query?: never;
@@ -4775,6 +4795,21 @@ export interface components {
             /** Overdue */
             overdue: number;
         };
+        /**
+         * GlassTold
+         * @description Somebody who was told that the run was begun by one person alone. ``seen_at`` null: has not said so yet.
+         */
+        GlassTold: {
+            /** Name */
+            name: string;
+            /**
+             * Told At
+             * Format: date-time
+             */
+            told_at: string;
+            /** Seen At */
+            seen_at: string | null;
+        };
         /** Losses */
         Losses: {
             /** Sentence */
@@ -4850,7 +4885,8 @@ export interface components {
         };
         /**
          * Review
-         * @description One run in plain words. ``why_not``: why the asker may neither question nor accept it; empty when they may.
+         * @description One run in plain words. ``told``: of a run begun alone, who was told. ``why_not``: why the asker may neither
+         *     question nor accept it; empty when they may.
          */
         Review: {
             item: components["schemas"]["ReviewItem"];
@@ -4882,6 +4918,8 @@ export interface components {
             last_entry: number | null;
             /** Acts */
             acts: components["schemas"]["ReviewActOut"][];
+            /** Told */
+            told: components["schemas"]["GlassTold"][];
             /** Why Not */
             why_not: string;
             made: components["schemas"]["Made"];
@@ -6486,13 +6524,18 @@ export interface components {
         };
         /**
          * BrokenGlass
-         * @description A run that one person began alone, until a manager has accepted it.
+         * @description A run that one person began alone, until a manager has accepted it. ``unseen``: who of those that were told has
+         *     not said yet that they have seen it; ``for_me``: the asker is one of them.
          */
         BrokenGlass: {
             /** Run Id */
             run_id: number;
             /** Sentence */
             sentence: string;
+            /** Unseen */
+            unseen: string[];
+            /** For Me */
+            for_me: boolean;
         };
         /** GroupSummary */
         GroupSummary: {
@@ -10467,6 +10510,44 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Approval"];
                 };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    glass_seen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It was not done; the problem says why */
             503: {
