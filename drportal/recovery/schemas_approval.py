@@ -81,7 +81,7 @@ class EvidenceOut(Schema):
 
 class DisasterDoor(Schema):
     """``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
-    ``button``: what the act is called, with its numbers."""
+    ``button``: what the act is called, with its numbers. ``fence_rung``: what the plan wants."""
 
     plan_version: int
     source_site: str
@@ -90,16 +90,22 @@ class DisasterDoor(Schema):
     button: str
     blockers: list[str]
     notes: list[str]
+    fence_rung: int
     evidence: EvidenceOut
 
 
 class DisasterIn(Schema):
-    """``attestation``: who made sure, and how, that nothing runs at the lost site any more."""
+    """``attestation``: who made sure, and how, that nothing runs at the lost site any more.
+
+    ``attested_rung``: 5 power or network cut, 1 VMs seen to be off. ``deviation``: why it goes on below the plan's.
+    """
 
     plan_version: int
     phrase: str = Field(max_length=300)
     reason: str = Field(max_length=2000)
     attestation: str = Field(max_length=2000)
+    attested_rung: int = 5
+    deviation: str = Field(default="", max_length=2000)
     request_key: str = Field(min_length=8, max_length=64)
 
 
@@ -108,6 +114,8 @@ class NewApprovalIn(Schema):
 
     reason: str = Field(max_length=2000)
     attestation: str = Field(max_length=2000)
+    attested_rung: int = 5
+    deviation: str = Field(default="", max_length=2000)
 
 
 class ApproveIn(ProofIn):
@@ -177,6 +185,7 @@ class Approval(ApprovalSummary):
     glass_phrase: str
     attested_by: str
     attestation: str
+    deviation: str
     fence: list[str]
     notes: list[str]
     plan_version: int
