@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from drportal.engine.fence import FenceRung
 from drportal.engine.gates import GateId
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 
 
@@ -41,7 +42,7 @@ class PlanInput:
     """``source_site`` is the one left behind (failback: where the group is active), ``target_site`` where it goes.
 
     Only a way back reads the two observed sets: images demoted at the source, and images primary at the target.
-    ``saves``: the source site has a place for what a reprotect would discard.
+    ``salvage``: image key -> what becomes of what a reprotect would discard.
     """
 
     vms: tuple[PlannedVm, ...]
@@ -49,7 +50,7 @@ class PlanInput:
     target_site: str
     demoted_at_source: frozenset[str] = frozenset()
     primary_at_target: frozenset[str] = frozenset()
-    saves: bool = False
+    salvage: Mapping[str, SalvageWay] = field(default_factory=dict)
     fence_rung: FenceRung = FenceRung.DEMOTED
     """What the plan wants done at a site that came back, before anything else."""
 
@@ -255,6 +256,9 @@ def _disaster_failover(plan: PlanInput) -> tuple[PlannedStep, ...]:
     return (*images, *starts)
 
 
+SAVES = {SalvageWay.EXPORT: StepKind.IMAGE_SALVAGE, SalvageWay.COPY: StepKind.IMAGE_KEEP}
+
+
 def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
     """The source is the site that came back, the target where the group runs: at the target nothing acts. All VMs off
     first (5 first), so that none of them writes while another's disk is taken away; then each image by itself."""
@@ -270,8 +274,8 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
                 measure = _step(StepKind.IMAGE_MEASURE, image, vm, plan, (before.key,))
                 images += [before, measure]
                 before = measure
-                if plan.saves:
-                    before = _step(StepKind.IMAGE_SALVAGE, image, vm, plan, (before.key,))
+                if saving := SAVES.get(plan.salvage.get(image, SalvageWay.WAIVE)):
+                    before = _step(saving, image, vm, plan, (before.key,))
                     images.append(before)
                 resync = _step(StepKind.IMAGE_RESYNC, image, vm, plan, (before.key,))
                 follows = _step(StepKind.IMAGE_FOLLOWS, image, vm, plan, (resync.key,))

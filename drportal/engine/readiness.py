@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from drportal.engine.facts import DiskFacts, Side, SideFacts, VmFacts, WatcherFacts
 from drportal.engine.gate_parts import SETTLES
 from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path, g_peer_off, g_return
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
+from drportal.engine.salvage import SalvageChoice
 from drportal.engine.unfit import flatten, hangs_on
 from drportal.engine.verdicts import Verdict, VerdictCode
 
@@ -126,6 +127,8 @@ class ReadinessInput:
     definition_max_age_s: float = DEFINITION_MAX_AGE_S
     salvage_dir: str = ""
     """Where the source site keeps what a reprotect would discard; empty: nowhere."""
+    salvage: Mapping[str, SalvageChoice] = field(default_factory=dict)
+    """Image key -> what was chosen for it; without one it is saved to ``salvage_dir`` where there is one."""
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""
 

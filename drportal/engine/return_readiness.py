@@ -27,6 +27,7 @@ from drportal.engine.readiness import (
     site_findings,
 )
 from drportal.engine.return_gates import g_peer
+from drportal.engine.salvage import SalvageChoice, SalvageWay
 from drportal.engine.unfit import ONE_WAY_REMEDY, one_way
 from drportal.engine.verdicts import VerdictCode
 
@@ -46,14 +47,16 @@ def assess_return(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fre
     back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)
-        findings += _image_findings(kind, image, back, given.salvage_dir)
+        findings += _image_findings(kind, image, back, given)
         if kind is RunKind.REPROTECT:
             findings += _copy_findings(image, given.sites)
     for vm in given.vms:
         findings += _vm_findings(vm, back)
     if not given.images:
         findings.append(block("nothing_to_copy", "group", "The group has no image.", "Add VMs to the group."))
-    per_vm = {vm.key: (g_one(vm.disks),) if kind is RunKind.REPROTECT else () for vm in given.vms}
+    per_vm: dict[str, tuple[GateResult, ...]] = {
+        vm.key: (g_one(vm.disks),) if kind is RunKind.REPROTECT else () for vm in given.vms
+    }
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
     return concluded(findings, per_image, per_vm)
@@ -64,8 +67,8 @@ def _peer(image: ImageReadiness, now: dt.datetime, fresh_s: float) -> GateResult
     return g_peer(here, there, now, salvage_chosen=True, forced_here=image.forced_at_source, fresh_s=fresh_s)
 
 
-def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir: str) -> Iterator[Finding]:
-    code = image.verdict.code
+def _image_findings(kind: RunKind, image: ImageReadiness, back: str, given: ReadinessInput) -> Iterator[Finding]:
+    code, salvage_dir, chosen = image.verdict.code, given.salvage_dir, given.salvage.get(image.key)
     if code in LEFT_THE_LINE and kind is RunKind.FENCE:
         yield Finding(
             "fences",
@@ -75,6 +78,8 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir
             "lost stays in it until its copy is made anew (Reprotect).",
             None,
         )
+    elif code in LEFT_THE_LINE and chosen is not None and chosen.way is not SalvageWay.EXPORT:
+        yield _chosen_otherwise(chosen, image.name, back)
     elif code in LEFT_THE_LINE and salvage_dir:
         yield Finding(
             "saves_and_discards",
@@ -90,8 +95,8 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir
             Severity.WARN,
             image.name,
             f"What {back} wrote after contact was lost is nowhere else. It is discarded, and the image copied again.",
-            f"If anybody may want it: name a directory for it on the page of {back}, or save it first, there: "
-            f"rbd export {image.name} FILE. If nobody does, say why when you start the run; the trail keeps it.",
+            "If anybody may want it: choose that a copy is kept under a new name, or name a directory for it on the "
+            f"page of {back}. If nobody does, say why when you start the run; the trail keeps it.",
         )
     elif code in STAYS:
         yield Finding("stays", Severity.INFO, image.name, "It follows already: nothing of it is discarded.", None)
@@ -110,6 +115,17 @@ def _copy_findings(image: ImageReadiness, sites: Iterable[SiteReadiness]) -> Ite
     )
     if wrong := one_way(sides):
         yield block("one_way", image.name, wrong, ONE_WAY_REMEDY)
+
+
+def _chosen_otherwise(chosen: SalvageChoice, image: str, back: str) -> Finding:
+    if chosen.way is SalvageWay.COPY:
+        said = (
+            f"What {back} wrote after contact was lost is nowhere else. A copy of the image is kept at {back} first, "
+            "under a new name, then the image is discarded and copied again."
+        )
+        return Finding("keeps_and_discards", Severity.INFO, image, said, None)
+    said = f"What {back} wrote after contact was lost is discarded without a copy, because: {chosen.reason}"
+    return Finding("waived", Severity.INFO, image, said, None)
 
 
 def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:

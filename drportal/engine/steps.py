@@ -29,6 +29,7 @@ class StepKind(enum.StrEnum):
     IMAGE_FOLLOWS = "image.follows"
     IMAGE_FREE = "image.free"
     IMAGE_SALVAGE = "image.salvage"
+    IMAGE_KEEP = "image.keep"
     IMAGE_MEASURE = "image.measure"
     IMAGE_SHUT_OUT = "image.shut_out"
     IMAGE_LET_IN = "image.let_in"
@@ -351,6 +352,19 @@ _SPECS = (
         (G.OFF,),
         (),
         "Saved",
+    ),
+    # The same, in the pool itself.
+    StepSpec(
+        StepKind.IMAGE_KEEP,
+        "Keep a copy of what is nowhere else",
+        "Keep a copy of {subject} at {site} under a new name",
+        "image",
+        "source",
+        False,
+        False,
+        (G.OFF,),
+        (),
+        "Kept",
     ),
     StepSpec(
         StepKind.IMAGE_RESYNC,

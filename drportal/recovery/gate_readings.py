@@ -305,7 +305,7 @@ async def _peer(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref, here = ref_of(image), subject.here
         (mine, a), (theirs, b) = await asyncio.gather(here.role(ref), world.other(here).role(ref))
-        forced, chosen = image.key in world.forced_at_source, world.plan.salvage_chosen
+        forced, chosen = image.key in world.forced_at_source, world.plan.salvage_of(image.key) is not None
         result = g_peer(mine, theirs, world.clock(), salvage_chosen=chosen, forced_here=forced)
         return GateReading(result, tuple(answer for answer in (a, b) if answer))
 

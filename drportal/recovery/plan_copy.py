@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from drportal.engine.facts import DiskFacts
 from drportal.engine.fence import FenceRung
 from drportal.engine.plans import PlanInput, PlannedVm
+from drportal.engine.salvage import SalvageChoice, SalvageWay
 
 FORMAT = 1
 
@@ -97,6 +98,8 @@ class PlanCopy:
 
     discard_reason: str = ""
     """Where nothing is saved: why it may be discarded."""
+    salvage: Mapping[str, SalvageChoice] = field(default_factory=dict)
+    """Image key -> what was chosen for it and not for all."""
     left_alone: tuple[LeftAlone, ...] = ()
     fence_rung: int = FenceRung.DEMOTED.value
     shut_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -104,9 +107,17 @@ class PlanCopy:
     locked: Mapping[str, LockedThere] = field(default_factory=dict)
     """VM key -> what of it is locked in the source site's OpenNebula, and not unlocked yet."""
 
-    @property
-    def salvage_chosen(self) -> bool:
-        return bool(self.salvage_dir or self.discard_reason)
+    def salvage_of(self, key: str) -> SalvageChoice | None:
+        """None: nobody has said what becomes of it."""
+        if key in self.salvage:
+            return self.salvage[key]
+        if self.salvage_dir:
+            return SalvageChoice(SalvageWay.EXPORT)
+        return SalvageChoice(SalvageWay.WAIVE, self.discard_reason) if self.discard_reason else None
+
+    def salvages(self) -> dict[str, SalvageChoice]:
+        found = {image.key: self.salvage_of(image.key) for image in self.images()}
+        return {key: choice for key, choice in found.items() if choice is not None}
 
     def vm(self, key: str) -> VmCopy:
         return next(vm for vm in self.vms if vm.key == key)
@@ -130,7 +141,7 @@ class PlanCopy:
             self.target_site,
             demoted,
             promoted,
-            saves=bool(self.salvage_dir),
+            salvage={key: choice.way for key, choice in self.salvages().items()},
             fence_rung=FenceRung(self.fence_rung),
             lost_sight_of=lost_sight_of,
             shut_out=frozenset(self.shut_out),
@@ -151,6 +162,7 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "promote_sent_by_parent": sorted(copy.promote_sent_by_parent),
         "salvage_dir": copy.salvage_dir,
         "discard_reason": copy.discard_reason,
+        "salvage": {key: [choice.way.value, choice.reason] for key, choice in copy.salvage.items()},
         "fence_rung": copy.fence_rung,
         "shut_out": {key: list(addresses) for key, addresses in copy.shut_out.items()},
         "locked": {key: [list(numbers) for numbers in there] for key, there in copy.locked.items()},
@@ -176,6 +188,7 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             promote_sent_by_parent=frozenset(data["promote_sent_by_parent"]),
             salvage_dir=str(data.get("salvage_dir", "")),
             discard_reason=str(data.get("discard_reason", "")),
+            salvage={key: SalvageChoice(SalvageWay(way), why) for key, (way, why) in data.get("salvage", {}).items()},
             fence_rung=FenceRung(data.get("fence_rung", FenceRung.DEMOTED)).value,
             shut_out={key: tuple(addresses) for key, addresses in data.get("shut_out", {}).items()},
             locked={key: LockedThere(*map(tuple, there)) for key, there in data.get("locked", {}).items()},

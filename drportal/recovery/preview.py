@@ -7,6 +7,7 @@ from drportal.drivers.rbd_commands import RbdCommands, command_line
 from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict
 from drportal.inventory.models import CapturedDefinition, Network, Site, SiteResource, VirtualMachine
@@ -16,6 +17,8 @@ from drportal.recovery.home import networks_at_home
 from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+from drportal.recovery.salvaged import images_out, ways_out
+from drportal.recovery.salvaging import NO_WISH, Wish, with_choices
 from drportal.recovery.world import ref_of
 
 ROLE_ACTS = {
@@ -23,6 +26,7 @@ ROLE_ACTS = {
     StepKind.IMAGE_PROMOTE: "promote",
     StepKind.IMAGE_DEMOTE_RETURNED: "demote",
     StepKind.IMAGE_SALVAGE: "salvage",
+    StepKind.IMAGE_KEEP: "keep_copy",
     StepKind.IMAGE_RESYNC: "resync",
 }
 VM_ACTIONS = {
@@ -46,10 +50,12 @@ NOBODY: frozenset[str] = frozenset()
 NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the image is registered
 
 
-def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
-    """Reads rows only. Raises Conflict where such a run makes no sense now."""
+def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.Preview:
+    """Reads rows only. Raises Conflict where such a run makes no sense now, Invalid where the wish can't be."""
     source, target = building.direction(plan.group, kind)
     copy = building.copy_of_plan(plan, source, target, kind)
+    if kind is RunKind.REPROTECT:
+        copy = with_choices(copy, source, wish, "(to be said)")
     try:
         steps = build(kind, copy.plan_input(lost_sight_of=_lost_sight_of(copy) if kind is RunKind.FAILBACK else NOBODY))
     except PlanImpossible as error:
@@ -65,6 +71,8 @@ def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
         phrase=building.phrase(kind, plan.group, target),
         button=_button(kind, vms, images, source, target),
         discard_question=_discard_question(copy, source, kind),
+        salvage_ways=ways_out(copy, source) if kind is RunKind.REPROTECT else [],
+        salvage_images=images_out(copy) if kind is RunKind.REPROTECT else [],
         consequences=[*consequences(copy, source, target, kind), *_left_alone(copy)],
     )
 
@@ -85,9 +93,11 @@ def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) ->
 
 def _discard_question(copy: PlanCopy, source: Site, kind: RunKind) -> str:
     """Empty where nothing is discarded, or all of it is saved first."""
-    if kind is not RunKind.REPROTECT or copy.salvage_dir:
+    waived = [key for key, choice in copy.salvages().items() if choice.way is SalvageWay.WAIVE]
+    if kind is not RunKind.REPROTECT or not waived:
         return ""
-    return f"Why may what {source.name} wrote after contact was lost be discarded without a copy?"
+    of = "" if len(waived) == len(copy.images()) else f" into {_count(len(waived), 'image')}"
+    return f"Why may what {source.name} wrote{of} after contact was lost be discarded without a copy?"
 
 
 def _left_alone(copy: PlanCopy) -> list[str]:
@@ -104,12 +114,29 @@ def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
         "group runs, nothing is touched.",
         f"Each image that left the line of {target.name} is demoted at {source.name}, discarded and copied again: "
         f"at most {_count(len(copy.images()), 'image')}, {gib:.1f} GiB over the line. One that follows already stays.",
-        f"What {source.name} wrote after contact was lost is "
-        + (f"saved to {copy.salvage_dir} there first, then discarded. " if copy.salvage_dir else "gone then. ")
-        + "There is no way back from this.",
+        *_salvages(copy, source),
         f"Until an image is copied {target.name} has the only good copy of it, and it cannot be failed over.",
         "The run stops at the first error and waits for a person. Afterwards a failback brings the group home.",
     ]
+
+
+def _salvages(copy: PlanCopy, source: Site) -> list[str]:
+    ways = [choice.way for choice in copy.salvages().values()]
+    says = {
+        SalvageWay.EXPORT: f"saved to {copy.salvage_dir} there first, then discarded.",
+        SalvageWay.COPY: "kept there first as a copy under a new name, not mirrored, then discarded. The copy takes "
+        "room in the pool until somebody removes it: rbd rm, with the name that the run tells.",
+        SalvageWay.WAIVE: "gone then.",
+    }
+    said = []
+    for way, becomes in says.items():
+        number = ways.count(way)
+        of = "" if number == len(ways) else f" into {_count(number, 'image')}"
+        if number:
+            said.append(
+                f"What {source.name} wrote{of} after contact was lost is {becomes} There is no way back from this."
+            )
+    return said
 
 
 def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:

@@ -115,6 +115,7 @@ class _Look:
             ),
             capacity=self._capacity(clouds),
             salvage_dir=world.plan.salvage_dir,
+            salvage=world.plan.salvages(),
             left_alone=world.plan.left_alone,
         )
 

@@ -13,7 +13,7 @@ from drportal.recovery.acts.images import Demote, Promote
 from drportal.recovery.acts.locking import Lock, Unlock
 from drportal.recovery.acts.measure import Measure
 from drportal.recovery.acts.register import Register
-from drportal.recovery.acts.returned import DemoteReturned, Follows, Resync, Salvage, StopReturned
+from drportal.recovery.acts.returned import DemoteReturned, Follows, Resync, Saves, StopReturned, exported, kept
 from drportal.recovery.acts.vms import Check, PowerOff, ResumeHere, Retire, Settle, Start
 
 ACTS: dict[StepKind, Act] = {
@@ -38,7 +38,8 @@ ACTS: dict[StepKind, Act] = {
     StepKind.VM_LOCK: Lock(),
     StepKind.VM_UNLOCK: Unlock(),
     StepKind.IMAGE_MEASURE: Measure(),
-    StepKind.IMAGE_SALVAGE: Salvage(),
+    StepKind.IMAGE_SALVAGE: Saves("salvage", exported),
+    StepKind.IMAGE_KEEP: Saves("keep_copy", kept),
     StepKind.IMAGE_RESYNC: Resync(),
     StepKind.IMAGE_FOLLOWS: Follows(),
 }

@@ -6,8 +6,9 @@ Whatever is done here takes something away; each looks first whether the other s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from drportal.drivers.base import Answer
+from drportal.drivers.base import Answer, Order
 from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts, StatusFacts
 from drportal.engine.home_gates import LOST_SIGHT
@@ -16,7 +17,7 @@ from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdic
 from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
 from drportal.recovery.acts.images import order_for, strange
 from drportal.recovery.acts.vms import PowerOff, action
-from drportal.recovery.world import Located, World, ref_of
+from drportal.recovery.world import Located, SiteEnd, World, ref_of
 
 # The daemon looks every 30 s at what it is told, and first takes the old copy away.
 OBEYS_S = 300.0
@@ -62,22 +63,25 @@ class DemoteReturned:
         return not_done(f"{image.source} is primary at {end.name}, and at {other.name} too.", deed, a, b)
 
 
-class Salvage:
-    """Only what has left the line is saved: the rest is at the other side. A read of the cluster, so sending it twice
-    costs time and room and nothing else; the site's receipt says what was written."""
+class Saves:
+    """Only what has left the line is saved: the rest is at the other side. Nothing of the image changes, so sending it
+    twice costs time and room and nothing else; the site's receipt says what was made. ``act``: the driver's word."""
 
     only_checks = False
+
+    def __init__(self, act: str, told: Callable[[Receipt, str, str], str]) -> None:
+        self.act, self.told = act, told
 
     def patience_s(self, world: World) -> float:
         return world.pace.verify_patience_s
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end = task.one_image, task.end
-        if task.operation_id and (receipt := await end.ceph.receipt(task.operation_id)) is not None:
+        if task.operation_id and (receipt := await end.receipt(task.operation_id)) is not None:
             if receipt.going_on:
                 return cannot_tell(f"{image.source} is being saved at {end.name}.", receipt.answer)
             if receipt.state == "done":
-                return done(_saved(receipt, image.source, end.name), receipt.answer)
+                return done(self.told(receipt, image.source, end.name), receipt.answer)
         (_, back), found, answers = await _verdict(world, task)
         mine = _role(back)
         if not mine.exists:
@@ -87,16 +91,28 @@ class Salvage:
         if found.code in FOLLOWS:
             return done(f"At {end.name} it follows: it has nothing of its own to save.", *answers)
         deed = Deed(
-            end.ceph.command_for("salvage", ref_of(image)),
+            end.ceph.command_for(self.act, ref_of(image)),
             end.host,
-            lambda ticket: end.ceph.salvage(order_for(task, mine, ticket)),
+            lambda ticket: self._sent(end, order_for(task, mine, ticket)),
         )
         return not_done(f"What {end.name} wrote into {image.source} by itself is nowhere else.", deed, *answers)
 
+    async def _sent(self, end: SiteEnd, order: Order) -> Answer:
+        return await (end.ceph.keep_copy(order) if self.act == "keep_copy" else end.ceph.salvage(order))
 
-def _saved(receipt: Receipt, source: str, site: str) -> str:
+
+def exported(receipt: Receipt, source: str, site: str) -> str:
     size, path, digest = (receipt.after.get(name) for name in ("bytes", "path", "sha256"))
     return f"{source} as it was at {site}: {size} bytes in {path}, SHA-256 {digest}."
+
+
+def kept(receipt: Receipt, source: str, site: str) -> str:
+    copy, size = receipt.after.get("copy"), receipt.after.get("bytes")
+    mirrored = " IT IS MIRRORED: disable that." if receipt.after.get("mirrored") else " Not mirrored."
+    return (
+        f"{source} as it was at {site} is kept there as {copy}, {size} bytes.{mirrored} "
+        f"When nobody wants it any more, at {site}: rbd rm {copy}"
+    )
 
 
 class Resync:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -16,6 +16,7 @@ from drportal.audit.record import record
 from drportal.drivers.names import BadName
 from drportal.drivers.orders import Warrant
 from drportal.engine.approvals import OPEN_APPROVAL, ApprovalState, content_hash
+from drportal.engine.evidence import differences, moved
 from drportal.engine.fence import ATTESTABLE, FenceRung, below
 from drportal.engine.plans import PlanImpossible, RunKind, build
 from drportal.engine.states import RunEvent, RunState, next_run_state
@@ -25,11 +26,13 @@ from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery import building, evidence, quarantine, unfit
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
+from drportal.recovery.policy import policy_now
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
 from drportal.recovery.survivors import cut_short, peer_of
 from drportal.recovery.warrants import forced_commands, steps_to_force, still_to_force
-from drportal.settings import APPROVAL_MINUTES, APPROVALS_NEEDED
+
+KEEP_UNUSED = 50  # evidence of doors that were opened, and nobody asked for anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +50,31 @@ class Door:
     notes: tuple[str, ...]
 
 
+def disaster_open(plan_id: int) -> tuple[Door, str]:
+    """The door, with its evidence frozen: a request that names its hash is bound to what was looked at here."""
+    door = disaster_door(plan_id)
+    digest = _frozen(door.content).sha256
+    unused = Evidence.objects.filter(approvals=None).order_by("-pk").values_list("pk", flat=True)[KEEP_UNUSED:]
+    Evidence.objects.filter(pk__in=list(unused), approvals=None).delete()
+    return door, digest
+
+
 def disaster_door(plan_id: int) -> Door:
     """Reads both sites now; changes nothing."""
     plan = plan_get(plan_id)
     source, target = _direction(plan.group)
     copy = building.copy_of_plan(plan, source, target)
-    content = evidence.settled(evidence.collect(copy, source, target))
+    content = _seen(plan, copy, source, target)
     phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
     blockers = _blockers(copy, content, source, target)
     if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, target):
         blockers.insert(0, why)
     notes = unfit.notes(copy, content, source, target)
     return Door(plan, source, target, copy, content, phrase, tuple(blockers), notes)
+
+
+def _seen(plan: RecoveryPlan, copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
+    return {**evidence.settled(evidence.collect(copy, source, target)), "plan": [plan.pk, plan.version]}
 
 
 def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
@@ -114,13 +130,17 @@ def disaster_request(
     attestation: str,
     request_key: str,
     user: User,
+    evidence_sha256: str = "",
     attested_rung: int = FenceRung.CUT.value,
     deviation: str = "",
 ) -> tuple[Run, bool]:
     """A run that waits for a second person, and True; or the run made with this key before, and False.
 
+    ``evidence_sha256``: of the evidence that was frozen when the door was opened; both sites are read once more, and it
+    must not have moved. Empty: nobody looked, and what this request reads is frozen.
+
     Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation, no_such_rung, no_deviation), Conflict
-    (run_active, not_ready, …), WorkerUnavailable.
+    (run_active, not_ready, evidence_old, evidence_moved, …), WorkerUnavailable.
     """
     word = Attested(attestation, attested_rung, deviation.strip())
     if known := runs.known_run(request_key):
@@ -136,12 +156,41 @@ def disaster_request(
     runs.right_phrase(phrase, door.phrase)
     if door.blockers:
         _refused(plan, user, list(door.blockers))
+    if evidence_sha256:
+        door = replace(door, content=_as_looked_at(door, evidence_sha256))
     try:
         return _make(door, reason, word, request_key, user), True
     except IntegrityError:  # the same request arrived twice at the same moment
         if known := runs.known_run(request_key):
             return known, False
         raise
+
+
+def _as_looked_at(door: Door, digest: str) -> dict[str, Any]:
+    """The evidence that was frozen at the door, where it still holds."""
+    minutes = policy_now().minutes
+    oldest = timezone.now() - dt.timedelta(minutes=minutes)
+    frozen = Evidence.objects.filter(sha256=digest, taken_at__gte=oldest).first()
+    if frozen is None or frozen.content.get("plan") != door.content["plan"]:
+        raise Conflict(
+            f"What you looked at is older than {minutes} minutes, or was another version of the plan. Look "
+            "again. Nothing was asked for.",
+            code="evidence_old",
+        )
+    content: dict[str, Any] = frozen.content
+    if found := moved(differences(content, door.content)):
+        raise Conflict(
+            f"What you looked at is not so any more ({found[0].subject}: {found[0].field.replace('_', ' ')}). Look "
+            "again. Nothing was asked for.",
+            code="evidence_moved",
+            extra={"differences": [asdict(one) for one in found]},
+        )
+    return content
+
+
+def _frozen(content: dict[str, Any]) -> Evidence:
+    fresh = {"content": content, "taken_at": timezone.now()}
+    return Evidence.objects.get_or_create(sha256=content_hash(content), defaults=fresh)[0]
 
 
 def _said_why(reason: str, word: Attested, wanted: int) -> None:
@@ -200,14 +249,14 @@ def _ask(
     run: Run, content: dict[str, Any], images: Iterable[ImageCopy], reason: str, word: Attested, user: User
 ) -> Approval:
     """Within a transaction: freeze the evidence, and ask for a yes to it and to the forced commands of the images."""
-    digest, now, token = content_hash(content), timezone.now(), uuid.uuid4().hex
+    frozen, now, token, policy = _frozen(content), timezone.now(), uuid.uuid4().hex, policy_now()
+    digest = frozen.sha256
     commands = forced_commands(run.target_site, images, Warrant(token, digest))
-    frozen, _ = Evidence.objects.get_or_create(sha256=digest, defaults={"content": content, "taken_at": now})
     approval = Approval.objects.create(
         run=run, token=token, state=ApprovalState.REQUESTED.value, evidence=frozen, plan_version=run.plan_version,
         commands=commands, attested_by=user.username, attestation=word.text, attested_rung=word.rung,
         deviation=word.deviation, requested_by=user,
-        needed=APPROVALS_NEEDED, expires_at=now + dt.timedelta(minutes=APPROVAL_MINUTES),
+        needed=policy.needed, expires_at=now + dt.timedelta(minutes=policy.minutes),
     )  # fmt: skip
     payload = {
         "run": run.pk, "plan": run.plan.name, "plan_version": run.plan_version, "evidence_sha256": digest,
@@ -251,7 +300,7 @@ def new_approval_request(
     _said_why(reason, word, copy.fence_rung)
     if why := why_no_new_approval(run):
         raise Conflict(f"{why} Nothing was asked for.", code="no_new_approval")
-    content = evidence.settled(evidence.collect(copy, run.source_site, run.target_site))
+    content = _seen(run.plan, copy, run.source_site, run.target_site)
     if blockers := _blockers(copy, content, run.source_site, run.target_site):
         _refused(run.plan, user, blockers, run.pk)
     with transaction.atomic():

@@ -207,7 +207,7 @@ class NebulaSite:
         for image_id in image_ids:
             template.add("DISK", {"IMAGE_ID": str(image_id)})
         vm = define_vm(state, state.admin(), template, hold=False)
-        state.vms[vm.id] = vm
+        state.add_vm(vm)
         self._lifecycle.start_running(vm, find_place(state, vm))
         return vm.id
 

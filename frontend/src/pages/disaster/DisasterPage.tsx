@@ -156,6 +156,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
         reason: reason.trim(),
         ...toSend(said),
         request_key: key,
+        evidence_sha256: door.evidence_sha256,
       }),
     onSuccess: (approval) => void navigate(`/approvals/${approval.id}`),
   });
@@ -170,7 +171,9 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
       <Title headingLevel="h2">Ask for it</Title>
       <List>
         <ListItem>
-          This only asks. Nothing is sent to a site before another person has said yes to this evidence.
+          This only asks. Nothing is sent to a site before another person has said yes to this evidence, which was
+          frozen when it was read. Both sites are read once more when you ask: where it has moved meanwhile, nothing is
+          asked for.
         </ListItem>
         <ListItem>
           Then {count(door.evidence.images.length, "image")} at {door.target_site}{" "}
