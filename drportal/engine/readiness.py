@@ -308,7 +308,7 @@ def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:
             "vm_locked",
             vm.name,
             f"At the target it is {vm.at_target.state_word} and locked in OpenNebula: it could not be started.",
-            "Unlock it there (onevm unlock).",
+            "Unlock it there (onevm unlock). What a fence of this plan locked, its reprotect unlocks at its end.",
         )
     if kind is RunKind.FAILBACK:
         yield from _home_findings(vm)

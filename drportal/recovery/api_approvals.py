@@ -47,6 +47,7 @@ def disaster_door(request: HttpRequest, plan_id: int) -> Any:
         phrase=door.phrase,
         blockers=list(door.blockers),
         notes=list(door.notes),
+        fence_rung=door.copy.fence_rung,
         button=f"Ask to force-promote {count(len(door.copy.images()), 'image')} at {door.target.name}",
         evidence=evidence_out(door.content),
         evidence_sha256=digest,
@@ -198,7 +199,7 @@ def approval_out(
     row: models.Approval, look: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 ) -> schemas_approval.Approval:
     now, differences = look if look is not None else (None, None)
-    facts = facts_of(row)
+    facts, copy = facts_of(row), from_json(row.run.plan_copy)
     voices = [
         schemas_approval.Said(name=voice.name, word=voice.word, text=voice.text, at=voice.at)
         for voice in row.voices.all()
@@ -209,14 +210,18 @@ def approval_out(
         glass_phrase=services.glass_phrase(row) if policy_now().break_glass else "",
         attested_by=row.attested_by,
         attestation=row.attestation,
+        deviation=row.deviation,
         fence=list(
             what_is_fenced(
-                row.run.source_site.name, FenceRung(row.run.plan.fence_rung), row.attested_by, row.attestation
+                row.run.source_site.name,
+                FenceRung(copy.fence_rung),
+                row.attested_by,
+                row.attestation,
+                FenceRung(row.attested_rung),
+                row.deviation,
             )
         ),
-        notes=list(
-            unfit.notes(from_json(row.run.plan_copy), row.evidence.content, row.run.source_site, row.run.target_site)
-        ),
+        notes=list(unfit.notes(copy, row.evidence.content, row.run.source_site, row.run.target_site)),
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,
         commands_sha256=services.commands_hash(row),

@@ -36,6 +36,8 @@ class Approval(models.Model):
     commands = models.JSONField()
     attested_by = models.CharField(max_length=150)
     attestation = models.TextField()
+    attested_rung = models.PositiveSmallIntegerField(default=5)
+    deviation = models.TextField(blank=True)  # why it goes on below the fence rung that the plan wants
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     needed = models.PositiveSmallIntegerField(default=1)
     glass = models.BooleanField(default=False)  # one person went on alone; who and why is a Voice

@@ -5081,8 +5081,8 @@ export interface components {
         /**
          * DisasterDoor
          * @description ``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
-         *     ``button``: what the act is called, with its numbers. ``evidence_sha256``: of what was read, frozen; a request that
-         *     names it is bound to it.
+         *     ``button``: what the act is called, with its numbers. ``fence_rung``: what the plan wants. ``evidence_sha256``: of
+         *     what was read, frozen; a request that names it is bound to it.
          */
         DisasterDoor: {
             /** Plan Version */
@@ -5099,6 +5099,8 @@ export interface components {
             blockers: string[];
             /** Notes */
             notes: string[];
+            /** Fence Rung */
+            fence_rung: number;
             evidence: components["schemas"]["EvidenceOut"];
             /** Evidence Sha256 */
             evidence_sha256: string;
@@ -5321,6 +5323,8 @@ export interface components {
             attested_by: string;
             /** Attestation */
             attestation: string;
+            /** Deviation */
+            deviation: string;
             /** Fence */
             fence: string[];
             /** Notes */
@@ -5382,6 +5386,8 @@ export interface components {
          * DisasterIn
          * @description ``attestation``: who made sure, and how, that nothing runs at the lost site any more. ``evidence_sha256``: as the
          *     door gave it; empty: what the request itself reads is frozen.
+         *
+         *     ``attested_rung``: 5 power or network cut, 1 VMs seen to be off. ``deviation``: why it goes on below the plan's.
          */
         DisasterIn: {
             /** Plan Version */
@@ -5392,6 +5398,16 @@ export interface components {
             reason: string;
             /** Attestation */
             attestation: string;
+            /**
+             * Attested Rung
+             * @default 5
+             */
+            attested_rung: number;
+            /**
+             * Deviation
+             * @default
+             */
+            deviation: string;
             /** Request Key */
             request_key: string;
             /**
@@ -5409,6 +5425,16 @@ export interface components {
             reason: string;
             /** Attestation */
             attestation: string;
+            /**
+             * Attested Rung
+             * @default 5
+             */
+            attested_rung: number;
+            /**
+             * Deviation
+             * @default
+             */
+            deviation: string;
         };
         /**
          * ApprovalState

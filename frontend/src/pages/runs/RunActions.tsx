@@ -1,10 +1,10 @@
-import { FormGroup, TextArea } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { newApprovalRequest, runCancel, runPause, runResume, wayBackRequest } from "../../api/commands";
 import type { Run, RunAction } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
+import { Attestation, lacking, NOTHING_ATTESTED, toSend } from "../../components/Attestation";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { ReasonDialog } from "../../components/ReasonDialog";
 import { useMay } from "../../lib/may";
@@ -128,9 +128,10 @@ function Ask({ run, act, onClose }: { run: Run; act: Simple; onClose: () => void
 /** In the middle of a disaster failover whose yes has expired, or lost its giver. */
 function NewApproval({ run, onClose }: { run: Run; onClose: () => void }) {
   const navigate = useNavigate();
-  const [attestation, setAttestation] = useState("");
+  const wanted = run.fence[0]?.wanted ?? 5;
+  const [said, setSaid] = useState(NOTHING_ATTESTED);
   const send = useMutation({
-    mutationFn: (reason: string) => newApprovalRequest(run.id, { reason, attestation: attestation.trim() }),
+    mutationFn: (reason: string) => newApprovalRequest(run.id, { reason, ...toSend(said) }),
     onSuccess: (approval) => void navigate(`/approvals/${approval.id}`),
   });
   return (
@@ -144,19 +145,13 @@ function NewApproval({ run, onClose }: { run: Run; onClose: () => void }) {
       button="Ask for a new approval"
       danger
       reasonNeeded
-      whyNot={attestation.trim() === "" ? `Say who made sure that nothing runs at ${run.source_site}.` : ""}
+      whyNot={lacking(said, wanted, run.source_site)}
       busy={send.isPending}
       error={send.error}
       onConfirm={(reason) => send.mutate(reason)}
       onClose={onClose}
     >
-      <FormGroup
-        label={`Who made sure that nothing runs at ${run.source_site}, and how?`}
-        isRequired
-        fieldId="attestation"
-      >
-        <TextArea id="attestation" rows={2} value={attestation} onChange={(_event, text) => setAttestation(text)} />
-      </FormGroup>
+      <Attestation site={run.source_site} wanted={wanted} value={said} onChange={setSaid} />
     </ReasonDialog>
   );
 }
