@@ -29,6 +29,7 @@ from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
+from drportal.drivers.refusals import Refusals, refusals_of
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
 from drportal.drivers.site_program_words import (
@@ -329,7 +330,8 @@ class SiteProgram:
 
     def command_for(self, act: str, ref: ImageRef) -> str:
         """The ``rbd`` command of the act: the engine ``rbd`` runs it, the engine ``librbd`` makes the same call of
-        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync`` and ``salvage``.
+        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync``, ``salvage``
+        and ``keep_copy``.
         """
         return command_line(self._commands.act(act, ref))
 
@@ -377,6 +379,10 @@ class SiteProgram:
     async def salvage(self, order: Order) -> Answer:
         """Its end may be hours away: OutcomeUnknown then, and the receipt tells."""
         return await self._send("salvage", "salvage-export", self.command_for("salvage", order.ref), order, {}, {})
+
+    async def keep_copy(self, order: Order) -> Answer:
+        """As ``salvage``. A program older than 1.5 refuses it (BAD_REQUEST)."""
+        return await self._send("keep_copy", "salvage-copy", self.command_for("keep_copy", order.ref), order, {}, {})
 
     async def _act(self, act: str, order: Order, expect: dict[str, Any], warrant: Warrant | None = None) -> Answer:
         if warrant is None:
@@ -487,6 +493,11 @@ class SiteProgram:
             reply = await self._read("acknowledge", "acknowledge", receipts=pairs[begin : begin + 1000])
             done += int(reply.content.get("acknowledged", 0))
         return done
+
+    async def refusals(self, since: int) -> Refusals:
+        """What the site has refused since then (0: all it knows). A program older than 1.5 refuses it (BAD_REQUEST)."""
+        reply = await self._read("refusals", "refusals", since=since)
+        return parse.parsed(self._answer("refusals", reply, reply.content), lambda said: refusals_of(said, since))
 
     async def close(self) -> None:
         await self._link.close()

@@ -245,5 +245,6 @@ class StepAttempt(models.Model):
 
 
 from drportal.recovery.models_loss import MeasuredLoss as MeasuredLoss  # noqa: E402  (where Django looks for models)
+from drportal.recovery.models_policy import PolicyChange as PolicyChange  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_quarantine import Quarantine as Quarantine  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_reviews import ReviewAct as ReviewAct  # noqa: E402  (where Django looks for models)

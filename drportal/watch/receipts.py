@@ -45,6 +45,7 @@ _VERBS = {
     "image.demote_returned": "demote",
     "image.resync": "resync",
     "image.salvage": "salvage-export",
+    "image.keep": "salvage-copy",
     "image.shut_out": "fence",
     "image.let_in": "unfence",
 }

@@ -29,6 +29,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
     """,
     Who.SIGNED_IN: """
         POST /session/proof
+        PUT /session/password
         GET /factors
         POST /factors/app/begin
         POST /factors/app
@@ -56,6 +57,8 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /images/{image_id}
         GET /sites/{slug}/vms
         GET /sites/{slug}/vms.csv
+        GET /sites/{slug}/vms/words
+        GET /sites/{slug}/vms/choosable
         GET /vms/{vm_id}
         GET /vms/{vm_id}/definition
         GET /sites/{slug}/networks
@@ -99,6 +102,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /pairs/{pair_id}/access
         GET /alerts
         GET /receipts
+        GET /policy
         GET /overview
     """,
     Permission.TEST: """
@@ -107,6 +111,12 @@ ENDPOINTS: dict[Permission | Who, str] = {
     Permission.RIGHTS: """
         POST /grants
         POST /grants/{grant_id}/take
+    """,
+    Permission.POLICY: """
+        POST /policy/changes
+        POST /policy/changes/{change_id}/approve
+        POST /policy/changes/{change_id}/decline
+        POST /policy/changes/{change_id}/withdraw
     """,
     Permission.SITES: """
         POST /sites
@@ -152,6 +162,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /audit/verify
         GET /audit/export
         GET /audit/{seq}
+        GET /sites/{slug}/refusals
     """,
     Permission.APPROVE: """
         POST /approvals/{approval_id}/approve
@@ -201,6 +212,10 @@ EVERYWHERE = """
     POST /alert-rules
     PUT /alert-rules/{rule_id}
     DELETE /alert-rules/{rule_id}
+    POST /policy/changes
+    POST /policy/changes/{change_id}/approve
+    POST /policy/changes/{change_id}/decline
+    POST /policy/changes/{change_id}/withdraw
 """
 # What somebody is shown of the pair and the sites on which a plan stands that they see: of images and VMs only that
 # plan's, and what there is to stand on.
@@ -210,6 +225,8 @@ GROUND = """
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/vms/words
+    GET /sites/{slug}/vms/choosable
     GET /sites/{slug}/networks
     GET /sites/{slug}/resources
 """

@@ -14,6 +14,7 @@ from django.db import connection
 from drportal.audit.check import verify_database
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
+from drportal.errors import Conflict
 from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
@@ -178,9 +179,9 @@ def test_the_only_good_copy_is_lost_while_it_is_copied(mover: Mover) -> None:
         run = mover.drive(run)
     assert run.state in (RunState.ABORTED, RunState.FAILED), told(run)
     plan.refresh_from_db()
-    with pytest.raises(runs.NotReady) as caught:
+    with pytest.raises(Conflict, match="Return quarantine") as caught:
         requested(plan, person("bert", Role.OPERATOR))
-    assert "Nothing was" in caught.value.detail
+    assert caught.value.code == "return_quarantine"
     assert [mover.acts("a", "promote --force", image) for image in images] == [0] * len(images)
 
     mover.lab.restore("b")

@@ -16,10 +16,12 @@ import { useLive } from "../../live/hooks";
 import { Checklist } from "./Checklist";
 import { ExactLoss } from "./ExactLoss";
 import { Fences } from "./Fences";
+import { Recopies } from "./Recopies";
 import { RunActions } from "./RunActions";
 import { RunConsole } from "./RunConsole";
 import { RunFacts } from "./RunFacts";
 import { RunReport } from "./RunReport";
+import { Salvaged } from "./Salvaged";
 import { StepDrawer } from "./StepDrawer";
 
 export function RunPage() {
@@ -83,6 +85,8 @@ function TheRun({ run }: { run: Run }) {
             <Title headingLevel="h2">Checklist</Title>
             <Checklist run={run} onOpen={open} />
           </PageSection>
+          <Salvaged run={run} />
+          <Recopies run={run} />
           <Fences run={run} />
           <ExactLoss run={run} />
           {!first && <Standing run={run} />}
