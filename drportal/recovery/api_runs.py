@@ -19,17 +19,8 @@ from drportal.recovery.presenters import RunPage, losses_out, plan_of, run_summa
 from drportal.recovery.reckoning import vm_times
 from drportal.recovery.salvaged import salvage_out
 from drportal.recovery.salvaging import Wish
-from drportal.recovery.schemas import (
-    ChoiceIn,
-    ChosenIn,
-    Consequences,
-    ReasonIn,
-    RunIn,
-    Runs,
-    RunSummary,
-    StepDetail,
-    WayBackIn,
-)
+from drportal.recovery.schemas import ReasonIn, RunIn, Runs, RunSummary, StepDetail, WayBackIn
+from drportal.recovery.schemas_console import ChoiceIn, ChosenIn, Consequences
 from drportal.recovery.services import choices
 from drportal.recovery.services import runs as services
 from drportal.recovery.services import steps as step_services

@@ -6,7 +6,7 @@ from drportal.engine.partial import Part, Rest, RestingStep, RestingVm, critical
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
-from drportal.recovery import schemas
+from drportal.recovery import schemas_console
 from drportal.recovery.models import Run, Step
 from drportal.recovery.plan_copy import PlanCopy, UnreadablePlanCopy, VmCopy, from_json
 
@@ -49,7 +49,7 @@ def _stands(vm: VmCopy, run: Run) -> str:
     return "; ".join([*images, *own])
 
 
-def console_out(run: Run, steps: list[Step], plan: PlanCopy | None) -> schemas.Console | None:
+def console_out(run: Run, steps: list[Step], plan: PlanCopy | None) -> schemas_console.Console | None:
     """None while there is nothing to choose."""
     if plan is None or why_no_choice(run):
         return None
@@ -58,7 +58,7 @@ def console_out(run: Run, steps: list[Step], plan: PlanCopy | None) -> schemas.C
     except UnreadablePlanCopy:
         return None  # the run's own sentence says so
     vms = [
-        schemas.ConsoleVm(
+        schemas_console.ConsoleVm(
             key=vm.key, name=vm.name, priority=vm.priority, part=rest.part(vm.key), trouble=rest.trouble(vm.key)
         )
         for vm in sorted(rest.vms, key=lambda vm: (vm.priority, vm.name))
@@ -66,4 +66,4 @@ def console_out(run: Run, steps: list[Step], plan: PlanCopy | None) -> schemas.C
     ]
     if not vms:
         return None
-    return schemas.Console(vms=vms, done=len(rest.vms) - len(vms), priorities=critical_up_to(rest))
+    return schemas_console.Console(vms=vms, done=len(rest.vms) - len(vms), priorities=critical_up_to(rest))

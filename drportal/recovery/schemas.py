@@ -7,15 +7,14 @@ from typing import Annotated, Any
 
 from ninja import Field, Schema
 
-from drportal.engine.partial import Choice, Part
 from drportal.engine.salvage import SalvageWay
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.api_assets import SiteNetwork
 from drportal.inventory.schemas import GroupRef, Vm
 from drportal.inventory.schemas_recopy import Recopy
+from drportal.recovery.schemas_console import Console, Reason
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Reason = Annotated[str, Field(max_length=2000)]
 RequestKey = Annotated[str, Field(min_length=1, max_length=64)]
 Typed = Annotated[str, Field(max_length=300)]
 NetworkId = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -365,51 +364,6 @@ class RunRecopy(Schema):
     told_at: dt.datetime | None
     sentence: str
     images: list[ImageRecopy]
-
-
-class ConsoleVm(Schema):
-    """A VM of a paused run that is not done. ``trouble``: empty where nothing of it has failed or is unknown."""
-
-    key: str
-    name: str
-    priority: int
-    part: Part
-    trouble: str
-
-
-class Console(Schema):
-    """What a person chooses from while a run rests with work left. ``priorities``: up to which VMs may be called
-    critical."""
-
-    vms: list[ConsoleVm]
-    done: int
-    priorities: list[int]
-
-
-VmKeys = Annotated[list[Annotated[str, Field(max_length=20)]], Field(max_length=10_000)]
-UpTo = Annotated[int, Field(ge=1, le=5)]
-
-
-class ChoiceIn(Schema):
-    """``vms``: keys of the console's VMs, of *retry* and *hold*; ``up_to``: of *critical*."""
-
-    choice: Choice
-    vms: VmKeys = []
-    up_to: UpTo | None = None
-
-
-class ChosenIn(ChoiceIn):
-    """``version``: of the run that was looked at."""
-
-    version: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    reason: Reason = ""
-
-
-class Consequences(Schema):
-    """``goes_on``: somebody has something to do then; else the run stays paused."""
-
-    goes_on: bool
-    consequences: list[str]
 
 
 class Run(RunSummary):

@@ -175,7 +175,11 @@ class Command(BaseCommand):
     def choose(self, choice: Choice, options: dict[str, Any]) -> int:
         """What follows is said first; with ``--look`` that is all."""
         run = runs.run_get(options["run"])
-        wanted = {"choice": choice, "vms": keys_of(run, options.get("vms", [])), "up_to": options.get("up_to")}
+        wanted: dict[str, Any] = {
+            "choice": choice,
+            "vms": keys_of(run, options.get("vms", [])),
+            "up_to": options.get("up_to"),
+        }
         for sentence in choices.run_decision(run_id=run.pk, **wanted).consequences:
             self.stdout.write(f"  {sentence}")
         if options["look"]:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0012_fence_rung'),
+        ('recovery', '0013_approval_policy'),
     ]
 
     operations = [

@@ -4994,8 +4994,9 @@ export interface components {
         };
         /**
          * DisasterDoor
-         * @description ``blockers`` empty: it may be asked for. ``button``: what the act is called, with its numbers.
-         *     ``evidence_sha256``: of what was read, frozen; a request that names it is bound to it.
+         * @description ``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
+         *     ``button``: what the act is called, with its numbers. ``evidence_sha256``: of what was read, frozen; a request that
+         *     names it is bound to it.
          */
         DisasterDoor: {
             /** Plan Version */
@@ -5010,6 +5011,8 @@ export interface components {
             button: string;
             /** Blockers */
             blockers: string[];
+            /** Notes */
+            notes: string[];
             evidence: components["schemas"]["EvidenceOut"];
             /** Evidence Sha256 */
             evidence_sha256: string;
@@ -5181,6 +5184,8 @@ export interface components {
          *     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
          *     site's own people type there before the last yes, where that site asks for it; else empty.
          *
+         *     ``notes``: as at the disaster door.
+         *
          *     ``could_approve``: who could say yes to it now, by name; empty once it is decided.
          *
          *     ``now`` and ``differences`` are null where nobody asked to look (``look``).
@@ -5232,6 +5237,8 @@ export interface components {
             attestation: string;
             /** Fence */
             fence: string[];
+            /** Notes */
+            notes: string[];
             /** Plan Version */
             plan_version: number;
             /** Evidence Sha256 */

@@ -18,12 +18,12 @@ import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
 import { SightsTable } from "../../components/SightsTable";
 import { type LookedFor, lookedForOf, lookedForText } from "../../lib/lookedFor";
-import { useMayChangeSite } from "../../lib/may";
+import { useMayAtSite } from "../../lib/may";
 
 /** The site as the portal and the other site's host see it, and where else it is looked for. */
 export function SightsCard({ site }: { site: Site }) {
   const [open, setOpen] = useState(false);
-  const { may } = useMayChangeSite(site.slug);
+  const { may } = useMayAtSite("sites", site.slug);
   return (
     <Card>
       <CardTitle component="h2">Who sees it</CardTitle>
