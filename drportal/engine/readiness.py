@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from drportal.engine.facts import DiskFacts, Side, SideFacts, VmFacts
 from drportal.engine.gate_parts import SETTLES
 from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path, g_peer_off, g_return
 from drportal.engine.plans import RunKind
+from drportal.engine.schedule_gaps import NOTHING_BACK, NOTHING_COPIED, USUAL, add_command
 from drportal.engine.verdicts import Verdict, VerdictCode
 
 DEFINITION_MAX_AGE_S = 24 * 3600.0
@@ -73,6 +74,8 @@ class ImageReadiness:
     own_demotion_recorded: bool = False
     target_promote_ever_sent: bool = False
     forced_at_source: bool = False
+    unscheduled: tuple[str, ...] = ()
+    """In snapshot mode: at which of source and target it has no schedule, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
     for image in given.images:
         if not back:
             findings += _verdict_findings(image, given.source_side)
+            findings += _schedule_findings(image, {site.role: site.name for site in given.sites})
         findings += gate_findings(per_image[image.key], image.name)
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
@@ -260,6 +264,19 @@ def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
         allowed = ", ".join(act.replace("_", " ") for act in verdict.allowed) or "nothing"
         remedy = SETTLES if verdict.code in MAY_SETTLE else f"Allowed now: {allowed}."
         yield block("verdict", image.name, verdict.sentence, remedy, unknown=unknown)
+
+
+def _schedule_findings(image: ImageReadiness, sites: Mapping[str, str]) -> Iterator[Finding]:
+    """No move stands or falls with a schedule: a demotion makes a mirror snapshot of its own."""
+    for role, said in (("source", NOTHING_COPIED), ("target", NOTHING_BACK)):
+        if role in image.unscheduled:
+            yield Finding(
+                "no_schedule",
+                Severity.WARN,
+                image.name,
+                f"It has no snapshot schedule at {sites.get(role, role)}: {said}.",
+                f"Add one there: {add_command(image.name, USUAL)}",
+            )
 
 
 def _vm_findings(vm: VmReadiness) -> Iterator[Finding]:

@@ -223,11 +223,13 @@ class LabLibrary(Clients):
         return {"info": info, "summary": verbose["summary"], "daemons": verbose["daemons"]}
 
     def read(self, program: str, *words: str, deadline_s: float = READ_DEADLINE_S) -> str:
-        """Only for who watches `rbd_mirroring` and for `rbd du`: everything else is asked of the model above."""
+        """Only for schedules, who watches `rbd_mirroring` and `rbd du`: all else is asked of the model above."""
         if words[:1] == ("du",):
             pool, _, image = words[1].partition("/")
             used = self._asked(" ".join(words), lambda: self._pair(pool, image).size_bytes)
             return json.dumps({"images": [{"name": image, "used_size": used}]})
+        if words[:3] == ("mirror", "snapshot", "schedule"):
+            return self._in_loop(self._by_client(f"rbd --client-mount-timeout 5 {' '.join(words)}"))
         if words[:1] != ("-p",) or words[2:] != ("listwatchers", "rbd_mirroring"):
             raise Fault("refused", f"The lab has no {program} {' '.join(words)}.", exit=127, reason="other")
 
@@ -236,6 +238,17 @@ class LabLibrary(Clients):
             return answers.mirroring_watchers(self._world, self._site)
 
         return self._asked(f"{program} {' '.join(words)}", question)
+
+    async def _by_client(self, text: str) -> str:
+        """Of what the program itself asks by the `rbd` client. Raises Fault."""
+        try:
+            async with asyncio.timeout(READ_DEADLINE_S):
+                outcome = await self._shell.run(text)
+        except TimeoutError:
+            raise unreachable(f"rbd did not end in {READ_DEADLINE_S:.0f} s") from None
+        if outcome.exit_code:
+            raise read_fault(outcome.exit_code, outcome.stderr.strip())
+        return outcome.stdout
 
     def ceph_version(self) -> str | None:
         return answers.VERSION
