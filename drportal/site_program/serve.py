@@ -248,6 +248,7 @@ class Server:
                 "image": self._engine.image(request["pool"], request["image"], request["parts"]),
                 "site_clock": site_clock(),
             },
+            "schedules": lambda: {"schedules": self._engine.schedules(request["pool"])},
             "measure": lambda: {
                 "measured": self._engine.measure(request["pool"], request["image"], request.get("snap_id"))
             },

@@ -57,6 +57,9 @@ class Surroundings(Protocol):
 
     def tick_time(self, site: str, number: int) -> float: ...
 
+    def schedule_s(self, site: str, image: str) -> float | None:
+        """Between two mirror snapshots that this site's manager takes of the image; None: it takes none."""
+
     def next_snap_id(self, site: str) -> int: ...
 
 

@@ -134,8 +134,9 @@ def _snapshot_work(pair: Pair, copy: Copy, source: Copy) -> Iterator[Event]:
 
 def _schedule_beat(pair: Pair, copy: Copy, now: float) -> Event | None:
     """The snapshot schedule. Of many missed beats only the last two matter."""
-    last, every = copy.last_snap, pair.around.timing.schedule_s
-    if pair.mode != SNAPSHOT or copy.role is not Role.PRIMARY or last is None or not pair.around.site_up(copy.site):
+    last, every = copy.last_snap, pair.around.schedule_s(copy.site, pair.name)
+    scheduled = pair.mode == SNAPSHOT and copy.role is Role.PRIMARY and pair.around.site_up(copy.site)
+    if not scheduled or last is None or every is None:
         return None
     beat = max(
         (math.floor((last.created - pair.phase) / every) + 1) * every + pair.phase,

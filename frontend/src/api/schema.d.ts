@@ -2907,6 +2907,30 @@ export interface components {
             /** Keys */
             keys: components["schemas"]["ProgramKey"][];
         };
+        /**
+         * Level
+         * @description Where a schedule was set, the nearest first.
+         * @enum {string}
+         */
+        Level: "image" | "pool" | "all_pools";
+        /**
+         * PoolSchedule
+         * @description ``text``: what runs for images without a schedule of their own, empty where nothing does; ``own``: how many have
+         *     one. ``known`` false: not read lately, and ``trouble`` says why where that is known.
+         */
+        PoolSchedule: {
+            /** Known */
+            known: boolean;
+            /** Text */
+            text: string;
+            level: components["schemas"]["Level"] | null;
+            /** Own */
+            own: number;
+            /** Read At */
+            read_at: string | null;
+            /** Trouble */
+            trouble: string;
+        };
         /** PoolState */
         PoolState: {
             /** Name */
@@ -2925,6 +2949,7 @@ export interface components {
             peers: {
                 [key: string]: unknown;
             }[];
+            schedules: components["schemas"]["PoolSchedule"] | null;
             /** Read At */
             read_at: string | null;
         };
@@ -3450,6 +3475,32 @@ export interface components {
             allowed: string[];
             /** Needs */
             needs: string[];
+            /**
+             * Schedules
+             * @description By site; empty for an image that needs none
+             */
+            schedules: {
+                [key: string]: components["schemas"]["ImageSchedule"];
+            };
+        };
+        /**
+         * ImageSchedule
+         * @description ``every_s``: between two mirror snapshots; null where there is no schedule (``text`` empty), or it is not known.
+         *
+         *     ``level``: where it is set.
+         */
+        ImageSchedule: {
+            /** Known */
+            known: boolean;
+            /** Text */
+            text: string;
+            /** Every S */
+            every_s: number | null;
+            level: components["schemas"]["Level"] | null;
+            /** Read At */
+            read_at: string | null;
+            /** Trouble */
+            trouble: string;
         };
         /** Observed */
         Observed: {
@@ -5905,7 +5956,7 @@ export interface components {
          * GapCode
          * @enum {string}
          */
-        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
+        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "no_schedule" | "schedule_too_long" | "schedules_unknown" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
         /**
          * GapLevel
          * @description *unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it.

@@ -8,8 +8,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0013_approval_policy'),
-        ('recovery', '0014_vms_on_hold'),
+        ('recovery', '0015_attested_rung'),
+        ('recovery', '0015_attested_rung'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
