@@ -78,7 +78,8 @@ class VmNic:
 class Vm:
     """A VM as OpenNebula tells it.
 
-    ``document``: all of it; ``marker``: our DR_MARKER; ``error``: the server's word; ``uuid``: OS/UUID, if set.
+    ``document``: all of it; ``marker``: our DR_MARKER; ``error``: the server's word; ``uuid``: OS/UUID, if set;
+    ``labels``: those that everybody sees.
     """
 
     vm_id: int
@@ -101,6 +102,7 @@ class Vm:
     error: str | None
     document: Document
     uuid: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
+from drportal.drivers.refusals import Refusals, refusals_of
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
 from drportal.drivers.site_program_words import (
@@ -492,6 +493,11 @@ class SiteProgram:
             reply = await self._read("acknowledge", "acknowledge", receipts=pairs[begin : begin + 1000])
             done += int(reply.content.get("acknowledged", 0))
         return done
+
+    async def refusals(self, since: int) -> Refusals:
+        """What the site has refused since then (0: all it knows). A program older than 1.5 refuses it (BAD_REQUEST)."""
+        reply = await self._read("refusals", "refusals", since=since)
+        return parse.parsed(self._answer("refusals", reply, reply.content), lambda said: refusals_of(said, since))
 
     async def close(self) -> None:
         await self._link.close()

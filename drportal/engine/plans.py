@@ -54,6 +54,9 @@ class PlanInput:
     fence_rung: FenceRung = FenceRung.DEMOTED
     """What the plan wants done at a site that came back, before anything else."""
 
+    lost_sight_of: frozenset[str] = frozenset()
+    """VMs (by key) that are UNKNOWN at home, where a failback goes: they are powered off there first."""
+
     shut_out: frozenset[str] = frozenset()
     """Images at the returned site whose writers are shut out there; a reprotect lets them in at its end."""
 
@@ -161,7 +164,8 @@ def _move(plan: PlanInput) -> list[PlannedStep]:
     power-off, which is paid anyway by whoever needs the whole group.
     """
     up, down = _groups(plan.vms), _groups(plan.vms, reverse=True)
-    checks = [_step(StepKind.VM_CHECK, vm.key, vm, plan, ()) for group in up for vm in group]
+    settles = {vm.key: (step_key(StepKind.VM_SETTLE, vm.key),) for vm in plan.vms if vm.key in plan.lost_sight_of}
+    checks = [_step(StepKind.VM_CHECK, vm.key, vm, plan, settles.get(vm.key, ())) for group in up for vm in group]
     offs = _chain(StepKind.VM_POWER_OFF, down, plan, [s.key for s in checks], lambda vm: ())
     last_off = [step_key(StepKind.VM_POWER_OFF, vm.key) for vm in down[-1]]
     images: list[PlannedStep] = []
@@ -195,7 +199,11 @@ def _failback(plan: PlanInput) -> tuple[PlannedStep, ...]:
         for group in _groups(plan.vms)
         for vm in group
     ]
-    return (*_move(plan), *retires)
+    return (*_settled(plan), *_move(plan), *retires)
+
+
+def _settled(plan: PlanInput) -> list[PlannedStep]:
+    return [_step(StepKind.VM_SETTLE, vm.key, vm, plan, ()) for vm in plan.vms if vm.key in plan.lost_sight_of]
 
 
 def _way_back(plan: PlanInput) -> tuple[PlannedStep, ...]:

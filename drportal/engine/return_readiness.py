@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from drportal.engine.gate_base import OFF_PHASES, GateResult
+from drportal.engine.gate_parts import off_remedy
+from drportal.engine.gates import g_one
+from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
     FRESH_S,
@@ -14,8 +17,10 @@ from drportal.engine.readiness import (
     Readiness,
     ReadinessInput,
     Severity,
+    SiteReadiness,
     VmReadiness,
     block,
+    clone_findings,
     concluded,
     gate_findings,
     left_findings,
@@ -23,6 +28,7 @@ from drportal.engine.readiness import (
 )
 from drportal.engine.return_gates import g_peer
 from drportal.engine.salvage import SalvageChoice, SalvageWay
+from drportal.engine.unfit import ONE_WAY_REMEDY, one_way
 from drportal.engine.verdicts import VerdictCode
 
 LEFT_THE_LINE = frozenset({VerdictCode.TWO_PRIMARIES, VerdictCode.DIVERGED})
@@ -42,11 +48,17 @@ def assess_return(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fre
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)
         findings += _image_findings(kind, image, back, given)
+        if kind is RunKind.REPROTECT:
+            findings += _copy_findings(image, given.sites)
     for vm in given.vms:
         findings += _vm_findings(vm, back)
     if not given.images:
         findings.append(block("nothing_to_copy", "group", "The group has no image.", "Add VMs to the group."))
-    per_vm: dict[str, tuple[GateResult, ...]] = {vm.key: () for vm in given.vms}
+    per_vm: dict[str, tuple[GateResult, ...]] = {
+        vm.key: (g_one(vm.disks),) if kind is RunKind.REPROTECT else () for vm in given.vms
+    }
+    for vm in given.vms:
+        findings += gate_findings(per_vm[vm.key], vm.name)
     return concluded(findings, per_image, per_vm)
 
 
@@ -93,6 +105,18 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, given: Read
         yield block("verdict", image.name, image.verdict.sentence, "Look at the image's page.", unknown=unknown)
 
 
+def _copy_findings(image: ImageReadiness, sites: Iterable[SiteReadiness]) -> Iterator[Finding]:
+    """What is discarded has to come back whole, and to follow from then on."""
+    yield from clone_findings(image.name, image.target)
+    names = {site.role: site.name for site in sites}
+    sides = (
+        (names.get("source", "the returned site"), image.source),
+        (names.get("target", "the other site"), image.target),
+    )
+    if wrong := one_way(sides):
+        yield block("one_way", image.name, wrong, ONE_WAY_REMEDY)
+
+
 def _chosen_otherwise(chosen: SalvageChoice, image: str, back: str) -> Finding:
     if chosen.way is SalvageWay.COPY:
         said = (
@@ -118,10 +142,18 @@ def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:
             f"It runs at {back}: maybe at both sites at once. It is powered off there first.",
             "Better cut it off from its network now.",
         )
+    elif lost_sight_of(found):
+        yield Finding(
+            "powered_off_hard",
+            Severity.WARN,
+            vm.name,
+            f"OpenNebula at {back} has lost sight of it (UNKNOWN): it may run. It is powered off hard there first.",
+            f"If its host does not answer OpenNebula, cut that host's power first: nobody at {back} can stop the VM.",
+        )
     elif found.phase not in OFF_PHASES:
         yield block(
             "vm_state",
             vm.name,
             f"At {back} it is {found.state_word}; it can only be stopped from running.",
-            f"Bring it to POWEROFF at {back} by hand.",
+            off_remedy(found),
         )

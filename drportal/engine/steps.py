@@ -10,6 +10,7 @@ from drportal.engine.gates import GateId
 
 
 class StepKind(enum.StrEnum):
+    VM_SETTLE = "vm.settle"
     VM_CHECK = "vm.check"
     VM_POWER_OFF = "vm.power_off"
     IMAGE_DEMOTE = "image.demote"
@@ -73,6 +74,20 @@ class StepSpec:
 G = GateId
 
 _SPECS = (
+    # Of a failback, where OpenNebula at home has lost sight of the VM. Nothing depends on that VM yet: the group runs
+    # at the other side.
+    StepSpec(
+        StepKind.VM_SETTLE,
+        "Settle what was lost sight of",
+        "Power off {subject} at {site}, of which OpenNebula has lost sight",
+        "vm",
+        "target",
+        True,
+        False,
+        (G.HOME,),
+        (G.HOME,),
+        "Settled",
+    ),
     # Everything that can refuse, refuses here, while the VM still runs: a refusal after the power-off is an outage
     # for nothing.
     StepSpec(

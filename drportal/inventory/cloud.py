@@ -121,6 +121,8 @@ def vm_fields(vm: Vm) -> dict[str, Any]:
         "memory_mb": vm.memory_mb,
         "marker": (vm.marker or "")[:200],
         "uuid": vm.uuid[:64],
+        "owner": vm.owner[:100],
+        "labels": f",{','.join(vm.labels)}," if vm.labels else "",
         "nics": [
             {
                 "nic_id": nic.nic_id,

@@ -31,6 +31,7 @@ from drportal.inventory.protectable import reasons_against
 from drportal.inventory.schemas_recopy import Recopy, recopy_out
 from drportal.inventory.services import fingerprint
 from drportal.inventory.side_words import bytes_behind, position
+from drportal.inventory.sights import sights_of
 
 # Without a word from the poller for this long, nothing it wrote is called true any more.
 SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
@@ -71,6 +72,19 @@ class PoolState(Schema):
     read_at: dt.datetime | None
 
 
+class SightOut(Schema):
+    """What one viewpoint sees at one address of a site, since when, and when it looked last. ``viewpoint``: ``portal``,
+    or the site whose host looks. ``echo``: greets, accepts, refuses, silent, no-way; empty: it could not be asked."""
+
+    viewpoint: str
+    what: str
+    address: str
+    echo: str
+    sentence: str
+    since: dt.datetime
+    seen_at: dt.datetime
+
+
 class Site(Schema):
     slug: str
     name: str
@@ -81,6 +95,8 @@ class Site(Schema):
     ceph_through: str
     ceph_user: str
     salvage_dir: str
+    looked_for: list[dict[str, Any]]
+    sights: list[SightOut]
     opennebula_url: str
     opennebula_user: str
     host_keys: list[HostKey]
@@ -281,6 +297,7 @@ def site_out(site: models.Site) -> Site:
         credentials=Credentials(**{kind.value: kept.get(kind) for kind in Credential.Kind}),
         program=installed_program(site),
         pools=[PoolState.from_orm(pool) for pool in site.pools.all()],
+        sights=[SightOut(**sight) for sight in sights_of(site)],
     )
 
 

@@ -20,6 +20,8 @@ from drportal.recovery.reckoning import vm_times
 from drportal.recovery.salvaged import salvage_out
 from drportal.recovery.salvaging import Wish
 from drportal.recovery.schemas import ReasonIn, RunIn, Runs, RunSummary, StepDetail, WayBackIn
+from drportal.recovery.schemas_console import ChoiceIn, ChosenIn, Consequences
+from drportal.recovery.services import choices
 from drportal.recovery.services import runs as services
 from drportal.recovery.services import steps as step_services
 from drportal.roles import Permission
@@ -91,6 +93,27 @@ def run_resume(request: HttpRequest, run_id: int, body: ReasonIn) -> Any:
 def run_cancel(request: HttpRequest, run_id: int, body: ReasonIn) -> Any:
     """End the run; what is in flight ends first, then it is read where everything stands."""
     return run_summary(services.run_cancel(run_id=run_id, actor=asker(request).username, reason=body.reason))
+
+
+@router.post("/runs/{int:run_id}/consequences", auth=needs(Permission.VIEW), response=Consequences)
+def run_consequences(request: HttpRequest, run_id: int, body: ChoiceIn) -> Any:
+    """What would follow from a choice in a paused run. Nothing is changed."""
+    return choices.run_decision(run_id=run_id, choice=body.choice, vms=body.vms, up_to=body.up_to)
+
+
+@router.post("/runs/{int:run_id}/choice", auth=needs(Permission.RUN), response=RunSummary)
+def run_choose(request: HttpRequest, run_id: int, body: ChosenIn) -> Any:
+    """How a paused run goes on: retry these VMs, hold these, go on with the critical ones, or stop."""
+    run = choices.run_choose(
+        run_id=run_id,
+        choice=body.choice,
+        vms=body.vms,
+        up_to=body.up_to,
+        version=body.version,
+        reason=body.reason,
+        actor=asker(request).username,
+    )
+    return run_summary(run)
 
 
 @router.post("/runs/{int:run_id}/way-back", auth=needs(Permission.RUN), response={200: RunSummary, 201: RunSummary})

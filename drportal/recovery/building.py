@@ -68,8 +68,18 @@ def came_back(group: ProtectionGroup, share: Share | None = None) -> bool:
     return rows.exists() and (share is None or rows.filter(disks__vm__in=share.vm_ids).exists())
 
 
+def runs_at_home(group: ProtectionGroup) -> bool:
+    """Whether a VM of a group that is away was last seen to run at home all the same. Nothing goes home then."""
+    if group.active_site_id == group.home_site_id or not group.home_site.opennebula_reachable:
+        return False
+    at_home = VirtualMachine.objects.filter(membership__group=group, site=group.home_site, gone_at=None)
+    return at_home.filter(phase="running").exists()
+
+
 def _why_not_at_returned(group: ProtectionGroup, kind: RunKind) -> str:
     suspect = quarantine.returned(group) is not None
+    if kind is RunKind.FENCE and runs_at_home(group):
+        return ""
     if not suspect and not came_back(group):
         waiting = next(iter(quarantine.open_quarantines(group)), None)
         if waiting is not None:
@@ -147,7 +157,7 @@ def _vm(member: GroupMember) -> VmCopy:
     vm = member.vm
     definition = vm.definitions.order_by("-number").first()
     if definition is None:
-        raise Conflict(f"The definition of {vm.name} was never captured. Run a discovery.", code="no_definition")
+        raise Conflict(_no_definition(vm), code="no_definition")
     disks = list(vm.disks.select_related("image"))
     images = tuple(_image(vm, disk, definition.images.get(str(disk.disk_id), {})) for disk in disks if disk.image_id)
     return VmCopy(
@@ -163,6 +173,16 @@ def _vm(member: GroupMember) -> VmCopy:
         captured_at=definition.captured_at,
         images=images,
         disks=tuple(_disk(vm, disk) for disk in disks),
+    )
+
+
+def _no_definition(vm: VirtualMachine) -> str:
+    if vm.gone_at is None and vm.phase != "gone":
+        return f"The definition of {vm.name} was never captured. Run a discovery."
+    return (
+        f"{vm.name} is gone at {vm.site.name}, and its definition was never captured: it cannot be made anew there. "
+        "Make it there by hand (onevm create, from the definition of its copy at the other site), run a discovery, and "
+        f"put the new VM into the group in place of {vm.name}."
     )
 
 

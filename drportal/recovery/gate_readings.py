@@ -18,7 +18,9 @@ from drportal.engine import gates
 from drportal.engine.facts import Mode, RoleFacts
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
+from drportal.engine.home_gates import g_home
 from drportal.engine.return_gates import g_peer
+from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.world import SiteEnd, World, ref_of
 
@@ -169,8 +171,11 @@ async def _promoted(world: World, subject: Subject) -> GateReading:
 
 
 async def _meta(world: World, subject: Subject) -> GateReading:
+    """On the way home the VM may be gone there: then nobody can confirm its definition any more."""
     hash_now, confirmed_at = subject.definition_now
-    vm = subject.vm
+    vm, home, gone = subject.vm, world.other(subject.here), None
+    if home.slug == world.plan.home_site:
+        gone = await world.locate(home, vm)
     result = gates.g_meta(
         confirmed_at or vm.captured_at,
         vm.definition_number,
@@ -178,8 +183,15 @@ async def _meta(world: World, subject: Subject) -> GateReading:
         vm.definition_sha256,
         world.clock(),
         META_MAX_AGE_S,
+        gone=gone is not None and gone.vm is None,
     )
-    return GateReading(result)
+    return GateReading(result, (gone.answer,) if gone is not None else ())
+
+
+async def _home(world: World, subject: Subject) -> GateReading:
+    located = await world.locate(subject.here, subject.vm)
+    host, watchers, answers = await proof_of(subject.here, subject.vm, located)
+    return GateReading(g_home(located.facts, host, watchers, world.clock()), (located.answer, *answers))
 
 
 async def _one(world: World, subject: Subject) -> GateReading:
@@ -316,6 +328,7 @@ READERS: dict[GateId, Reader] = {
     GateId.FENCE: _fence,
     GateId.ALONE: _alone,
     GateId.FREE: _free,
+    GateId.HOME: _home,
     GateId.OFF: _off,
     GateId.PATH: _path,
     GateId.SYNC: _sync,

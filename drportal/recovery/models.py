@@ -121,6 +121,7 @@ class Run(models.Model):
     standing = models.JSONField(
         default=list
     )  # where each image and VM stood when the run came to rest: [{kind, name, where, sentence, read_at}]
+    on_hold = models.JSONField(default=list)  # keys of VMs that are passed over until a person retries them
     pause_asked = models.BooleanField(default=False)
     cancel_asked = models.BooleanField(default=False)
     fence = models.PositiveIntegerField(default=0)
@@ -244,5 +245,6 @@ class StepAttempt(models.Model):
 
 
 from drportal.recovery.models_loss import MeasuredLoss as MeasuredLoss  # noqa: E402  (where Django looks for models)
+from drportal.recovery.models_policy import PolicyChange as PolicyChange  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_quarantine import Quarantine as Quarantine  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_reviews import ReviewAct as ReviewAct  # noqa: E402  (where Django looks for models)

@@ -118,7 +118,12 @@ class PlanCopy:
     def images(self) -> tuple[ImageCopy, ...]:
         return tuple(image for vm in self.vms for image in vm.images)
 
-    def plan_input(self, demoted: frozenset[str] = frozenset(), promoted: frozenset[str] = frozenset()) -> PlanInput:
+    def plan_input(
+        self,
+        demoted: frozenset[str] = frozenset(),
+        promoted: frozenset[str] = frozenset(),
+        lost_sight_of: frozenset[str] = frozenset(),
+    ) -> PlanInput:
         vms = tuple(PlannedVm(vm.key, vm.name, vm.priority, tuple(image.key for image in vm.images)) for vm in self.vms)
         return PlanInput(
             vms,
@@ -126,9 +131,10 @@ class PlanCopy:
             self.target_site,
             demoted,
             promoted,
-            {key: choice.way for key, choice in self.salvages().items()},
-            FenceRung(self.fence_rung),
-            frozenset(self.shut_out),
+            salvage={key: choice.way for key, choice in self.salvages().items()},
+            fence_rung=FenceRung(self.fence_rung),
+            lost_sight_of=lost_sight_of,
+            shut_out=frozenset(self.shut_out),
         )
 
 

@@ -20,6 +20,7 @@ from drportal.engine.recopy import CopyState, Recopy
 from drportal.engine.states import TERMINAL_RUN, RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import building, models, schemas
+from drportal.recovery.console import console_out
 from drportal.recovery.fences import fences_out
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
@@ -128,6 +129,7 @@ class RunPage:
             salvage=salvage_out(self.run, self.steps, self.plan),
             recopy=recopy_out(self.copies, self.plan),
             fence=fences_out(self.run, self.steps, self.plan.fence_rung if self.plan else FenceRung.DEMOTED.value),
+            console=console_out(self.run, self.steps, self.plan),
         )
 
     def columns(self) -> list[schemas.Column]:
@@ -208,7 +210,9 @@ class RunPage:
                 asked = self.approval.requested_by
                 return f"An approver other than {asked} decides about the new approval; then the run goes on."
             if any(step.state == StepState.FAILED for step in self.steps):
-                return f"An {WHO} decides: resume, retry or skip the failed step, or cancel."
+                return f"An {WHO} decides: retry, hold, go on with the critical VMs, or stop (below); or skip a step."
+            if self.run.on_hold:
+                return f"An {WHO} decides: retry what is on hold, or stop (below)."
             return f"An {WHO} decides: resume, or cancel."
         if not driven(run, timezone.now()):
             return (

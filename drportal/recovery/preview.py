@@ -5,13 +5,15 @@ from __future__ import annotations
 from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
 from drportal.drivers.rbd_commands import RbdCommands, command_line
 from drportal.engine.fence import RUNG_WORDS, FenceRung
+from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict
-from drportal.inventory.models import CapturedDefinition, Site, SiteResource, VirtualMachine
+from drportal.inventory.models import CapturedDefinition, Network, Site, SiteResource, VirtualMachine
 from drportal.recovery import building, schemas
 from drportal.recovery.acts.base import call_text
+from drportal.recovery.home import networks_at_home
 from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -28,6 +30,7 @@ ROLE_ACTS = {
     StepKind.IMAGE_RESYNC: "resync",
 }
 VM_ACTIONS = {
+    StepKind.VM_SETTLE: "poweroff-hard",
     StepKind.VM_POWER_OFF: "poweroff",
     StepKind.VM_RETIRE: "terminate",
     StepKind.VM_STOP_RETURNED: "poweroff",
@@ -38,6 +41,7 @@ SHUTS_OUT = (
     "blocklist add, with the address that it has then): its writes fail at once, as by a pulled cable. A reprotect "
     "lets it in again at its end."
 )
+NOBODY: frozenset[str] = frozenset()
 NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the image is registered
 
 
@@ -48,7 +52,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
     if kind is RunKind.REPROTECT:
         copy = with_choices(copy, source, wish, "(to be said)")
     try:
-        steps = build(kind, copy.plan_input())
+        steps = build(kind, copy.plan_input(lost_sight_of=_lost_sight_of(copy) if kind is RunKind.FAILBACK else NOBODY))
     except PlanImpossible as error:
         raise Conflict(str(error), code="plan_impossible") from None
     show = _Show(copy, {source.slug: source, target.slug: target})
@@ -66,6 +70,12 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
         salvage_images=images_out(copy) if kind is RunKind.REPROTECT else [],
         consequences=[*consequences(copy, source, target, kind), *_left_alone(copy)],
     )
+
+
+def _lost_sight_of(copy: PlanCopy) -> frozenset[str]:
+    """By what was seen last; the run itself reads it anew."""
+    rows = VirtualMachine.objects.filter(pk__in=[vm.key for vm in copy.vms], gone_at=None, state_word=LOST_SIGHT)
+    return frozenset(str(key) for key in rows.values_list("pk", flat=True))
 
 
 def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) -> str:
@@ -206,7 +216,8 @@ class _Show:
 
     def _one_id(self, site: Site, vm: VmCopy) -> int | None:
         if site.slug == self.copy.home_site:
-            return vm.home_one_id
+            gone = VirtualMachine.objects.filter(pk=vm.key, gone_at__isnull=False).exists()
+            return None if gone else vm.home_one_id
         return (
             VirtualMachine.objects.filter(site=site, marker=vm.marker, gone_at=None)
             .values_list("one_id", flat=True)
@@ -242,12 +253,16 @@ class _Show:
         if number is not None:
             return [call_text("vm.action", "resume", number)]
         stand_ins = {image.disk_id: NOT_YET - image.disk_id for image in vm.images}
+        networks: dict[int | str, int] = {home: peer for home, peer in self.copy.networks.items()}
         try:
+            if site.slug == self.copy.home_site:
+                there = Network.objects.filter(site=site, gone_at=None).values_list("one_id", "name")
+                networks, _ = networks_at_home(self.documents[vm.definition_id], there)
             template = vm_template(
                 self.documents[vm.definition_id],
                 name=vm.name,
                 image_ids=stand_ins,
-                networks={home: peer for home, peer in self.copy.networks.items()},
+                networks=networks,
                 marker=vm.marker,
                 home_marker=vm.home_marker,
             )

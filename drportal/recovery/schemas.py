@@ -12,12 +12,13 @@ from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.api_assets import SiteNetwork
 from drportal.inventory.schemas import GroupRef, Vm
 from drportal.inventory.schemas_recopy import Recopy
+from drportal.recovery.schemas_console import Console, Reason
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Reason = Annotated[str, Field(max_length=2000)]
 RequestKey = Annotated[str, Field(min_length=1, max_length=64)]
 Typed = Annotated[str, Field(max_length=300)]
 NetworkId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MOST_VMS = 5000  # of a plan
 RowId = Annotated[int, Field(ge=1, le=2**62)]
 
 
@@ -33,7 +34,7 @@ class PlanIn(Schema):
     group_name: Name
     pair_id: RowId
     home_site: Annotated[str, Field(max_length=50)]
-    members: Annotated[list[MemberIn], Field(max_length=500)]
+    members: Annotated[list[MemberIn], Field(max_length=MOST_VMS)]
     network_map: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], NetworkId] = {}
     image_datastore_id: NetworkId | None = None
     fence_rung: Annotated[int, Field(ge=0, le=5)] = 2
@@ -379,6 +380,7 @@ class Run(RunSummary):
     salvage: list[Salvaged]
     recopy: RunRecopy | None
     fence: list[Fence]
+    console: Console | None = None
 
 
 class Answer(Schema):

@@ -23,6 +23,7 @@ MODULES = (
     "acts",
     "turns",
     "news",
+    "refusals",
     "serve",
 )
 _OWN_IMPORT = re.compile(r"^from drportal\.site_program\.\w+ import (\([^)]*\)|[^\n(]*)\n", re.MULTILINE)

@@ -201,6 +201,7 @@ VERBS: Dict[str, Fields] = {
     "reach": {"targets": (True, _listed(_object(_TARGET), 1, 8))},
     "receipt": {"op": (True, _op), "wait_s": (False, _whole(0, 120)), "bar": (False, _true_or_false)},
     "receipts": {"since": (True, _whole(0, 1 << 53)), "limit": (True, _whole(1, 1000))},
+    "refusals": {"since": (True, _whole(0, 1 << 53))},
     "demote": _image_act({"watchers": (True, _watchers)}),
     "promote": _image_act(_NEWEST),
     "force-promote": _image_act(_NEWEST, approval=(True, _hash)),
@@ -225,7 +226,7 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
-READ_VERBS = ("hello", "observe-pool", "observe-image", "measure", "reach", "receipt", "receipts")
+READ_VERBS = ("hello", "observe-pool", "observe-image", "measure", "reach", "receipt", "receipts", "refusals")
 
 
 def _no_twins(pairs: List[Tuple[str, Any]]) -> Json:
@@ -255,6 +256,12 @@ def request_id(request: Json) -> Optional[str]:
     """The id to answer under, if it has a usable one."""
     found = request.get("id")
     return found if isinstance(found, str) and _REQUEST_ID.fullmatch(found) else None
+
+
+def request_op(request: Json) -> str:
+    """The operation that it names; empty where it names none that could be one."""
+    found = request.get("op")
+    return found if isinstance(found, str) and _OP.fullmatch(found) else ""
 
 
 def check_request(request: Json) -> str:

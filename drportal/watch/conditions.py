@@ -25,6 +25,7 @@ from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
 from drportal.watch.gaps import pool_facts
 from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
+from drportal.watch.refusals import strangers
 from drportal.watch.targets import target_of_group
 
 READY = ReadinessState.READY.value
@@ -44,6 +45,7 @@ def conditions(now: dt.datetime) -> list[Condition]:
         *blind_pairs(now),
         *different_records(),
         *different_programs(),
+        *strangers_at_sites(now),
     ]
 
 
@@ -167,3 +169,9 @@ def different_programs() -> Iterator[Condition]:
             yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}", sentence, f"/sites/{site.slug}")
         if sentence := pools_sentence(site):
             yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}:pools", sentence, f"/sites/{site.slug}")
+
+
+def strangers_at_sites(now: dt.datetime) -> Iterator[Condition]:
+    """Until nothing of the kind has been heard for a while: what was heard stays on the site's page."""
+    for site, sentence in strangers(now):
+        yield Condition(AlertKind.STRANGER_AT_SITE, f"site:{site.pk}", sentence, f"/sites/{site.slug}")

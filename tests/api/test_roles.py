@@ -190,6 +190,7 @@ OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
     ("GET", "/tokens"): token_of,
     ("POST", "/tokens"): None,  # names nobody's thing
     ("POST", "/session/proof"): None,
+    ("PUT", "/session/password"): None,
     ("GET", "/factors"): key_of,
     ("PATCH", "/factors/{factor_id}"): key_of,
     ("DELETE", "/factors/{factor_id}"): key_of,

@@ -69,7 +69,7 @@ def test_the_plan_is_locked_until_a_manager_has_accepted_the_run(
 
 
 def test_nobody_goes_on_alone_lightly(
-    request_of: Callable[..., Any], operator: Person, approver: Person, monkeypatch: pytest.MonkeyPatch
+    request_of: Callable[..., Any], operator: Person, approver: Person, settings: Any
 ) -> None:
     page = request_of().json()
     for changed in ({"phrase": "go"}, {"reason": " "}):
@@ -81,7 +81,7 @@ def test_nobody_goes_on_alone_lightly(
     assert operator.user is not None
     _, text = token_create(operator.user, "robot", 1)
     refused(go_on_alone(Person(None), page, Authorization=f"Bearer {text}"), "token_cannot_approve", 403)
-    monkeypatch.setattr("drportal.recovery.services.approvals.BREAK_GLASS", False)
+    settings.BREAK_GLASS = False
     refused(go_on_alone(operator, page), "glass_forbidden", 403)
     assert Approval.objects.get(pk=page["id"]).state == "requested"
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -23,6 +21,7 @@ from drportal.people.factors import factors_of, factors_remove_all, name_of
 from drportal.people.grants import grant_give, grant_take, refuse_the_last, roles_set, where_of
 from drportal.people.identities import account_link, is_of_provider
 from drportal.people.models import Grant
+from drportal.people.passwords import why_no_password
 from drportal.people.services import roles_of, token_create, token_delete, why_no_name
 from drportal.people.sessions import sessions_end_all
 from drportal.recovery.models import RecoveryPlan
@@ -185,10 +184,8 @@ def scope_of(options: dict[str, Any]) -> tuple[SitePair | None, RecoveryPlan | N
 
 def set_password(person: User) -> None:
     password = ask_password()
-    try:
-        validate_password(password, person)
-    except ValidationError as error:
-        raise CommandError(" ".join(error.messages) + " Nothing was changed.") from error
+    if why := why_no_password(password, person):
+        raise CommandError(f"{why} Nothing was changed.")
     person.set_password(password)
 
 

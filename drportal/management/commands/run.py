@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from drportal.engine.partial import Choice
 from drportal.engine.plans import RunKind
 from drportal.engine.salvage import SalvageChoice, SalvageWay
 from drportal.engine.states import TERMINAL_RUN, RunState
@@ -22,14 +23,19 @@ from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.presenters import RunPage, title
 from drportal.recovery.recopies import recopies_of, recopy_out
 from drportal.recovery.salvaging import Wish
-from drportal.recovery.services import runs
+from drportal.recovery.services import choices, runs
 from drportal.recovery.terminal import DONE, EXIT_STATUS, actor_argument, actor_of, status_of, told
 
 LOOK_S = 0.5
+CHOICES = {
+    Choice.RETRY: "try the failed steps of these VMs again, and end their hold",
+    Choice.HOLD: "begin nothing more of these VMs; the rest goes on past them",
+    Choice.CRITICAL: "go on with VMs of the first priorities, and hold the rest",
+}  # to stop is to cancel
 
 
 class Command(BaseCommand):
-    help = "Start, show, pause, resume, cancel and list runs."
+    help = "Start, show, pause, resume, cancel and list runs; choose how one that rests goes on."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs |= {"epilog": EXIT_STATUS, "formatter_class": argparse.RawDescriptionHelpFormatter}
@@ -70,6 +76,16 @@ class Command(BaseCommand):
         for verb, says in (("pause", "begin nothing new"), ("resume", "go on"), ("cancel", "end it")):
             parsed = verbs.add_parser(verb, help=says)
             parsed.add_argument("run", type=int)
+            parsed.add_argument("--reason", default="")
+            actor_argument(parsed)
+        for choice, says in CHOICES.items():
+            parsed = verbs.add_parser(choice.value, help=f"of a paused run: {says}")
+            parsed.add_argument("run", type=int)
+            if choice is Choice.CRITICAL:
+                parsed.add_argument("--up-to", type=int, required=True, metavar="PRIORITY", help="1 to this one")
+            else:
+                parsed.add_argument("vms", nargs="+", metavar="VM", help="names")
+            parsed.add_argument("--look", action="store_true", help="only say what would follow from it")
             parsed.add_argument("--reason", default="")
             actor_argument(parsed)
 
@@ -169,6 +185,29 @@ class Command(BaseCommand):
     def cancel(self, options: dict[str, Any]) -> int:
         return self.asked(runs.run_cancel(**steered(options)))
 
+    def retry(self, options: dict[str, Any]) -> int:
+        return self.choose(Choice.RETRY, options)
+
+    def hold(self, options: dict[str, Any]) -> int:
+        return self.choose(Choice.HOLD, options)
+
+    def critical(self, options: dict[str, Any]) -> int:
+        return self.choose(Choice.CRITICAL, options)
+
+    def choose(self, choice: Choice, options: dict[str, Any]) -> int:
+        """What follows is said first; with ``--look`` that is all."""
+        run = runs.run_get(options["run"])
+        wanted: dict[str, Any] = {
+            "choice": choice,
+            "vms": keys_of(run, options.get("vms", [])),
+            "up_to": options.get("up_to"),
+        }
+        for sentence in choices.run_decision(run_id=run.pk, **wanted).consequences:
+            self.stdout.write(f"  {sentence}")
+        if options["look"]:
+            return DONE
+        return self.asked(choices.run_choose(**steered(options), **wanted, version=run.version))
+
     def asked(self, run: models.Run) -> int:
         self.stdout.write(f"Run {run.pk} is {run.state}. {RunPage(run).next_sentence()}")
         return DONE
@@ -185,6 +224,14 @@ def wish_of(plan: RecoveryPlan, way: str | None, others: Sequence[str]) -> Wish:
             raise Invalid(f"“{words}” is not POOL/IMAGE=WAY with an image that is known. Nothing was started.")
         images[str(row.pk)] = SalvageChoice(SalvageWay(other))
     return Wish(SalvageWay(way) if way else None, images)
+
+
+def keys_of(run: models.Run, names: Sequence[str]) -> Sequence[str]:
+    """Raises Invalid."""
+    known = {str(vm["name"]): str(vm["key"]) for vm in run.plan_copy.get("vms", [])}
+    if strange := [name for name in names if name not in known]:
+        raise Invalid(f"Run {run.pk} has no VM {strange[0]}. It has: {', '.join(known)}. Nothing was changed.")
+    return [known[name] for name in names]
 
 
 def steered(options: dict[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from drportal.recovery.acts.images import Demote, Promote
 from drportal.recovery.acts.measure import Measure
 from drportal.recovery.acts.register import Register
 from drportal.recovery.acts.returned import DemoteReturned, Follows, Resync, Saves, StopReturned, exported, kept
-from drportal.recovery.acts.vms import Check, PowerOff, ResumeHere, Retire, Start
+from drportal.recovery.acts.vms import Check, PowerOff, ResumeHere, Retire, Settle, Start
 
 ACTS: dict[StepKind, Act] = {
+    StepKind.VM_SETTLE: Settle(),
     StepKind.VM_CHECK: Check(),
     StepKind.VM_POWER_OFF: PowerOff(),
     StepKind.IMAGE_DEMOTE: Demote(),

@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from drportal.drivers.base import Answer, Order
 from drportal.drivers.orders import Receipt
-from drportal.engine.facts import Mode, RoleFacts, Side, StatusFacts
+from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts, StatusFacts
+from drportal.engine.home_gates import LOST_SIGHT
+from drportal.engine.unfit import ONE_WAY_REMEDY, flatten, hangs_on, one_way
 from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
 from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
 from drportal.recovery.acts.images import order_for, strange
-from drportal.recovery.acts.vms import PowerOff
+from drportal.recovery.acts.vms import PowerOff, action
 from drportal.recovery.world import Located, SiteEnd, World, ref_of
 
 # The daemon looks every 30 s at what it is told, and first takes the old copy away.
@@ -23,11 +25,16 @@ FOLLOWS = frozenset({VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, Verd
 
 
 class StopReturned(PowerOff):
-    """As any power-off; a VM that is not there any more needs none."""
+    """As any power-off; a VM that is not there any more needs none. One that OpenNebula has lost sight of has no guest
+    that could be asked: it is powered off hard, and G-OFF says afterwards whether anybody still has its images open."""
 
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
-        if located.vm is None:
-            return done(f"{task.end.name} has no VM that stands for {task.vm.name}.", located.answer)
+        vm, site = located.vm, task.end.name
+        if vm is None:
+            return done(f"{site} has no VM that stands for {task.vm.name}.", located.answer)
+        if vm.state_word == LOST_SIGHT:
+            hard = action(task.end, vm, "poweroff-hard")
+            return not_done(f"VM {vm.vm_id} at {site} is UNKNOWN.", hard, located.answer)
         return await super().judge(world, task, located)
 
 
@@ -70,12 +77,13 @@ class Saves:
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end = task.one_image, task.end
-        if task.operation_id and (receipt := await end.ceph.receipt(task.operation_id)) is not None:
+        if task.operation_id and (receipt := await end.receipt(task.operation_id)) is not None:
             if receipt.going_on:
                 return cannot_tell(f"{image.source} is being saved at {end.name}.", receipt.answer)
             if receipt.state == "done":
                 return done(self.told(receipt, image.source, end.name), receipt.answer)
-        mine, _, found, answers = await _verdict(world, task)
+        (_, back), found, answers = await _verdict(world, task)
+        mine = _role(back)
         if not mine.exists:
             return done(f"{image.source} is not at {end.name}: there is nothing to save.", *answers)
         if trouble := strange(mine, image.global_id, image.source, end.name):
@@ -117,11 +125,16 @@ class Resync:
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end, other = task.one_image, task.end, world.other(task.end)
-        mine, status, found, answers = await _verdict(world, task)
+        (good, back), found, answers = await _verdict(world, task)
+        mine, status = _role(back), back.status
         if not mine.exists:
             return done(f"{image.source} is not at {end.name}: a copy is made anew.", *answers)
         if trouble := strange(mine, image.global_id, image.source, end.name):
             return conflict(trouble, *answers)
+        if wrong := one_way(((end.name, back), (other.name, good))):
+            return conflict(f"{wrong} Nothing was discarded. {ONE_WAY_REMEDY}", *answers)
+        if wrong := hangs_on(good.role, image.source):
+            return conflict(f"At {other.name}: {wrong} Nothing was discarded. {flatten(image.source)}", *answers)
         if mine.primary is True:
             return conflict(f"{image.source} is primary at {end.name} again. Nothing was sent.", *answers)
         if found.code in FOLLOWS or (found.code is VerdictCode.NOT_YET_PROTECTED and _copies(status)):
@@ -163,15 +176,18 @@ def _copies(status: StatusFacts | None) -> bool:
     return status is not None and status.syncing
 
 
-async def _verdict(world: World, task: Task) -> tuple[RoleFacts, StatusFacts | None, Verdict, list[Answer]]:
-    """The returned site as side B, the other as side A and home."""
+async def _verdict(world: World, task: Task) -> tuple[tuple[SideFacts, SideFacts], Verdict, list[Answer]]:
+    """(The other site as side A and home, the returned one as side B), and what both say together."""
     image, journal = task.one_image, task.one_image.mode == Mode.JOURNAL
     (good, a), (back, b) = await asyncio.gather(
         world.other(task.end).side(image, positions=journal), task.end.side(image, positions=not journal)
     )
-    assert back.role is not None
-    found = verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A)
-    return back.role, back.status, found, [*a, *b]
+    return (good, back), verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A), [*a, *b]
+
+
+def _role(side: SideFacts) -> RoleFacts:
+    assert side.role is not None, "a side that answered has one"
+    return side.role
 
 
 def _nobody_else(source: str, other: str) -> str:

@@ -12,6 +12,7 @@ from drportal import jobs
 from drportal.audit.record import record
 from drportal.drivers.names import BadName
 from drportal.engine.approvals import ApprovalEvent
+from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.readiness import ReadinessState, Severity
 from drportal.engine.states import RunEvent, RunState, StepEvent, StepState, next_run_state, next_step_state
@@ -168,16 +169,22 @@ def run_cancel(*, run_id: int, actor: str, reason: str = "") -> Run:
 
 
 def run_resume(*, run_id: int, actor: str, reason: str = "") -> Run:
-    """Go on: failed steps are tried again, each beginning with its probe and its gates."""
+    """Go on: failed steps are tried again, each beginning with its probe and its gates. What is on hold stays so."""
     with transaction.atomic():
         run = _locked(run_id)
         if run.state == RunState.RUNNING and run.pause_asked:
             return _ask(run, "run.resume", actor, reason, pause_asked=False)
         if run.state != RunState.PAUSED:
             raise Conflict(f"Run {run.pk} is {run.state}, not paused. Nothing was changed.", code="wrong_state")
-        for step in run.steps.filter(state=StepState.FAILED):
+        for step in failed_steps(run):
             rearm(step, actor)
         return go_on(run, actor, reason)
+
+
+def failed_steps(run: Run) -> list[Step]:
+    """But those of VMs on hold."""
+    failed = run.steps.filter(state=StepState.FAILED)
+    return [step for step in failed if step.params.get("vm") not in run.on_hold]
 
 
 def go_on(run: Run, actor: str, reason: str) -> Run:
@@ -302,8 +309,9 @@ def _make(
     demoted: frozenset[str] = frozenset(),
     promoted: frozenset[str] = frozenset(),
 ) -> tuple[Run, bool]:
+    lost = frozenset(vm.key for vm in assessment.given.vms if kind is RunKind.FAILBACK and lost_sight_of(vm.at_target))
     try:
-        planned = build(kind, copy.plan_input(demoted, promoted))
+        planned = build(kind, copy.plan_input(demoted, promoted, lost))
     except (PlanImpossible, BadName) as error:
         raise Conflict(f"{error} Nothing was started.", code="plan_impossible") from None
     try:

@@ -113,6 +113,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/session/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Session Password
+         * @description Another password for yourself; your other sessions end. 403 ``wrong_password``, 422 ``weak_password``, 409
+         *     ``no_password`` for who signs in at the identity provider.
+         */
+        put: operations["session_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -679,6 +700,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/vms/words": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Words
+         * @description Labels, owners and pools of the site's VMs, to choose by.
+         */
+        get: operations["vm_words"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{slug}/vms/choosable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Choosable
+         * @description All that fit and can be in a group; ``group``: in this one, so that its own VMs are among them.
+         */
+        get: operations["vm_choosable"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vms/{vm_id}": {
         parameters: {
             query?: never;
@@ -1095,6 +1156,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/runs/{run_id}/consequences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Consequences
+         * @description What would follow from a choice in a paused run. Nothing is changed.
+         */
+        post: operations["run_consequences"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/choice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run Choose
+         * @description How a paused run goes on: retry these VMs, hold these, go on with the critical ones, or stop.
+         */
+        post: operations["run_choose"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs/{run_id}/way-back": {
         parameters: {
             query?: never;
@@ -1392,8 +1493,8 @@ export interface paths {
         };
         /**
          * Disaster Door
-         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
-         *     ``too_often``: they are being read for you.
+         * @description Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. What was
+         *     read is frozen; ask with its hash. 429 ``too_often``: they are being read for you.
          */
         get: operations["disaster_door"];
         put?: never;
@@ -1457,8 +1558,8 @@ export interface paths {
         };
         /**
          * Approval Read
-         * @description ``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
-         *     being read for you.
+         * @description ``look``: also read both sites now, and say all that differs from the frozen evidence, material or not. 429
+         *     ``too_often``: they are being read for you.
          */
         get: operations["approval_read"];
         put?: never;
@@ -1597,6 +1698,103 @@ export interface paths {
         get: operations["quarantine_read"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Policy Read
+         * @description How many people must say yes to a forced promotion, how long a request stands, whether one may go on alone.
+         */
+        get: operations["policy_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Policy Change Request
+         * @description Ask for another policy. Nothing changes before another person has said yes to it.
+         */
+        post: operations["policy_change_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{change_id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Policy Change Approve
+         * @description Yes to somebody else's change: it counts from now on.
+         */
+        post: operations["policy_change_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{change_id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Policy Change Decline */
+        post: operations["policy_change_decline"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policy/changes/{change_id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Policy Change Withdraw
+         * @description Take the request back before it is decided.
+         */
+        post: operations["policy_change_withdraw"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2003,6 +2201,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Refusals
+         * @description What the site program refused there, the last heard of first; fetched once a minute by the poller.
+         */
+        get: operations["refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/reports/quarter": {
         parameters: {
             query?: never;
@@ -2105,7 +2323,7 @@ export interface components {
          * @description What can be granted; ``SAYS`` has each in words.
          * @enum {string}
          */
-        Permission: "view" | "test" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites" | "rights";
+        Permission: "view" | "test" | "run" | "break_glass" | "plan" | "discover" | "approve" | "audit" | "review" | "alerts" | "sites" | "rights" | "policy";
         /**
          * Person
          * @description ``permissions``: what they may do somewhere at all; ``rights``: where.
@@ -2256,6 +2474,21 @@ export interface components {
             key?: {
                 [key: string]: unknown;
             } | null;
+        };
+        /** PasswordChanged */
+        PasswordChanged: {
+            /** Sessions Ended */
+            sessions_ended: number;
+        };
+        /**
+         * PasswordIn
+         * @description ``password``: the one that you have.
+         */
+        PasswordIn: {
+            /** Password */
+            password: string;
+            /** New Password */
+            new_password: string;
         };
         /**
          * Token
@@ -2658,6 +2891,33 @@ export interface components {
             /** Sentence */
             sentence: string;
         };
+        /**
+         * SightOut
+         * @description What one viewpoint sees at one address of a site, since when, and when it looked last. ``viewpoint``: ``portal``,
+         *     or the site whose host looks. ``echo``: greets, accepts, refuses, silent, no-way; empty: it could not be asked.
+         */
+        SightOut: {
+            /** Viewpoint */
+            viewpoint: string;
+            /** What */
+            what: string;
+            /** Address */
+            address: string;
+            /** Echo */
+            echo: string;
+            /** Sentence */
+            sentence: string;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+        };
         /** Site */
         Site: {
             /** Slug */
@@ -2678,6 +2938,12 @@ export interface components {
             ceph_user: string;
             /** Salvage Dir */
             salvage_dir: string;
+            /** Looked For */
+            looked_for: {
+                [key: string]: unknown;
+            }[];
+            /** Sights */
+            sights: components["schemas"]["SightOut"][];
             /** Opennebula Url */
             opennebula_url: string;
             /** Opennebula User */
@@ -2713,6 +2979,18 @@ export interface components {
          * @enum {string}
          */
         CephThrough: "program" | "installed" | "rbd";
+        /**
+         * LookedFor
+         * @description An address at which a site is looked for besides: a monitor, another host. ``what``: its name for people.
+         */
+        LookedFor: {
+            /** What */
+            what: string;
+            /** Host */
+            host: string;
+            /** Port */
+            port: number;
+        };
         /** SiteIn */
         SiteIn: {
             /** Slug */
@@ -2740,6 +3018,11 @@ export interface components {
              * @default
              */
             salvage_dir: string;
+            /**
+             * Looked For
+             * @default []
+             */
+            looked_for: components["schemas"]["LookedFor"][];
             /** Opennebula Url */
             opennebula_url: string;
             /** Opennebula User */
@@ -2841,6 +3124,8 @@ export interface components {
             ceph_user?: string | null;
             /** Salvage Dir */
             salvage_dir?: string | null;
+            /** Looked For */
+            looked_for?: components["schemas"]["LookedFor"][] | null;
             /** Opennebula Url */
             opennebula_url?: string | null;
             /** Opennebula User */
@@ -3120,6 +3405,32 @@ export interface components {
             output: string;
         };
         /**
+         * VmFilter
+         * @description ``q``: in the VM's name or its group's; ``label``: one of its labels; ``pool``: of one of its disks' images.
+         */
+        VmFilter: {
+            /**
+             * Q
+             * @default
+             */
+            q: string;
+            /**
+             * Label
+             * @default
+             */
+            label: string;
+            /**
+             * Owner
+             * @default
+             */
+            owner: string;
+            /**
+             * Pool
+             * @default
+             */
+            pool: string;
+        };
+        /**
          * VmProtection
          * @description By what somebody decided, not by whether it works: that is ``protectable``.
          * @enum {string}
@@ -3229,6 +3540,47 @@ export interface components {
             counts: {
                 [key: string]: number;
             };
+        };
+        /**
+         * VmWords
+         * @description Each word with how many VMs have it; a VM may have several labels, and disks in several pools.
+         */
+        VmWords: {
+            /** Labels */
+            labels: {
+                [key: string]: number;
+            };
+            /** Owners */
+            owners: {
+                [key: string]: number;
+            };
+            /** Pools */
+            pools: {
+                [key: string]: number;
+            };
+        };
+        /** ChoosableVm */
+        ChoosableVm: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            /** Nics */
+            nics: {
+                [key: string]: unknown;
+            }[];
+        };
+        /**
+         * ChoosableVms
+         * @description ``in_other_groups``, ``not_protectable``: how many fit beside them, and why they are not here.
+         */
+        ChoosableVms: {
+            /** Items */
+            items: components["schemas"]["ChoosableVm"][];
+            /** In Other Groups */
+            in_other_groups: number;
+            /** Not Protectable */
+            not_protectable: number;
         };
         /** ImageFile */
         ImageFile: {
@@ -3849,6 +4201,34 @@ export interface components {
             kind: string;
         };
         /**
+         * Console
+         * @description What a person chooses from while a run rests with work left. ``priorities``: up to which VMs may be called
+         *     critical.
+         */
+        Console: {
+            /** Vms */
+            vms: components["schemas"]["ConsoleVm"][];
+            /** Done */
+            done: number;
+            /** Priorities */
+            priorities: number[];
+        };
+        /**
+         * ConsoleVm
+         * @description A VM of a paused run that is not done. ``trouble``: empty where nothing of it has failed or is unknown.
+         */
+        ConsoleVm: {
+            /** Key */
+            key: string;
+            /** Name */
+            name: string;
+            /** Priority */
+            priority: number;
+            part: components["schemas"]["Part"];
+            /** Trouble */
+            trouble: string;
+        };
+        /**
          * Fence
          * @description How surely a VM can neither run nor write at the site that was left: the rung reached, and the one wanted.
          */
@@ -3909,6 +4289,12 @@ export interface components {
              */
             measured_at: string;
         };
+        /**
+         * Part
+         * @description How far a VM of the run has come. ``waiting``: nothing of it has failed, its steps have not begun.
+         * @enum {string}
+         */
+        Part: "done" | "failed" | "unknown" | "on_hold" | "waiting";
         /**
          * Run
          * @description ``approval_id``: what a second person is, or was, asked; null where the kind needs none.
@@ -3974,6 +4360,7 @@ export interface components {
             recopy: components["schemas"]["RunRecopy"] | null;
             /** Fence */
             fence: components["schemas"]["Fence"][];
+            console?: components["schemas"]["Console"] | null;
         };
         /**
          * RunAction
@@ -4094,6 +4481,56 @@ export interface components {
         };
         /** ReasonIn */
         ReasonIn: {
+            /**
+             * Reason
+             * @default
+             */
+            reason: string;
+        };
+        /**
+         * Consequences
+         * @description ``goes_on``: somebody has something to do then; else the run stays paused.
+         */
+        Consequences: {
+            /** Goes On */
+            goes_on: boolean;
+            /** Consequences */
+            consequences: string[];
+        };
+        /**
+         * Choice
+         * @enum {string}
+         */
+        Choice: "retry" | "hold" | "critical" | "stop";
+        /**
+         * ChoiceIn
+         * @description ``vms``: keys of the console's VMs, of *retry* and *hold*; ``up_to``: of *critical*.
+         */
+        ChoiceIn: {
+            choice: components["schemas"]["Choice"];
+            /**
+             * Vms
+             * @default []
+             */
+            vms: string[];
+            /** Up To */
+            up_to?: number | null;
+        };
+        /**
+         * ChosenIn
+         * @description ``version``: of the run that was looked at.
+         */
+        ChosenIn: {
+            choice: components["schemas"]["Choice"];
+            /**
+             * Vms
+             * @default []
+             */
+            vms: string[];
+            /** Up To */
+            up_to?: number | null;
+            /** Version */
+            version: number;
             /**
              * Reason
              * @default
@@ -4557,7 +4994,9 @@ export interface components {
         };
         /**
          * DisasterDoor
-         * @description ``blockers`` empty: it may be asked for. ``button``: what the act is called, with its numbers.
+         * @description ``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
+         *     ``button``: what the act is called, with its numbers. ``evidence_sha256``: of what was read, frozen; a request that
+         *     names it is bound to it.
          */
         DisasterDoor: {
             /** Plan Version */
@@ -4572,11 +5011,16 @@ export interface components {
             button: string;
             /** Blockers */
             blockers: string[];
+            /** Notes */
+            notes: string[];
             evidence: components["schemas"]["EvidenceOut"];
+            /** Evidence Sha256 */
+            evidence_sha256: string;
         };
         /**
          * EvidenceOut
-         * @description ``second_view`` null: the evidence was taken before there was one.
+         * @description ``lost_at``: when contact was lost, as the poller found it. ``second_view`` null: the evidence was taken before
+         *     there was one.
          */
         EvidenceOut: {
             /**
@@ -4584,9 +5028,13 @@ export interface components {
              * Format: date-time
              */
             taken_at: string;
+            /** Lost At */
+            lost_at: string | null;
             /** Ways */
             ways: components["schemas"]["Way"][];
             second_view: components["schemas"]["SecondView"] | null;
+            /** Sights */
+            sights: components["schemas"]["SightOut"][];
             /** Images */
             images: components["schemas"]["ImageEvidence"][];
             /** Vms */
@@ -4617,6 +5065,19 @@ export interface components {
             replayed_position?: string | null;
             /** Entries Behind */
             entries_behind?: number | null;
+            /** Opened By */
+            opened_by?: string[] | null;
+            /**
+             * @default {
+             *       "there": null,
+             *       "there_at": null,
+             *       "here": null,
+             *       "here_at": null,
+             *       "heard_at": null,
+             *       "before_lost_s": null
+             *     }
+             */
+            last_heard: components["schemas"]["LastHeard"];
             /** Status */
             status?: string | null;
             /** Status Age S */
@@ -4637,6 +5098,26 @@ export interface components {
              * @default []
              */
             trouble: string[];
+        };
+        /**
+         * LastHeard
+         * @description The newest positions that were heard of either side before contact was lost, with their times.
+         *
+         *     ``before_lost_s``: how long before contact was lost the silent side was heard last.
+         */
+        LastHeard: {
+            /** There */
+            there?: string | null;
+            /** There At */
+            there_at?: string | null;
+            /** Here */
+            here?: string | null;
+            /** Here At */
+            here_at?: string | null;
+            /** Heard At */
+            heard_at?: string | null;
+            /** Before Lost S */
+            before_lost_s?: number | null;
         };
         /**
          * SecondView
@@ -4703,6 +5184,8 @@ export interface components {
          *     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
          *     site's own people type there before the last yes, where that site asks for it; else empty.
          *
+         *     ``notes``: as at the disaster door.
+         *
          *     ``could_approve``: who could say yes to it now, by name; empty once it is decided.
          *
          *     ``now`` and ``differences`` are null where nobody asked to look (``look``).
@@ -4754,6 +5237,8 @@ export interface components {
             attestation: string;
             /** Fence */
             fence: string[];
+            /** Notes */
+            notes: string[];
             /** Plan Version */
             plan_version: number;
             /** Evidence Sha256 */
@@ -4775,7 +5260,10 @@ export interface components {
             /** Could Approve */
             could_approve: string[];
         };
-        /** Difference */
+        /**
+         * Difference
+         * @description ``material``: what was asked for is not so any more; ``why``: why it is, or is not.
+         */
         Difference: {
             /** Subject */
             subject: string;
@@ -4785,6 +5273,10 @@ export interface components {
             then: unknown;
             /** Now */
             now: unknown;
+            /** Material */
+            material: boolean;
+            /** Why */
+            why: string;
         };
         /** Said */
         Said: {
@@ -4802,7 +5294,8 @@ export interface components {
         };
         /**
          * DisasterIn
-         * @description ``attestation``: who made sure, and how, that nothing runs at the lost site any more.
+         * @description ``attestation``: who made sure, and how, that nothing runs at the lost site any more. ``evidence_sha256``: as the
+         *     door gave it; empty: what the request itself reads is frozen.
          */
         DisasterIn: {
             /** Plan Version */
@@ -4815,6 +5308,11 @@ export interface components {
             attestation: string;
             /** Request Key */
             request_key: string;
+            /**
+             * Evidence Sha256
+             * @default
+             */
+            evidence_sha256: string;
         };
         /**
          * NewApprovalIn
@@ -5068,6 +5566,107 @@ export interface components {
             verdict: string;
             /** Sentence */
             sentence: string;
+        };
+        /**
+         * PolicyChangeOut
+         * @description ``sha256``: of what a yes is to; null once it is decided. ``looser``: in which points it lets through what the
+         *     policy of now does not. ``could_decide``: who could say yes to it now, by name.
+         */
+        PolicyChangeOut: {
+            /** Id */
+            id: number;
+            policy: components["schemas"]["PolicyOut"];
+            /** Looser */
+            looser: string[];
+            /** Reason */
+            reason: string;
+            /** State */
+            state: string;
+            /** Sentence */
+            sentence: string;
+            /** Requested By */
+            requested_by: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Decided By */
+            decided_by: string;
+            /** Decided At */
+            decided_at: string | null;
+            /** Sha256 */
+            sha256: string | null;
+            /** Could Decide */
+            could_decide: string[];
+        };
+        /**
+         * PolicyOut
+         * @description ``words``: the same as a sentence.
+         */
+        PolicyOut: {
+            /** Needed */
+            needed: number;
+            /** Minutes */
+            minutes: number;
+            /** Break Glass */
+            break_glass: boolean;
+            /** Words */
+            words: string;
+        };
+        /**
+         * PolicyPage
+         * @description ``rule``: by what the policy counts. ``pending``: the change that waits for a decision.
+         */
+        PolicyPage: {
+            policy: components["schemas"]["PolicyOut"];
+            /** Rule */
+            rule: string;
+            pending: components["schemas"]["PolicyChangeOut"] | null;
+            /** History */
+            history: components["schemas"]["PolicyChangeOut"][];
+            /** Most Needed */
+            most_needed: number;
+            /** Most Minutes */
+            most_minutes: number;
+        };
+        /** PolicyIn */
+        PolicyIn: {
+            /** Needed */
+            needed: number;
+            /** Minutes */
+            minutes: number;
+            /** Break Glass */
+            break_glass: boolean;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * PolicyYes
+         * @description That it is you, now. ``sha256``: of the change as it was shown.
+         */
+        PolicyYes: {
+            /**
+             * Password
+             * @default
+             */
+            password: string;
+            /**
+             * Code
+             * @default
+             */
+            code: string;
+            /** Key */
+            key?: {
+                [key: string]: unknown;
+            } | null;
+            /** Sha256 */
+            sha256: string;
         };
         /**
          * ExposureOverTime
@@ -5408,7 +6007,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "runs_twice" | "lost_site_back";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "stranger_at_site" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -5635,6 +6234,63 @@ export interface components {
         Settling: {
             /** Because */
             because: string;
+        };
+        /**
+         * RefusalsOut
+         * @description ``begun_at``: since when it is counted; ``asked_at`` null: the site has never told; ``keeps`` false: it is
+         *     reached in a way that keeps no such record.
+         *
+         *     ``sentence``: of those that are strange; empty: there are none. ``uncounted``: refused requests that are in no item.
+         *     ``incomplete_at``: when the site told last that it does not have all of them any more.
+         */
+        RefusalsOut: {
+            /** Keeps */
+            keeps: boolean;
+            /** Begun At */
+            begun_at: string | null;
+            /** Asked At */
+            asked_at: string | null;
+            /** Sentence */
+            sentence: string;
+            /** Items */
+            items: components["schemas"]["RefusedOut"][];
+            /** Uncounted */
+            uncounted: number;
+            /** Incomplete At */
+            incomplete_at: string | null;
+        };
+        /**
+         * RefusedOut
+         * @description ``strange``: not sent by this portal. ``rights``: of the key, read or act; empty: not told. ``first_at``,
+         *     ``last_at``: by the site's clock. ``line``: how the last one began, escaped.
+         */
+        RefusedOut: {
+            /** Code */
+            code: string;
+            /** Word */
+            word: string;
+            /** Rights */
+            rights: string;
+            /** Address */
+            address: string;
+            /** Strange */
+            strange: boolean;
+            /** Count */
+            count: number;
+            /**
+             * First At
+             * Format: date-time
+             */
+            first_at: string;
+            /**
+             * Last At
+             * Format: date-time
+             */
+            last_at: string;
+            /** Text */
+            text: string;
+            /** Line */
+            line: string;
         };
         /**
          * MappingLine
@@ -6158,6 +6814,48 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordChanged"];
+                };
             };
             /** @description It was not done; the problem says why */
             503: {
@@ -7473,8 +8171,11 @@ export interface operations {
     vm_list: {
         parameters: {
             query?: {
-                protection?: components["schemas"]["VmProtection"] | null;
                 q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
                 cursor?: string;
                 limit?: number;
             };
@@ -7518,8 +8219,11 @@ export interface operations {
     vm_table: {
         parameters: {
             query?: {
-                protection?: components["schemas"]["VmProtection"] | null;
                 q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
             };
             header?: never;
             path: {
@@ -7536,6 +8240,93 @@ export interface operations {
                 };
                 content: {
                     "text/csv": string;
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_words: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VmWords"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_choosable: {
+        parameters: {
+            query?: {
+                q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
+                group?: number | null;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChoosableVms"];
                 };
             };
             /** @description It was not done; the problem says why */
@@ -8533,6 +9324,94 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ReasonIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunSummary"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_consequences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChoiceIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consequences"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_choose: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChosenIn"];
             };
         };
         responses: {
@@ -9729,6 +10608,218 @@ export interface operations {
             };
         };
     };
+    policy_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyPage"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                change_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyYes"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_decline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                change_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaidIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_change_withdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                change_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SaidIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyChangeOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     image_exposure: {
         parameters: {
             query?: {
@@ -10617,6 +11708,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DifferenceOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    refusals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefusalsOut"];
                 };
             };
             /** @description It was not done; the problem says why */

@@ -51,7 +51,8 @@ def host_info(caller: Caller, host_id: int, _decrypt: bool = False) -> str:
 
 
 def _host_xml(caller: Caller, host_id: int) -> str:
-    return caller.state.hosts[host_id].xml(*caller.state.placed(host_id), caller.state.now)
+    taken = caller.state.placed(host_id)
+    return caller.state.hosts[host_id].xml(sorted(taken.needs), taken.cpu, taken.memory_kb, caller.state.now)
 
 
 @SITE_CALLS.method("clusterpool.info")

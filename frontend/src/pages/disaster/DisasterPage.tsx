@@ -122,6 +122,18 @@ function Door({ plan }: { plan: number }) {
                 </List>
               </Alert>
             )}
+            {door.notes.length > 0 && (
+              <Alert variant="warning" isInline component="h3" title="What it will not save, or not bring home">
+                <List>
+                  {door.notes.slice(0, MOST_BLOCKERS).map((sentence) => (
+                    <ListItem key={sentence}>{sentence}</ListItem>
+                  ))}
+                  {door.notes.length > MOST_BLOCKERS && (
+                    <ListItem>And {door.notes.length - MOST_BLOCKERS} more; see the gaps.</ListItem>
+                  )}
+                </List>
+              </Alert>
+            )}
             <EvidenceView evidence={door.evidence} lost={door.source_site} label="Evidence" />
             <Request plan={plan} door={door} />
           </>
@@ -146,6 +158,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
         reason: reason.trim(),
         attestation: attestation.trim(),
         request_key: key,
+        evidence_sha256: door.evidence_sha256,
       }),
     onSuccess: (approval) => void navigate(`/approvals/${approval.id}`),
   });
@@ -160,7 +173,9 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
       <Title headingLevel="h2">Ask for it</Title>
       <List>
         <ListItem>
-          This only asks. Nothing is sent to a site before another person has said yes to this evidence.
+          This only asks. Nothing is sent to a site before another person has said yes to this evidence, which was
+          frozen when it was read. Both sites are read once more when you ask: where it has moved meanwhile, nothing is
+          asked for.
         </ListItem>
         <ListItem>
           Then {count(door.evidence.images.length, "image")} at {door.target_site}{" "}

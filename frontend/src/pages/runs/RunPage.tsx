@@ -18,6 +18,7 @@ import { ExactLoss } from "./ExactLoss";
 import { Fences } from "./Fences";
 import { Recopies } from "./Recopies";
 import { RunActions } from "./RunActions";
+import { RunConsole } from "./RunConsole";
 import { RunFacts } from "./RunFacts";
 import { RunReport } from "./RunReport";
 import { Salvaged } from "./Salvaged";
@@ -78,6 +79,7 @@ function TheRun({ run }: { run: Run }) {
             <NextAction run={run} />
             <RunFacts run={run} />
           </PageSection>
+          {run.console && <RunConsole run={run} console={run.console} />}
           {first && <Standing run={run} />}
           <PageSection className="dr-stack">
             <Title headingLevel="h2">Checklist</Title>
