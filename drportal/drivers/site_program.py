@@ -21,6 +21,7 @@ from drportal.drivers.base import (
     Order,
     PoolReading,
     SnapshotReading,
+    SnapshotSchedules,
     WatcherReading,
 )
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
@@ -316,6 +317,10 @@ class SiteProgram:
         reply = await self._read(what, "reach", 10.0, targets=targets)  # a name may have to be looked up
         answer = self._answer(what, reply, reply.content.get("reached"))
         return parse.parsed(answer, lambda told: seen(told, addresses)), answer
+
+    async def schedules(self, pool: str) -> SnapshotSchedules:
+        reply = await self._read(f"schedules {pool}", "schedules", 6.0, pool=pool)  # the client is given 15 s there
+        return parse.schedules(pool, self._answer(f"schedules {pool}", reply, reply.content.get("schedules")))
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         """A program older than 1.4 refuses it (BAD_REQUEST)."""

@@ -18,6 +18,7 @@ from drportal.engine.states import RunEvent, StepEvent
 from drportal.errors import NotFound
 from drportal.recovery import schemas
 from drportal.recovery.api_runs import report
+from drportal.recovery.glass import notices_of
 from drportal.recovery.models import Approval, Run
 from drportal.recovery.presenters import run_summary
 from drportal.recovery.reckoning import Losses, RecoveryTimeOut, deviations_of, losses_of, time_of
@@ -72,8 +73,17 @@ class PersonAct(Schema):
     reason: str
 
 
+class GlassTold(Schema):
+    """Somebody who was told that the run was begun by one person alone. ``seen_at`` null: has not said so yet."""
+
+    name: str
+    told_at: dt.datetime
+    seen_at: dt.datetime | None
+
+
 class Review(Schema):
-    """One run in plain words. ``why_not``: why the asker may neither question nor accept it; empty when they may."""
+    """One run in plain words. ``told``: of a run begun alone, who was told. ``why_not``: why the asker may neither
+    question nor accept it; empty when they may."""
 
     item: ReviewItem
     approval_id: int | None
@@ -91,6 +101,7 @@ class Review(Schema):
     first_entry: int | None
     last_entry: int | None
     acts: list[ReviewActOut]
+    told: list[GlassTold]
     why_not: str
     made: Made
 
@@ -180,6 +191,7 @@ def review_of(run_id: int, name: str) -> Review:
         first_entry=min(told.trail, default=None),
         last_entry=max(told.trail, default=None),
         acts=[ReviewActOut(verb=act.verb, by=act.by, text=act.text, at=act.at) for act in acts],
+        told=[GlassTold(name=row.name, told_at=row.told_at, seen_at=row.seen_at) for row in notices_of(run)],
         why_not=reviews.why_no_review(run, name, acts[-1].verb if acts else None),
         made=made_by(name),
     )

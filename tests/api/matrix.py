@@ -103,6 +103,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /alerts
         GET /receipts
         GET /policy
+        POST /runs/{run_id}/glass-seen
         GET /overview
     """,
     Permission.TEST: """

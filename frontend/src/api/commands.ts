@@ -135,6 +135,7 @@ export const approvalSay = (id: number, verb: "decline" | "ask" | "withdraw", te
   if (verb === "ask") return answer(api.POST("/approvals/{approval_id}/ask", sent));
   return answer(api.POST("/approvals/{approval_id}/withdraw", sent));
 };
+export const glassSeen = (run: number) => answer(api.POST("/runs/{run_id}/glass-seen", inPath({ run_id: run })));
 export const policyRequest = (body: T.PolicyIn) => answer(api.POST("/policy/changes", { body }));
 export const policyApprove = (change: T.PolicyChange, proof: T.Proof) =>
   answer(

@@ -25,7 +25,7 @@ import { Loaded, ProblemAlert } from "../../components/Loaded";
 import { MadeFacts } from "../../components/Made";
 import { PageHead } from "../../components/PageHead";
 import { PaperButtons } from "../../components/PaperButtons";
-import { TimeTwice } from "../../components/Time";
+import { Time, TimeTwice } from "../../components/Time";
 import { VerifyChain } from "../../components/VerifyChain";
 import { useMay } from "../../lib/may";
 import { elapsedWords } from "../../lib/time";
@@ -48,6 +48,7 @@ export function ReviewPage() {
           {(review) => (
             <>
               <Told review={review} />
+              {review.told.length > 0 && <WhoWasTold review={review} />}
               {review.approval_id !== null && <WhatTheApproverSaw id={review.approval_id} />}
               <Acts review={review} />
               <Chain />
@@ -124,6 +125,26 @@ function Told({ review }: { review: Review }) {
 }
 
 /** Per image: what may be lost, as it was said before the yes, and what was lost, once both copies could be compared. */
+/** Of a run that one person began alone: everybody who might have said yes, or has to review it. */
+function WhoWasTold({ review }: { review: Review }) {
+  return (
+    <Part title="Who was told that one person went on alone">
+      {review.told.map((each) => (
+        <ListItem key={each.name}>
+          <TimeTwice at={each.told_at} /> {each.name}:{" "}
+          {each.seen_at ? (
+            <>
+              seen <Time at={each.seen_at} />
+            </>
+          ) : (
+            "has not said yet to have seen it"
+          )}
+        </ListItem>
+      ))}
+    </Part>
+  );
+}
+
 function DataLost({ review }: { review: Review }) {
   if (review.losses.images.length === 0) return null;
   return (
