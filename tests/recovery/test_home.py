@@ -74,6 +74,7 @@ def test_each_comes_home_as_what_it_is_there_and_none_while_one_runs(mover: Move
     fence = mover.drive(mover.ask(plan, RunKind.FENCE, accept_warnings=True))
     assert fence.state == RunState.SUCCEEDED, told(fence)
     assert mover.vm_state("a", RUNS) == "POWEROFF"
+    assert not fence.steps.filter(kind="image.measure").exists(), "what follows holds nothing of its own"
     assert {mover.primary(image) for image in mover.images(plan)} == {"b"}
     mover.lab.fail("a", "vm-lost-sight", vm=LOST)
     discover(mover.pair.pk)
