@@ -20,7 +20,7 @@ from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.leaks import without_keys
 from drportal.drivers.opennebula_errors import reason_for
-from drportal.drivers.opennebula_pages import Remembered, read_pages
+from drportal.drivers.opennebula_pages import Remembered, read_pages, split
 from drportal.drivers.opennebula_transport import FrontEnd, NoAnswerError, NotSentError, OpenNebulaTarget, Reply
 
 __all__ = ["ACTIONS", "OpenNebulaOverXmlRpc", "OpenNebulaTarget"]
@@ -110,12 +110,18 @@ class OpenNebulaOverXmlRpc:
     async def _vm_set(self, _: str, ids: list[str]) -> _VmSet:
         if len(ids) == 1:
             return {}
-        body, answer = await self._read(_Call("vmpool.infoset", (",".join(ids), True)), parse.document)
-        return {
-            vm.vm_id: (vm, replace(answer, stdout=parse.masked(ET.tostring(element, "unicode"))))
-            for element in body.findall("VM")
-            for vm in (parse.vm(element),)
-        }
+        vms, answer = await self._read(_Call("vmpool.infoset", (",".join(ids), True)), self._known)
+        texts = split(answer.stdout, "VM")
+        if texts is None or len(texts) != len(vms):
+            texts = [parse.masked(vm.document.text) for vm in vms]
+        return {vm.vm_id: (vm, replace(answer, stdout=text)) for vm, text in zip(vms, texts, strict=True)}
+
+    def _known(self, body: object) -> list[Vm]:
+        """The steps of a run look at the same VMs again and again, and most are as they were."""
+        new: dict[bytes, Vm] = {}
+        found = self._memory.vms.page(body, new)
+        self._memory.vms.items = {**self._memory.vms.items, **new}
+        return found
 
     async def find_vms(self, marker: str) -> tuple[tuple[Vm, ...], Answer]:
         """VMs that carry our marker, DONE ones left out. Searched here: the server's own search needs MySQL."""

@@ -15,6 +15,7 @@ from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.salvage import SalvageChoice
+from drportal.engine.schedule_gaps import NOTHING_BACK, NOTHING_COPIED, USUAL, add_command
 from drportal.engine.unfit import flatten, hangs_on
 from drportal.engine.verdicts import Verdict, VerdictCode
 
@@ -77,6 +78,8 @@ class ImageReadiness:
     own_demotion_recorded: bool = False
     target_promote_ever_sent: bool = False
     forced_at_source: bool = False
+    unscheduled: tuple[str, ...] = ()
+    """In snapshot mode: at which of source and target it has no schedule, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,7 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
         if not back:
             findings += _verdict_findings(image, given.source_side)
             findings += clone_findings(image.name, image.source)
+            findings += _schedule_findings(image, {site.role: site.name for site in given.sites})
         findings += gate_findings(per_image[image.key], image.name)
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
@@ -285,6 +289,19 @@ def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
         allowed = ", ".join(act.replace("_", " ") for act in verdict.allowed) or "nothing"
         remedy = SETTLES if verdict.code in MAY_SETTLE else f"Allowed now: {allowed}."
         yield block("verdict", image.name, verdict.sentence, remedy, unknown=unknown)
+
+
+def _schedule_findings(image: ImageReadiness, sites: Mapping[str, str]) -> Iterator[Finding]:
+    """No move stands or falls with a schedule: a demotion makes a mirror snapshot of its own."""
+    for role, said in (("source", NOTHING_COPIED), ("target", NOTHING_BACK)):
+        if role in image.unscheduled:
+            yield Finding(
+                "no_schedule",
+                Severity.WARN,
+                image.name,
+                f"It has no snapshot schedule at {sites.get(role, role)}: {said}.",
+                f"Add one there: {add_command(image.name, USUAL)}",
+            )
 
 
 def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:

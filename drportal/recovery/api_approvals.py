@@ -13,7 +13,7 @@ from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
-from drportal.recovery import models, schemas_approval, unfit
+from drportal.recovery import glass, models, schemas_approval, unfit
 from drportal.recovery.plan_copy import from_json
 from drportal.recovery.policy import policy_now
 from drportal.recovery.schemas_approval import (
@@ -122,6 +122,14 @@ def approval_break_glass(request: HttpRequest, approval_id: int, body: GlassIn) 
     return approval_out(found)
 
 
+@router.post("/runs/{int:run_id}/glass-seen", auth=needs(Permission.VIEW), response={204: None})
+def glass_seen(request: HttpRequest, run_id: int) -> Any:
+    """That the asker has seen that this run was begun by one person alone. 409 ``not_told`` for who was not told."""
+    by_token = bearer_token(request) is not None
+    glass.glass_seen(run_id=run_id, user=asker(request), by_token=by_token)
+    return Status(204, None)
+
+
 @router.post("/approvals/{int:approval_id}/decline", auth=needs(Permission.APPROVE), response=schemas_approval.Approval)
 def approval_decline(request: HttpRequest, approval_id: int, body: SaidIn) -> Any:
     by_token = bearer_token(request) is not None
@@ -181,7 +189,7 @@ def summary_fields(row: models.Approval) -> dict[str, Any]:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "expired": timezone.now() >= row.expires_at,
-        "needed": row.needed,
+        "needed": services.needed_now(row),
         "images": len(row.commands),
         "glass": row.glass,
     }

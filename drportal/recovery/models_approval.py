@@ -58,6 +58,23 @@ class Approval(models.Model):
         return f"approval {self.pk} of run {self.run_id}"
 
 
+class GlassNotice(models.Model):
+    """That somebody went on alone, told to one person who might have said yes, or has to review it."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.CASCADE, related_name="notices")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=150)
+    told_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["approval", "person"], name="one_notice_of_a_person")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.approval_id}"
+
+
 class Voice(models.Model):
     """What somebody said to a request. ``requester``: a copy, so that the database itself refuses an own approval."""
 

@@ -223,7 +223,12 @@ class Mover:
         asyncio.run(send())
 
     def ask(
-        self, plan: RecoveryPlan, kind: RunKind = RunKind.PLANNED_FAILOVER, *, accept_warnings: bool = False
+        self,
+        plan: RecoveryPlan,
+        kind: RunKind = RunKind.PLANNED_FAILOVER,
+        *,
+        accept_warnings: bool = False,
+        **given: Any,
     ) -> Run:
         """Ask for a run as soon as nothing speaks against it, warnings included.
 
@@ -234,7 +239,7 @@ class Mover:
 
         def asked() -> Run | None:
             try:
-                return ask(plan, kind, accept_warnings=accept_warnings)
+                return ask(plan, kind, accept_warnings=accept_warnings, **given)
             except runs.NotReady as error:
                 said[:] = [finding["sentence"] for finding in error.extra["findings"]]
                 return None

@@ -19,6 +19,7 @@ from drportal.recovery.salvaging import Wish
 from drportal.recovery.services import runs
 from tests.conftest import Person
 from tests.recovery.conftest import Bell, ask
+from tests.recovery.test_commands import command
 
 EXPORT, COPY, WAIVE = SalvageWay.EXPORT, SalvageWay.COPY, SalvageWay.WAIVE
 
@@ -149,3 +150,14 @@ def test_the_request_takes_the_choice_of_the_door(back: RecoveryPlan, operator: 
     assert steps_of(run) == {"one/one-2": "image.salvage", "one/one-3": "image.salvage"}
     page = operator.read(f"/runs/{run.pk}")
     assert [one["state"] for one in page["salvage"]] == ["waived", "pending", "pending"]
+
+
+def test_a_terminal_chooses_the_same_ways(back: RecoveryPlan) -> None:
+    start = ("run", "start", "shop", "reprotect", "--yes", "--salvage", "copy", "--discard-reason", "only caches")
+    for wrong in ("one/none=waive", "one/one-2=rm", "waive"):
+        assert command(*start, "--salvage-of", wrong)[0] == 2
+    assert not Run.objects.exists()
+    assert command(*start, "--salvage-of", "one/one-2=waive")[0] == 0
+    run = Run.objects.get()
+    assert steps_of(run) == {"one/one-1": "image.keep", "one/one-3": "image.keep"}
+    assert "3 not begun." in command("run", "show", str(run.pk))[1]

@@ -13,11 +13,16 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from drportal.engine.partial import Choice
 from drportal.engine.plans import RunKind
+from drportal.engine.salvage import SalvageChoice, SalvageWay
 from drportal.engine.states import TERMINAL_RUN, RunState
 from drportal.errors import Invalid
+from drportal.inventory.models import MirroredImage
 from drportal.management.commands.plan import find_plan
 from drportal.recovery import building, models
+from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.presenters import RunPage, title
+from drportal.recovery.recopies import recopies_of, recopy_out
+from drportal.recovery.salvaging import Wish
 from drportal.recovery.services import choices, runs
 from drportal.recovery.terminal import DONE, EXIT_STATUS, actor_argument, actor_of, status_of, told
 
@@ -48,7 +53,16 @@ class Command(BaseCommand):
         start.add_argument(
             "--discard-reason",
             default="",
-            help="of a reprotect, where nothing can be saved first: why what the returned site wrote may be discarded",
+            help="of a reprotect, where something is not saved first: why what the returned site wrote may be lost",
+        )
+        start.add_argument(
+            "--salvage",
+            choices=[way.value for way in SalvageWay],
+            help="of a reprotect, what becomes of that for all images (default: export, where the site names a "
+            "directory for it): to a file, a copy under a new name, or waived",
+        )
+        start.add_argument(
+            "--salvage-of", action="append", default=[], metavar="POOL/IMAGE=WAY", help="another way for one image"
         )
         actor_argument(start)
         back = verbs.add_parser("way-back", help="take a cancelled run back, as far as that is safe")
@@ -99,6 +113,7 @@ class Command(BaseCommand):
             request_key=f"cli-{uuid.uuid4().hex}",
             accept_warnings=options["yes"],
             discard_reason=options["discard_reason"],
+            salvage=wish_of(plan, options["salvage"], options["salvage_of"]),
             actor=actor_of(options["actor"], plan),
         )
         return self.started(run, wait=options["wait"])
@@ -150,6 +165,13 @@ class Command(BaseCommand):
         self.stdout.write(page.next_sentence())
         for step in page.steps:
             self.stdout.write(f"  {step.state:10} {title(step)}. {step.sentence}".rstrip())
+        if (copies := recopy_out(recopies_of(run, page.steps, page.plan), page.plan)) is not None:
+            rate = "unknown" if copies.bytes_per_second is None else f"{copies.bytes_per_second:.0f} bytes/s"
+            left = "unknown" if copies.eta_s is None else f"{copies.eta_s:.0f} s"
+            self.stdout.write(
+                f"Copied anew: {copies.copied_bytes} of {copies.total_bytes or 'unknown'} bytes, rate {rate}, "
+                f"time left {left}. {copies.sentence}"
+            )
         for line in run.standing:
             self.stdout.write(f"  {line['name']}: {line['sentence']}")
         return status_of(run)
@@ -189,6 +211,19 @@ class Command(BaseCommand):
     def asked(self, run: models.Run) -> int:
         self.stdout.write(f"Run {run.pk} is {run.state}. {RunPage(run).next_sentence()}")
         return DONE
+
+
+def wish_of(plan: RecoveryPlan, way: str | None, others: Sequence[str]) -> Wish:
+    """Raises Invalid for words that are no image of the plan's sites and a way."""
+    images: dict[str, SalvageChoice] = {}
+    for words in others:
+        name, _, other = words.rpartition("=")
+        pool, _, image = name.partition("/")
+        row = MirroredImage.objects.filter(pair=plan.group.pair, pool=pool, name=image).first()
+        if row is None or other not in tuple(SalvageWay):
+            raise Invalid(f"“{words}” is not POOL/IMAGE=WAY with an image that is known. Nothing was started.")
+        images[str(row.pk)] = SalvageChoice(SalvageWay(other))
+    return Wish(SalvageWay(way) if way else None, images)
 
 
 def keys_of(run: models.Run, names: Sequence[str]) -> Sequence[str]:

@@ -67,6 +67,7 @@ function consequencesOf(run: Run, act: Simple): string[] {
   const inFlight = (steps.running ?? 0) + (steps.unknown ?? 0);
   const done = (steps.succeeded ?? 0) + (steps.done ?? 0);
   const open = (steps.pending ?? 0) + (steps.waiting ?? 0);
+  const held = (run.console?.vms ?? []).filter((vm) => vm.part === "on_hold").length;
   const flight =
     inFlight === 0
       ? "No step is in flight now."
@@ -84,6 +85,9 @@ function consequencesOf(run: Run, act: Simple): string[] {
         steps.failed
           ? `${count(steps.failed, "failed step")} ${steps.failed === 1 ? "is" : "are"} tried again.`
           : "No step has failed.",
+        ...(held > 0
+          ? [`${count(held, "VM")} on hold ${held === 1 ? "stays" : "stay"} so: nothing of them begins.`]
+          : []),
       ];
     case "cancel":
       return [
