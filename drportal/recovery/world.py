@@ -137,8 +137,9 @@ class SiteEnd:
     async def watchers(self, ref: ImageRef) -> tuple[WatcherFacts, Answer]:
         """Who has the image open. Which of them are mirror daemons is asked once for all images of the pool."""
         shared = self._mirroring.setdefault(ref.pool, SharedRead(lambda: self.ceph.mirror_clients(ref.pool)))
-        mirroring = await shared.get(self.pace.shared_read_s)
-        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        mirroring, reading = await asyncio.gather(
+            shared.get(self.pace.shared_read_s), self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        )
         return facts.watcher_facts(reading, mirroring), reading.answer
 
     async def holders(self, ref: ImageRef) -> tuple[frozenset[str], Answer]:
@@ -165,9 +166,8 @@ class SiteEnd:
         """Role and shared status; with ``positions`` also the journal's positions or the mirror snapshots, read
         after the role.
         """
-        role, answer = await self.role(ref_of(image))
+        (role, answer), pool = await asyncio.gather(self.role(ref_of(image)), self.pool(image.pool))
         answers = [answer] if answer else []
-        pool = await self.pool(image.pool)
         status = pool.statuses.get(image.name)
         journal, snapshots = None, None
         if positions and role.exists and image.mode == Mode.JOURNAL:
