@@ -23,7 +23,7 @@ def insert_rows(rows: Sequence[Model], *, unique: Sequence[str] = (), update: Se
     database, meta = connections[DEFAULT_DB_ALIAS], rows[0]._meta
     fields = [field for field in meta.local_concrete_fields if field.name != "id"]
     quote = database.ops.quote_name
-    columns = ", ".join(quote(field.column) for field in fields)
+    columns = ", ".join(quote(str(field.column)) for field in fields)
     head = f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES "  # noqa: S608  (our own models' names)
     tail = ""
     if unique:

@@ -32,6 +32,8 @@ _VmSet = dict[int, tuple[Vm, Answer]]
 MAX_CONNECTIONS = 4
 # The power actions a recovery needs. Not terminate-hard, not delete, not undeploy: each can take a disk along.
 ACTIONS = frozenset({"poweroff", "poweroff-hard", "resume", "release", "terminate"})
+LOCK_ALL = 4
+HOST_ENABLED, HOST_DISABLED = 0, 1
 # Filter arguments of the pool calls: all owners (-2), no range (-1, -1), and for VMs any state but DONE (-1).
 _ALL = (-2, -1, -1)
 
@@ -150,6 +152,17 @@ class OpenNebulaOverXmlRpc:
     async def image_enable(self, image_id: int) -> Answer:
         return (await self._act(_Call("image.enable", (image_id, True))))[1]
 
+    async def lock(self, kind: str, number: int) -> Answer:
+        """At the level that refuses every use, to uid 0 too. Whoever takes an image into use ends its lock."""
+        return (await self._act(_Call(f"{_lockable(kind)}.lock", (number, LOCK_ALL, False))))[1]
+
+    async def unlock(self, kind: str, number: int) -> Answer:
+        return (await self._act(_Call(f"{_lockable(kind)}.unlock", (number,))))[1]
+
+    async def host_on(self, host_id: int, on: bool) -> Answer:
+        """A host that is off (DISABLED) takes no new VM; those on it go on, and it is monitored as before."""
+        return (await self._act(_Call("host.status", (host_id, HOST_ENABLED if on else HOST_DISABLED))))[1]
+
     # --- the way there
 
     async def _pages(
@@ -259,6 +272,12 @@ def _as_text(body: Any) -> str:
     if not isinstance(body, str) or not body:
         raise ValueError("it is not a text")
     return body
+
+
+def _lockable(kind: str) -> str:
+    if kind not in ("vm", "image"):
+        raise Refused(f"The portal does not lock a {kind}. Nothing was sent.", Reason.BAD_REQUEST)
+    return kind
 
 
 def _of_document(make: Callable[[ET.Element], Value]) -> Callable[[Any], Value]:
