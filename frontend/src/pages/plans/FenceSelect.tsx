@@ -33,8 +33,9 @@ export function FenceSelect({ value, onChange }: { value: number; onChange: (run
       <FormHelperText>
         <HelperText id="fence-rung-help">
           <HelperTextItem>
-            Rung 3 keeps people from starting a VM there by mistake; its host takes no new VM until the end. Rung 4 cuts a VM's writes off at once, as a pulled cable would, and needs the site program there. While the
-            site is silent, a named person's word that it is cut off is always asked for.
+            Rung 3 keeps people from starting a VM there by mistake; its host takes no new VM until the end. Rung 4 cuts
+            a VM's writes off at once, as a pulled cable would, and needs the site program there. While the site is
+            silent, a named person's word that it is cut off is always asked for.
           </HelperTextItem>
         </HelperText>
       </FormHelperText>
