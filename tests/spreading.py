@@ -19,7 +19,9 @@ CONTRACT = re.compile(
     r"^(tests/contract/\w+)\.py::.*\[((?:embedded|ceph)(?:-program(?:-(?:librbd|rbd|installed))?)?)(?:-\w+)?\]$"
 )
 SITE_FAULTS = re.compile(r"^tests/site_program/test_faults\.py::(\w+)\[((?:lib)?rbd)-")
-REAL_CEPH = re.compile(r"^tests/(lab/test_ceph_lab|site_program/test_least_caps)\.py|\[ceph[\w-]*\]$")
+REAL_CEPH = re.compile(
+    r"^tests/(lab/test_ceph_lab|site_program/test_least_caps|inventory/test_exposure_and_truth)\.py|\[ceph[\w-]*\]$"
+)
 # Each of these tests has a lab of its own, and takes 5 to 60 seconds.
 ALONE = (
     "tests/faults/",

@@ -133,6 +133,7 @@ class MirrorStatus:
     *own* clock, read in the same breath, or None where that clock was not read.
     ``entries_behind``/``bytes_per_second``/``seconds_until_synced`` are hints only.
     ``syncing`` is true during a first copy (state ``syncing`` or snapshot mode's ``replay_state: syncing``).
+    ``copied_percent``: of the objects of a copy that is made from nothing; None also before it is counted.
     """
 
     name: str
@@ -148,6 +149,7 @@ class MirrorStatus:
     peer_state: str | None
     peer_description: str | None
     peer_last_update_text: str | None
+    copied_percent: int | None = None
 
     @property
     def replay(self) -> dict[str, object] | None:
@@ -265,6 +267,27 @@ class SnapshotReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleLine:
+    """Snapshots every ``interval`` (5m, 1h, 1d), from ``start_time`` on where there is one. ``image`` empty: of each
+    image of ``pool`` that has none of its own; ``pool`` empty too: of all pools."""
+
+    pool: str
+    image: str
+    interval: str
+    start_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSchedules:
+    """``rbd mirror snapshot schedule ls --recursive`` of one pool: what is set for it, for its images, and for all
+    pools where it has none of its own."""
+
+    pool: str
+    lines: tuple[ScheduleLine, ...]
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Watcher:
     """A client that holds the image open (``rbd status``)."""
 
@@ -334,6 +357,10 @@ class CephSite(Protocol):
     async def watchers(self, ref: ImageRef) -> WatcherReading: ...
     async def mirror_clients(self, pool: str) -> MirrorClients: ...
 
+    async def schedules(self, pool: str) -> SnapshotSchedules:
+        """Of Ceph's manager, which may be silent while the rest answers. A site program older than 1.5 refuses it."""
+        ...
+
     async def observe(
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None
     ) -> PoolObservation:
@@ -367,6 +394,14 @@ class CephSite(Protocol):
         """Export the image into the site's own directory; the receipt has path, bytes and sha256 in ``after``.
 
         Also Refused (OTHER) where only the ``rbd`` client is there.
+        """
+        ...
+
+    async def keep_copy(self, order: Order) -> Answer:
+        """Copy the image to one of the same pool, under a new name; the receipt has ``copy`` and ``bytes`` in
+        ``after``. Never mirrored.
+
+        Also Refused (OTHER) where only the ``rbd`` client is there, and NO_ROOM.
         """
         ...
 

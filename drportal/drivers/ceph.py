@@ -19,6 +19,7 @@ from drportal.drivers.base import (
     PoolReading,
     Shell,
     SnapshotReading,
+    SnapshotSchedules,
     WatcherReading,
 )
 from drportal.drivers.ceph_errors import raise_for_act, raise_for_read
@@ -97,6 +98,9 @@ class RbdOverSsh:
 
     async def mirror_clients(self, pool: str) -> MirrorClients:
         return parse.mirror_clients(pool, await self._read(self._commands.mirror_daemons(pool)))
+
+    async def schedules(self, pool: str) -> SnapshotSchedules:
+        return parse.schedules(pool, await self._read(self._commands.schedules(pool)))
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         raise Refused(
@@ -183,6 +187,10 @@ class RbdOverSsh:
     async def salvage(self, order: Order) -> Answer:
         """Always Refused: nobody there looks after a file that a cut connection leaves half written."""
         raise Refused("A site that is reached through the rbd client alone saves nothing.", Reason.OTHER)
+
+    async def keep_copy(self, order: Order) -> Answer:
+        """Always Refused, for the same reason."""
+        raise Refused("A site that is reached through the rbd client alone keeps no copies.", Reason.OTHER)
 
     async def receipt(self, operation_id: str) -> Receipt | None:
         """Always None: a shell keeps no receipts."""

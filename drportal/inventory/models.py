@@ -29,6 +29,7 @@ class Site(models.Model):
     program = models.JSONField(default=dict)  # the installed site program, as it last told: version, sha256, path, …
     ceph_user = models.CharField(max_length=64, blank=True)  # rbd --id; blank: the site's default
     salvage_dir = models.CharField(max_length=200, blank=True)  # at the SSH host; blank: nothing is saved there
+    looked_for = models.JSONField(default=list)  # [{what, host, port}]: where else it is looked for when it is silent
     opennebula_url = models.URLField(max_length=300)
     opennebula_user = models.CharField(max_length=100)
     version = models.PositiveIntegerField(default=1)
@@ -51,6 +52,29 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Sight(models.Model):
+    """What one viewpoint (``portal``, or the slug of the site whose host looks) sees at one address of a site.
+
+    ``echo``: ``drivers.vantage.Echo``; empty where the viewpoint could not be asked. Written by
+    ``inventory/sights.py``.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="sights")
+    viewpoint = models.CharField(max_length=50)
+    what = models.CharField(max_length=100)
+    address = models.CharField(max_length=300)
+    echo = models.CharField(max_length=20, blank=True)
+    sentence = models.TextField()
+    since = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "viewpoint", "what"], name="one_sight_of_an_address")]
+
+    def __str__(self) -> str:
+        return f"{self.viewpoint} sees {self.what}: {self.sentence}"
 
 
 class Credential(models.Model):
@@ -112,6 +136,22 @@ class Pool(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SnapshotSchedules(models.Model):
+    """What Ceph's manager at a site takes mirror snapshots of a pool's images by, as last told.
+
+    ``entries``: [pool, image, interval, start] each; no image: of the whole pool, no pool either: of all pools.
+    ``trouble``: why they could not be read the last time; empty where they could.
+    """
+
+    pool = models.OneToOneField(Pool, on_delete=models.CASCADE, related_name="schedules")
+    entries = models.JSONField(default=list)
+    read_at = models.DateTimeField(null=True)  # null: never
+    trouble = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"schedules of {self.pool_id}"
 
 
 class MirroredImage(models.Model):

@@ -28,8 +28,11 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.inventory.protectable import reasons_against
+from drportal.inventory.schedules_shown import ImageSchedule, PoolSchedule, image_schedules, pool_schedule
+from drportal.inventory.schemas_recopy import Recopy, recopy_out
 from drportal.inventory.services import fingerprint
 from drportal.inventory.side_words import bytes_behind, position
+from drportal.inventory.sights import sights_of
 
 # Without a word from the poller for this long, nothing it wrote is called true any more.
 SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
@@ -67,7 +70,21 @@ class PoolState(Schema):
     daemon_health: str
     daemons: list[dict[str, Any]]
     peers: list[dict[str, Any]]
+    schedules: PoolSchedule | None
     read_at: dt.datetime | None
+
+
+class SightOut(Schema):
+    """What one viewpoint sees at one address of a site, since when, and when it looked last. ``viewpoint``: ``portal``,
+    or the site whose host looks. ``echo``: greets, accepts, refuses, silent, no-way; empty: it could not be asked."""
+
+    viewpoint: str
+    what: str
+    address: str
+    echo: str
+    sentence: str
+    since: dt.datetime
+    seen_at: dt.datetime
 
 
 class Site(Schema):
@@ -80,6 +97,8 @@ class Site(Schema):
     ceph_through: str
     ceph_user: str
     salvage_dir: str
+    looked_for: list[dict[str, Any]]
+    sights: list[SightOut]
     opennebula_url: str
     opennebula_user: str
     host_keys: list[HostKey]
@@ -129,6 +148,7 @@ class SideState(Schema):
     """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
 
     ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
+    ``recopy``: while the copy here is made from nothing.
     """
 
     exists: bool | None
@@ -137,6 +157,7 @@ class SideState(Schema):
     description: str | None
     entries_behind: int | None
     bytes_behind: int | None
+    recopy: Recopy | None
     features: list[str] | None
     parent: str | None
     position: str | None
@@ -193,6 +214,7 @@ class ImageDetail(Image):
     observations: list[Observed]
     allowed: list[str]
     needs: list[str]
+    schedules: dict[str, ImageSchedule] = Field(description="By site; empty for an image that needs none")
 
 
 class Disk(Schema):
@@ -277,8 +299,14 @@ def site_out(site: models.Site) -> Site:
         reachable=all_reachable(site),
         credentials=Credentials(**{kind.value: kept.get(kind) for kind in Credential.Kind}),
         program=installed_program(site),
-        pools=[PoolState.from_orm(pool) for pool in site.pools.all()],
+        pools=[pool_state(pool) for pool in site.pools.all()],
+        sights=[SightOut(**sight) for sight in sights_of(site)],
     )
+
+
+def pool_state(pool: models.Pool) -> PoolState:
+    plain: dict[str, Any] = {name: getattr(pool, name) for name in PoolState.model_fields if name != "schedules"}
+    return PoolState(**plain, schedules=pool_schedule(pool))
 
 
 SITE_COLUMNS = {field.name for field in models.Site._meta.get_fields() if field.concrete} - {"host_keys", "program"}
@@ -376,7 +404,7 @@ def _image_fields(row: MirroredImage, now: dt.datetime, vms: list[ImageVm]) -> d
         "verdict": code,
         "verdict_sentence": sentence,
         "primary_site": sites.get(row.primary_side),
-        "sides": {sites[side.value]: side_state(facts, now) for side, facts in sides.items()},
+        "sides": {sites[side.value]: side_state(facts, now, row.size_bytes) for side, facts in sides.items()},
         "vms": vms,
         "exposure": exposure_now(row, now),
         "changed_at": row.changed_at,
@@ -393,7 +421,7 @@ def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
     )
 
 
-def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
+def side_state(facts: SideFacts, now: dt.datetime, size_bytes: int | None = None) -> SideState:
     status, role = facts.status, facts.role
     age_s = None
     if status is not None and status.age_s is not None:
@@ -405,6 +433,7 @@ def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
         description=status.description if status else None,
         entries_behind=status.entries_behind if status else None,
         bytes_behind=bytes_behind(status),
+        recopy=recopy_out(facts, size_bytes, now),
         features=list(role.features) if role and role.features is not None else None,
         parent=role.parent if role else None,
         position=position(status),
@@ -426,6 +455,7 @@ def image_detail(row: MirroredImage, observations: list[Observed]) -> ImageDetai
         observations=observations,
         allowed=list(judged.allowed) if told else [],
         needs=list(judged.needs) if told else ["the poller to watch the sites"],
+        schedules=image_schedules(row, now),
     )
 
 

@@ -163,9 +163,10 @@ class LabClient:
         answer: dict[str, Any] = self.call("image", site=site, image=image)
         return answer
 
-    def guest_write(self, site: str, image: str, number: int) -> None:
-        """The image's VM writes one numbered block; returns when it is told that it is written. The real lab only."""
-        self.call("guest_write", site=site, image=image, number=number)
+    def guest_write(self, site: str, image: str, number: int, count: int = 1) -> None:
+        """The image's VM writes so many numbered blocks, from this one on; returns when it is told that they are
+        written. The real lab only."""
+        self.call("guest_write", site=site, image=image, number=number, count=count)
 
     def held(self, site: str, image: str) -> dict[str, Any]:
         """What a forced promotion would find in this copy: {"sha256", "writes": numbers of the guest's writes}. The

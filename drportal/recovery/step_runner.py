@@ -49,12 +49,14 @@ class Control:
     """What the run's driver tells its steps.
 
     ``halt``: begin nothing more; ``hurry``: do not even wait for what is unknown; ``let_go``: wait for that no longer
-    where the site that could tell does not answer.
+    where the site that could tell does not answer. ``on_hold``: VMs of which nothing begins; what is unknown of them is
+    read all the same.
     """
 
     halt: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    on_hold: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ class StepRunner(StepWriter):
                 if not await self._resolve():
                     return self.step.state
                 continue
-            if self.control.halt.is_set():
+            if self.control.halt.is_set() or self.step.vm_key in self.control.on_hold:
                 return self.step.state
             if await self._try():
                 continue
@@ -395,7 +397,7 @@ class StepRunner(StepWriter):
         """The site's own word on this step's last attempt; after it, an act that never arrived there never will."""
         if not self.step.spec.acts_on_role or not self.step.open_operation:
             return None
-        return await self.step.task.end.ceph.receipt(self.step.open_operation)
+        return await self.step.task.end.receipt(self.step.open_operation)
 
     async def _known(self, outcome: str, event: StepEvent, sentence: str, probe: Probe) -> None:
         await self._close(outcome, event, sentence, probe.answers)

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 Json = Dict[str, Any]
 
 PROTOCOL = 1
-PROGRAM_VERSION = "1.4"
+PROGRAM_VERSION = "1.5"
 LINE_BYTES = 1 << 20
 QUEUE = 4096
 MOST_AT_ONCE = 64
@@ -197,16 +197,19 @@ VERBS: Dict[str, Fields] = {
         news=(False, _whole(0, 1 << 53)),
     ),
     "observe-image": dict(_PARTS, parts=(True, _listed(_one_of(IMAGE_PARTS), 1, 5)), image=(True, _name)),
+    "schedules": dict(_PARTS),
     "measure": dict(_PARTS, image=(True, _name), snap_id=(False, _whole(0, (1 << 64) - 1))),
     "reach": {"targets": (True, _listed(_object(_TARGET), 1, 8))},
     "receipt": {"op": (True, _op), "wait_s": (False, _whole(0, 120)), "bar": (False, _true_or_false)},
     "receipts": {"since": (True, _whole(0, 1 << 53)), "limit": (True, _whole(1, 1000))},
+    "refusals": {"since": (True, _whole(0, 1 << 53))},
     "demote": _image_act({"watchers": (True, _watchers)}),
     "promote": _image_act(_NEWEST),
     "force-promote": _image_act(_NEWEST, approval=(True, _hash)),
     "resync": _image_act({"watchers": (True, _watchers)}),
     "mirror-snapshot": _image_act(),
     "salvage-export": _image_act(),
+    "salvage-copy": _image_act(),
     "free": dict(_image_act(), expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "fence": dict(_ACT, expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "unfence": dict(_ACT, **_CLIENTS),
@@ -220,10 +223,13 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "resync": False,
     "mirror-snapshot": True,
     "salvage-export": None,
+    "salvage-copy": None,
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
-READ_VERBS = ("hello", "observe-pool", "observe-image", "measure", "reach", "receipt", "receipts")
+READ_VERBS = (
+    "hello", "observe-pool", "observe-image", "schedules", "measure", "reach", "receipt", "receipts", "refusals",
+)  # fmt: skip
 
 
 def _no_twins(pairs: List[Tuple[str, Any]]) -> Json:
@@ -253,6 +259,12 @@ def request_id(request: Json) -> Optional[str]:
     """The id to answer under, if it has a usable one."""
     found = request.get("id")
     return found if isinstance(found, str) and _REQUEST_ID.fullmatch(found) else None
+
+
+def request_op(request: Json) -> str:
+    """The operation that it names; empty where it names none that could be one."""
+    found = request.get("op")
+    return found if isinstance(found, str) and _OP.fullmatch(found) else ""
 
 
 def check_request(request: Json) -> str:

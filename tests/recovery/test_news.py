@@ -70,3 +70,14 @@ async def test_slow_looks_leave_the_site_three_quarters_of_the_time() -> None:
     assert 2 <= len(site.asked) <= 6, "0.05 s of looking, then 0.15 s of rest"
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_site_that_hangs_keeps_no_news_of_the_other() -> None:
+    hangs, site = Site(takes_s=60.0), Site()
+    news = News((cast("CephSite", hangs), cast("CephSite", site)), 0.01)
+    running = asyncio.ensure_future(news.run())
+    with news.listen(JOURNAL, Mode.JOURNAL) as moved:
+        await _until(lambda: len(site.asked) >= 2)
+        site.said["one-1"] = False
+        await asyncio.wait_for(moved.wait(), 5)
+    running.cancel()

@@ -206,7 +206,7 @@ class CephLab:
             case "write":
                 return await site.write(image, str(params.get("seed", "")))
             case "guest_write":
-                return await site.guest_write(image, int(params.get("number", 0)))
+                return await site.guest_write(image, int(params.get("number", 0)), int(params.get("count", 1)))
             case "checksum":
                 return await site.checksum(image)
             case "held":

@@ -175,15 +175,17 @@ class Worker:
             if image is not None:
                 image.close()
 
-    def guest_write(self, name: str, number: int) -> None:
-        """The VM that has the image open writes one numbered block, and is told that it is written.
+    def guest_write(self, name: str, number: int, count: int) -> None:
+        """The VM that has the image open writes numbered blocks, this one and those after it, and is told that they are
+        written.
 
         Which block it is follows from the number, so a copy that lacks a write or has one too many shows it.
         """
         with self._lock:
             image = next(image for (opened, _), image in self._open.items() if opened == name)
-            at = image.size() - _GUEST_AREA + number % _BLOCKS * _BLOCK
-            image.write(_numbered(name, number), at)
+            for each in range(number, number + count):
+                at = image.size() - _GUEST_AREA + each % _BLOCKS * _BLOCK
+                image.write(_numbered(name, each), at)
             image.flush()
 
     def write_as_guests(self) -> None:

@@ -195,8 +195,8 @@ class CephSite:
     async def write(self, name: str, seed: str) -> None:
         await self._ask("write", name, seed=seed)
 
-    async def guest_write(self, name: str, number: int) -> None:
-        await self._ask("guest_write", name, number=number)
+    async def guest_write(self, name: str, number: int, count: int) -> None:
+        await self._ask("guest_write", name, number=number, count=count)
 
     async def held(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = await self._ask("held", name)

@@ -47,7 +47,7 @@ def syncing_text(pair: Pair, copy: Copy, at: float) -> tuple[str, str]:
         "last_snapshot_sync_seconds": 0,
         "remote_snapshot_timestamp": stamp,
         "replay_state": "syncing",
-        "seconds_until_synced": max(0, int(copy.sync_until - at)),
+        "seconds_until_synced": 0,  # reckoned from the snapshots before, of which there are none
         "syncing_percent": percent,
         "syncing_snapshot_timestamp": stamp,
     }

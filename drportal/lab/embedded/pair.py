@@ -58,6 +58,9 @@ class Surroundings(Protocol):
 
     def tick_time(self, site: str, number: int) -> float: ...
 
+    def schedule_s(self, site: str, image: str) -> float | None:
+        """Between two mirror snapshots that this site's manager takes of the image; None: it takes none."""
+
     def next_snap_id(self, site: str) -> int: ...
 
 
@@ -258,10 +261,18 @@ class Pair:
         content = copy.log.content_at(length)
         snap = Snap(self.around.next_snap_id(copy.site), new_uuid(), now, demoted, content, length, source_created=now)
         copy.snaps.append(snap)
-        own = [kept for kept in copy.snaps if kept.source_id is None]
-        if len(own) > _MOST_SNAPS:
-            copy.snaps.remove(own[0])
+        self._limit_snaps(copy)
         return snap
+
+    def _limit_snaps(self, copy: Copy) -> None:
+        """Of too many since the last demotion the newest but one goes. Never the first, which a peer that was away goes
+        on from; nor what it is copying now."""
+        since = next((i for i, kept in reversed(list(enumerate(copy.snaps))) if kept.demoted), -1) + 1
+        linked = [kept for kept in copy.snaps[since:] if kept.source_id is None and kept.peer_linked]
+        far = self.far(copy.site)
+        copied = far.replay.busy if far is not None and far.replay is not None else None
+        if len(linked) > _MOST_SNAPS:
+            copy.snaps.remove(next(kept for kept in reversed(linked[1:-1]) if kept is not copied))
 
     def touch(self, now: float) -> None:
         """Something happened: look at every beat again for a while, and let those write who may."""

@@ -137,8 +137,9 @@ def _snapshot_work(pair: Pair, copy: Copy, source: Copy) -> Iterator[Event]:
 
 def _schedule_beat(pair: Pair, copy: Copy, now: float) -> Event | None:
     """The snapshot schedule. Of many missed beats only the last two matter."""
-    last, every = copy.last_snap, pair.around.timing.schedule_s
-    if pair.mode != SNAPSHOT or copy.role is not Role.PRIMARY or last is None or not pair.around.site_up(copy.site):
+    last, every = copy.last_snap, pair.around.schedule_s(copy.site, pair.name)
+    scheduled = pair.mode == SNAPSHOT and copy.role is Role.PRIMARY and pair.around.site_up(copy.site)
+    if not scheduled or last is None or every is None:
         return None
     beat = max(
         (math.floor((last.created - pair.phase) / every) + 1) * every + pair.phase,
@@ -184,7 +185,8 @@ def evaluate(pair: Pair, site: str, at: float) -> None:
     """One look of the rbd-mirror of `site` at this image, at a beat."""
     copy, source, around = pair.copies.get(site), pair.far(site), pair.around
     if not around.replay_rate_per_s(site):
-        return  # the peer does not answer: the old text stays, with its old time
+        _last_words(pair, copy, source, at)
+        return
     if copy is None:
         if source is not None and source.role is Role.PRIMARY:
             pair.create_at.setdefault(site, at + around.timing.create_s)
@@ -200,6 +202,17 @@ def evaluate(pair: Pair, site: str, at: float) -> None:
         _replay(pair, copy, source, at)
     elif copy.replay is None:
         publish(pair, site, NOBODY_PRIMARY.state, NOBODY_PRIMARY.description, at)
+
+
+def _last_words(pair: Pair, copy: Copy | None, source: Copy | None, at: float) -> None:
+    """The peer does not answer: on the first beat after that the daemon tells once more, to its own cluster, how far it
+    had come. Then the old text stays, with its old time.
+    """
+    said = pair.published.get(copy.site) if copy is not None else None
+    if copy is None or copy.replay is None or source is None or said is None or said.state != "replaying":
+        return
+    if said.at < copy.replay.at:
+        pair.published[copy.site] = Published(said.state, replaying_text(pair, copy, source, at), at)
 
 
 def _follow(pair: Pair, copy: Copy, source: Copy, at: float) -> None:

@@ -15,6 +15,7 @@ from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT, Published, Replay, R
 from drportal.lab.embedded.pair import Pair, Refused
 from drportal.lab.embedded.progress import rebase
 from drportal.lab.embedded.replaying import advance, daemon_goes_on, daemon_gone, daemon_stands
+from drportal.lab.embedded.schedules import Schedules
 from drportal.lab.embedded.storage import StorageError
 from drportal.lab.embedded.timing import Timing
 from drportal.lab.embedded.writelog import Content, Point
@@ -58,6 +59,7 @@ class Site:
     rate_limit_per_s: float | None = None  # the slow-replay fault, in journal entries of 16 KiB
     snap_ids: int = 10
     blocklist: dict[str, float] = field(default_factory=dict)  # address -> until
+    schedules: Schedules = field(default_factory=lambda: Schedules("one"))
 
 
 @dataclass(slots=True)
@@ -70,13 +72,14 @@ class World:
     write_rate_per_s: float = 2.0  # per disk a VM has open
     sites: dict[str, Site] = field(default_factory=dict)
     pairs: dict[str, Pair] = field(default_factory=dict)
+    room_bytes: int = 1 << 44  # what `ceph df` tells
     _services: count[int] = field(default_factory=lambda: count(4111, 162))
 
     def __post_init__(self) -> None:
         began = self.clock() - self.timing.tick_s * 3
         for offset, key in enumerate(SITES):
             daemon = Daemon(key, began + offset * self.timing.tick_s / 6, service_id=4111 - 2 * offset)
-            self.sites[key] = Site(key, f"site-{key}", new_uuid(), new_uuid(), daemon)
+            self.sites[key] = Site(key, f"site-{key}", new_uuid(), new_uuid(), daemon, schedules=Schedules(self.pool))
         next(self._services)
 
     # ---- pair.Surroundings
@@ -101,6 +104,10 @@ class World:
 
     def tick_time(self, site: str, number: int) -> float:
         return self.sites[site].daemon.first_tick + number * self.timing.tick_s
+
+    def schedule_s(self, site: str, image: str) -> float | None:
+        minutes = self.sites[site].schedules.minutes(image)
+        return None if minutes is None else minutes * self.timing.schedule_s
 
     def next_snap_id(self, site: str) -> int:
         self.sites[site].snap_ids += 1
@@ -134,6 +141,24 @@ class World:
         pair.create(site, now)
         self.pairs[name] = pair
         return pair
+
+    def copy_image(self, site: str, name: str, new: str) -> None:
+        """`rbd copy`: what a reader at that site gets now, as an image that is not mirrored. Raises Refused."""
+        source, now = self.pair(name), self.clock()
+        content = source.content(site, now)
+        copy = self.create(site, new, source.size_bytes).copies[site]
+        copy.base = copy.log.base = content
+        for segment in copy.log.segments:
+            segment.before = content
+
+    def rename(self, site: str, name: str, new: str) -> None:
+        """`rbd rename` of an image that is not mirrored. Raises Refused."""
+        pair = self.pair(name)
+        pair.copy(site)
+        if new in self.pairs and self.pairs[new].copies:
+            raise Refused(17, "image exists")
+        self.pairs[new] = self.pairs.pop(name)
+        pair.name = new
 
     def settled_pair(self, site: str, name: str, size_bytes: int, mode: str) -> Pair:
         """An image that has been mirrored from `site` for a while: both copies there, equal, status known."""

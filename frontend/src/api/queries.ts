@@ -4,7 +4,7 @@ import type { Quarter } from "../lib/quarter";
 import type { TrailFields } from "../lib/trailFilter";
 import { answer, api, Problem, type QueryOf } from "./client";
 import type { PagesOf } from "./pages";
-import type { Gaps, Images, Vms } from "./types";
+import type { ChoiceIn, Gaps, Images, Vms } from "./types";
 
 /**
  * Every read of the API. Keys begin with the word of the live topic that makes them old (see live/topics.ts).
@@ -36,6 +36,12 @@ export const siteQuery = (slug: string) =>
   queryOptions({
     queryKey: ["sites", slug],
     queryFn: () => answer(api.GET("/sites/{slug}", { params: { path: { slug } } })),
+  });
+
+export const refusalsQuery = (slug: string) =>
+  queryOptions({
+    queryKey: ["sites", slug, "refusals"],
+    queryFn: () => answer(api.GET("/sites/{slug}/refusals", { params: { path: { slug } } })),
   });
 
 export const pairsQuery = queryOptions({
@@ -241,11 +247,17 @@ export const readinessQuery = (id: number, kind: string) =>
     retry: false,
   });
 
-export const previewQuery = (id: number, kind: string) =>
-  queryOptions({
-    queryKey: ["plan", id, "preview", kind],
-    queryFn: () => answer(api.GET("/plans/{plan_id}/preview", { params: { path: { plan_id: id }, query: { kind } } })),
+type Salvage = { way: "export" | "copy" | "waive" | null; images: ReadonlyMap<number, string> };
+
+export const previewQuery = (id: number, kind: string, salvage: Salvage) => {
+  const salvage_of = [...salvage.images].map(([image, way]) => `${image}:${way}`);
+  const query = { kind, salvage: salvage.way ?? undefined, salvage_of };
+  return queryOptions({
+    queryKey: ["plan", id, "preview", kind, salvage.way, salvage_of],
+    queryFn: () => answer(api.GET("/plans/{plan_id}/preview", { params: { path: { plan_id: id }, query } })),
+    placeholderData: keepPreviousData,
   });
+};
 
 export type RunFilter = { state: string; plan: string; cursor: string };
 
@@ -260,6 +272,13 @@ export const runQuery = (id: number) =>
   queryOptions({
     queryKey: ["run", id],
     queryFn: () => answer(api.GET("/runs/{run_id}", { params: { path: { run_id: id } } })),
+  });
+
+/** What would follow from a choice in a paused run. Nothing is changed; POST, because many VMs may be named. */
+export const consequencesQuery = (run: number, version: number, wanted: ChoiceIn) =>
+  queryOptions({
+    queryKey: ["run", run, "consequences", version, wanted],
+    queryFn: () => answer(api.POST("/runs/{run_id}/consequences", { params: { path: { run_id: run } }, body: wanted })),
   });
 
 /**
@@ -290,6 +309,8 @@ export const approvalsQuery = queryOptions({
   queryKey: ["runs", "approvals"],
   queryFn: () => answer(api.GET("/approvals")),
 });
+
+export const policyQuery = queryOptions({ queryKey: ["runs", "policy"], queryFn: () => answer(api.GET("/policy")) });
 
 /** As it was asked; asks no site. */
 export const approvalQuery = (id: number) =>

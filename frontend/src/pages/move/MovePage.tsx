@@ -41,7 +41,7 @@ export function MovePage({ kind }: { kind: MoveKind }) {
   // A plan from an old link may not be able to go this way any more: then nobody is asked.
   const possible = chosen && plan.data?.next_kinds.some((next) => next.kind === kind && next.possible) === true;
   const readiness = useQuery({ ...readinessQuery(planId, kind), enabled: possible });
-  const preview = useQuery({ ...previewQuery(planId, kind), enabled: possible });
+  const preview = useQuery({ ...previewQuery(planId, kind, state.salvage), enabled: possible });
 
   const lookAgain = () => {
     dispatch({ type: "look_again" });
@@ -86,9 +86,13 @@ export function MovePage({ kind }: { kind: MoveKind }) {
             name="Commands"
             id="commands"
             isDisabled={unready !== ""}
-            footer={{ isNextDisabled: !preview.data, nextButtonText: "Next: consequences", ...LEAVE }}
+            footer={{
+              isNextDisabled: !preview.data || preview.isPlaceholderData,
+              nextButtonText: "Next: consequences",
+              ...LEAVE,
+            }}
           >
-            <CommandsStep query={preview} />
+            <CommandsStep query={preview} salvage={state.salvage} dispatch={dispatch} />
           </WizardStep>
           <WizardStep
             name="Confirm and start"

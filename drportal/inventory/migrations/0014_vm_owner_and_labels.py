@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inventory", "0012_images_by_verdict"),
+        ("inventory", "0013_sights"),
     ]
 
     operations = [
