@@ -36,13 +36,13 @@ from drportal.drivers.site_program_words import (
     PARSERS,
     ReceiptPage,
     act_fields,
+    at_once,
     clock_of,
     digits,
     error_of,
     receipt_of,
     seen,
     snapshot_fields,
-    version_of,
 )
 from drportal.drivers.told import LARGE, Told
 from drportal.drivers.vantage import Address, Seen
@@ -52,7 +52,6 @@ ASK_AFTER_S = 30.0
 MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
 _EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
 _POOL_PARTS = ("pool", "listing", "status")
-_AT_ONCE_SINCE = (1, 3)
 
 
 class SiteProgram:
@@ -410,7 +409,7 @@ class SiteProgram:
         """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         patient_until = time.monotonic() + self._patience_s
         try:
-            fields.update(self._bound(await self._link.hello()))
+            fields.update(at_once(await self._link.hello(), self._acts_at_once))
             reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
         except AnswerLost as lost:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
@@ -421,13 +420,6 @@ class SiteProgram:
             return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
         exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
         raise refusal(error, self._answer(shown, reply, error, exit_status), act)
-
-    def _bound(self, hello: Hello) -> dict[str, Any]:
-        """How many acts may go on beside this one. A program older than 1.3 knows its own limit only."""
-        allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
-        if not isinstance(allowed, int) or version_of(hello.program) < _AT_ONCE_SINCE:
-            return {}
-        return {"at_once": min(self._acts_at_once, allowed)}
 
     def _ended(self, act: str, shown: str, reply: Reply, receipt: object) -> Answer:
         if not isinstance(receipt, dict):
