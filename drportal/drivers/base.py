@@ -267,6 +267,27 @@ class SnapshotReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleLine:
+    """Snapshots every ``interval`` (5m, 1h, 1d), from ``start_time`` on where there is one. ``image`` empty: of each
+    image of ``pool`` that has none of its own; ``pool`` empty too: of all pools."""
+
+    pool: str
+    image: str
+    interval: str
+    start_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSchedules:
+    """``rbd mirror snapshot schedule ls --recursive`` of one pool: what is set for it, for its images, and for all
+    pools where it has none of its own."""
+
+    pool: str
+    lines: tuple[ScheduleLine, ...]
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class Watcher:
     """A client that holds the image open (``rbd status``)."""
 
@@ -335,6 +356,10 @@ class CephSite(Protocol):
     async def snapshots(self, ref: ImageRef) -> SnapshotReading: ...
     async def watchers(self, ref: ImageRef) -> WatcherReading: ...
     async def mirror_clients(self, pool: str) -> MirrorClients: ...
+
+    async def schedules(self, pool: str) -> SnapshotSchedules:
+        """Of Ceph's manager, which may be silent while the rest answers. A site program older than 1.5 refuses it."""
+        ...
 
     async def observe(
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None

@@ -170,7 +170,15 @@ class CloudReading:
     answers: tuple[Answer, ...]
 
 
-class CloudSite(Protocol):
+class CloudFence(Protocol):
+    """What keeps everybody, administrators included, from starting a VM by mistake. ``kind``: ``vm`` or ``image``."""
+
+    async def lock(self, kind: str, number: int) -> Answer: ...
+    async def unlock(self, kind: str, number: int) -> Answer: ...
+    async def host_on(self, host_id: int, on: bool) -> Answer: ...
+
+
+class CloudSite(CloudFence, Protocol):
     """OpenNebula at one site.
 
     Reads raise Unreachable, Refused; acts also OutcomeUnknown (the answer was lost: look for the marker).

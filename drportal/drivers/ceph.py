@@ -19,6 +19,7 @@ from drportal.drivers.base import (
     PoolReading,
     Shell,
     SnapshotReading,
+    SnapshotSchedules,
     WatcherReading,
 )
 from drportal.drivers.ceph_errors import raise_for_act, raise_for_read
@@ -97,6 +98,9 @@ class RbdOverSsh:
 
     async def mirror_clients(self, pool: str) -> MirrorClients:
         return parse.mirror_clients(pool, await self._read(self._commands.mirror_daemons(pool)))
+
+    async def schedules(self, pool: str) -> SnapshotSchedules:
+        return parse.schedules(pool, await self._read(self._commands.schedules(pool)))
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         raise Refused(

@@ -9,7 +9,7 @@ import datetime as dt
 import functools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from drportal.drivers.ages import age_s
@@ -26,7 +26,9 @@ from drportal.drivers.base import (
     MirrorSnapshot,
     MirrorStatus,
     Peer,
+    ScheduleLine,
     SnapshotReading,
+    SnapshotSchedules,
     Watcher,
     WatcherReading,
     replay_details,
@@ -289,3 +291,22 @@ def version(answer: Answer) -> str:
             f"{answer.host} did not say which Ceph it runs: {answer.stdout[:200]!r}.", Reason.UNREADABLE, answer
         )
     return found[1]
+
+
+def schedules(pool: str, answer: Answer) -> SnapshotSchedules:
+    """Those of a namespace are left out: the portal sees no image there."""
+    return parsed(answer, lambda data: SnapshotSchedules(pool, tuple(_schedule_lines(data)), answer))
+
+
+def _schedule_lines(data: list[dict[str, Any]]) -> Iterator[ScheduleLine]:
+    for entry in data:
+        pool, namespace, image = (_named(entry.get(key)) for key in ("pool", "namespace", "image"))
+        if namespace:
+            continue
+        for item in entry["items"]:
+            yield ScheduleLine(pool, image, str(item["interval"]), str(item.get("start_time") or ""))
+
+
+def _named(word: object) -> str:
+    """``-`` stands for *all of them*."""
+    return "" if word in (None, "-") else str(word)

@@ -71,6 +71,9 @@ class RbdCommands:
     def watchers(self, ref: ImageRef) -> Argv:
         return self._read("status", str(ref))
 
+    def schedules(self, pool: str) -> Argv:
+        return self._read("mirror", "snapshot", "schedule", "ls", "--pool", checked_name(pool, "pool"), "--recursive")
+
     def mirror_daemons(self, pool: str) -> Argv:
         """Who watches the pool's ``rbd_mirroring`` object: the mirror daemons of both sites, and nobody else.
 

@@ -21,6 +21,7 @@ from drportal.drivers.base import (
     Order,
     PoolReading,
     SnapshotReading,
+    SnapshotSchedules,
     WatcherReading,
 )
 from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused, Unreachable
@@ -36,7 +37,7 @@ from drportal.drivers.site_program_words import (
     PARSERS,
     ReceiptPage,
     act_fields,
-    at_once,
+    bound_of,
     clock_of,
     digits,
     error_of,
@@ -317,6 +318,10 @@ class SiteProgram:
         answer = self._answer(what, reply, reply.content.get("reached"))
         return parse.parsed(answer, lambda told: seen(told, addresses)), answer
 
+    async def schedules(self, pool: str) -> SnapshotSchedules:
+        reply = await self._read(f"schedules {pool}", "schedules", 6.0, pool=pool)  # the client is given 15 s there
+        return parse.schedules(pool, self._answer(f"schedules {pool}", reply, reply.content.get("schedules")))
+
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         """A program older than 1.4 refuses it (BAD_REQUEST)."""
         since = {} if since_snapshot is None else {"snap_id": since_snapshot}
@@ -409,7 +414,7 @@ class SiteProgram:
         """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         patient_until = time.monotonic() + self._patience_s
         try:
-            fields.update(at_once(await self._link.hello(), self._acts_at_once))
+            fields.update(bound_of(await self._link.hello(), self._acts_at_once))
             reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
         except AnswerLost as lost:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)

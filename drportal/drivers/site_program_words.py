@@ -24,7 +24,7 @@ class ReceiptPage:
     more: bool
 
 
-_AT_ONCE_SINCE = (1, 3)
+AT_ONCE_SINCE = (1, 3)
 PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
     Part.INFO: parse.info,
     Part.JOURNAL: parse.journal,
@@ -39,12 +39,12 @@ def version_of(program: str) -> tuple[int, ...]:
     return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
 
 
-def at_once(hello: Hello, most: int) -> dict[str, Any]:
-    """The field that says how many acts may go on beside one. A program older than 1.3 knows its own limit only."""
+def bound_of(hello: Hello, wanted: int) -> dict[str, Any]:
+    """How many acts may go on beside one another. A program older than 1.3 knows its own limit only."""
     allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
-    if not isinstance(allowed, int) or version_of(hello.program) < _AT_ONCE_SINCE:
+    if not isinstance(allowed, int) or version_of(hello.program) < AT_ONCE_SINCE:
         return {}
-    return {"at_once": min(most, allowed)}
+    return {"at_once": min(wanted, allowed)}
 
 
 def error_of(content: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Counts(enum.StrEnum):
     ALWAYS = "always"
     WHEN_TOLD = "when told"  # not told any more is no move: what was frozen stands
     WHEN_IT_ANSWERS = "when it answers"  # a silence that ends; one that goes deeper was to be expected
+    WHEN_SOMEBODY_COMES = "when somebody comes"  # who goes leaves the copy as it was
     WHEN_IT_GOES_ON = "when it goes on"  # a copy that still receives has a living peer
     NEVER = "never"
 
@@ -52,7 +53,7 @@ IMAGE_ROWS = (
     Row("primary_here", Counts.ALWAYS, "somebody promoted or demoted the copy"),
     Row("other_side_answers", Counts.WHEN_IT_ANSWERS, "nothing is forced while the other side can be read"),
     Row("other_side_primary", Counts.WHEN_TOLD, "the other side was read"),
-    Row("opened_by", Counts.WHEN_TOLD, "somebody has the copy open who had not, or the reverse"),
+    Row("opened_by", Counts.WHEN_SOMEBODY_COMES, "somebody has the copy open who had not"),
     Row("whole_copy", Counts.WHEN_TOLD, "the copy is whole, or is not, other than it was said"),
     Row("replayed_position", Counts.WHEN_IT_GOES_ON, "the copy still receives, so the other side still writes"),
     Row("newest_complete_snapshot", Counts.WHEN_IT_GOES_ON, "the copy still receives, so the other side still writes"),
@@ -62,6 +63,14 @@ IMAGE_ROWS = (
     Row("loss_s", Counts.NEVER, "when contact was lost is found out some seconds later"),
     Row("protected_until", Counts.NEVER, "the bound of the loss; it can only have become smaller"),
 )
+
+
+def evidence_table_markdown() -> str:
+    """For docs/architecture.md."""
+    lines = ["| of | what | a difference is material | because |", "|---|---|---|---|"]
+    for of, rows in (("the request and the site", SITE_ROWS), ("each image", IMAGE_ROWS)):
+        lines += [f"| {of} | {row.field.replace('_', ' ')} | {row.counts} | {row.why} |" for row in rows]
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +147,18 @@ def _is_material(row: Row, was: Mapping[str, Any], is_: Mapping[str, Any], then:
             return after is not None and (before is not None or bool(after))
         case Counts.WHEN_IT_ANSWERS:
             return bool(after)
+        case Counts.WHEN_SOMEBODY_COMES:
+            return bool(_clients(after) - _clients(before) - set(was.get("mirroring") or ()))
         case Counts.WHEN_IT_GOES_ON:
             return after is not None and _goes_on(before, after, was, is_, then)
         case Counts.NEVER:
             return False
+
+
+def _clients(opened_by: Sequence[str] | None) -> set[str]:
+    """Of ``client.4711 at 10.0.0.9:0/1`` the number. A dead mirror daemon's watch of an image may outlive its watch of
+    the pool, by which it is known: then it looks like somebody else's."""
+    return {one.split(" ")[0].removeprefix("client.") for one in opened_by or ()}
 
 
 def _goes_on(before: Any, after: Any, was: Mapping[str, Any], is_: Mapping[str, Any], then: Mapping[str, Any]) -> bool:

@@ -30,6 +30,9 @@ class GapCode(enum.StrEnum):
     VOLATILE_DISK = "volatile_disk"
     FOREIGN_DISK = "foreign_disk"
     NO_SNAPSHOTS = "no_snapshots"
+    NO_SCHEDULE = "no_schedule"
+    SCHEDULE_TOO_LONG = "schedule_too_long"
+    SCHEDULES_UNKNOWN = "schedules_unknown"
     PEER_ONE_WAY = "peer_one_way"
     NO_PEER = "no_peer"
     DAEMON_DEAD = "daemon_dead"
@@ -72,7 +75,7 @@ class Gap:
     detail: str = ""
 
 
-def _line(*words: object) -> str:
+def command_words(*words: object) -> str:
     return shlex.join([str(word) for word in words])
 
 
@@ -96,14 +99,14 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
     if given.used and there and not mirrored:
         side, role = next(iter(there.items()))
         lacking = _lacking(role.features)
-        first = _line("rbd", "feature", "enable", given.ref, *lacking) + " && " if lacking else ""
+        first = command_words("rbd", "feature", "enable", given.ref, *lacking) + " && " if lacking else ""
         yield Gap(
             GapCode.NOT_MIRRORED,
             GapLevel.UNPROTECTED,
             given.ref,
             f"The image is not mirrored: a loss of {names[side]} loses it.",
             "Enable mirroring of the image, then wait for its first copy.",
-            first + _line("rbd", "mirror", "image", "enable", given.ref, "journal"),
+            first + command_words("rbd", "mirror", "image", "enable", given.ref, "journal"),
             names[side],
         )
     if mirrored and len(there) == 1 and len(roles) == 2:
@@ -116,7 +119,7 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
             given.ref,
             "Both sites have an image of this name that is not a copy of the other's.",
             "Rename the one that is nobody's disk; no copy can arrive while it stands there.",
-            _line("rbd", "mv", given.ref, f"{given.ref}.before-mirroring"),
+            command_words("rbd", "mv", given.ref, f"{given.ref}.before-mirroring"),
         )
     for side, role in there.items():
         if role.parent and role.primary is not False:
@@ -126,7 +129,7 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
                 given.ref,
                 f"At {names[side]} it still hangs on {role.parent}, without which it cannot be read.",
                 "Flatten it; this takes as long as copying it.",
-                _line("rbd", "flatten", given.ref),
+                command_words("rbd", "flatten", given.ref),
                 names[side],
                 side.value,
             )
@@ -138,7 +141,7 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
                 given.ref,
                 f"At {names[side]} the image lacks {' and '.join(missing)}, without which no journal is mirrored.",
                 "Enable the features; the VM may stay on.",
-                _line("rbd", "feature", "enable", given.ref, *missing),
+                command_words("rbd", "feature", "enable", given.ref, *missing),
                 names[side],
                 side.value,
             )
@@ -153,7 +156,7 @@ def _no_copy(ref: str, side: Side, role: RoleFacts, names: Mapping[Side, str]) -
     else:
         said = f"Only a copy that is not primary is left, at {here}; the image is gone from {other}."
         remedy = f"Find out who removed it at {other}. Discard nothing: this may be the only copy."
-    command = _line("rbd", "mirror", "image", "status", ref)
+    command = command_words("rbd", "mirror", "image", "status", ref)
     return Gap(GapCode.NO_COPY, GapLevel.UNPROTECTED, ref, said, remedy, command, here)
 
 
@@ -168,17 +171,17 @@ def snapshots_old(ref: str, age_s: float | None, site: str) -> Gap:
     """For an image of snapshot mode whose newest whole copy is older than ``SNAPSHOT_OLD_S``; None: there is none."""
     pool, _, image = ref.partition("/")
     said = (
-        "No whole mirror snapshot has arrived at the copy yet: is there a schedule?"
+        "No whole mirror snapshot has arrived at the copy yet."
         if age_s is None
-        else f"The newest whole mirror snapshot at the copy is {age_s / 3600:.1f} h old: is there a schedule?"
+        else f"The newest whole mirror snapshot at the copy is {age_s / 3600:.1f} h old."
     )
     return Gap(
         GapCode.NO_SNAPSHOTS,
         GapLevel.UNPROTECTED,
         ref,
         said,
-        "Look at the image's schedules, and add one.",
-        _line("rbd", "mirror", "snapshot", "schedule", "add", "--pool", pool, "--image", image, "5m"),
+        "See when the manager means to take the next one, and whether the other site's mirroring daemon copies it.",
+        command_words("rbd", "mirror", "snapshot", "schedule", "status", "--pool", pool, "--image", image),
         site,
     )
 
@@ -255,10 +258,10 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
 
 
 def _disk_gap(vm: VmGapFacts, subject: str, disk: DiskGapFacts) -> Gap | None:
-    detach = _line("onevm", "disk-detach", vm.one_id, disk.disk_id)
+    detach = command_words("onevm", "disk-detach", vm.one_id, disk.disk_id)
     where, detail = vm.site, str(disk.disk_id)
     if disk.kind == "clone":
-        command = _line("onevm", "disk-saveas", vm.one_id, disk.disk_id, f"{vm.name}-disk-{disk.disk_id}")
+        command = command_words("onevm", "disk-saveas", vm.one_id, disk.disk_id, f"{vm.name}-disk-{disk.disk_id}")
         sentence = f"Disk {disk.disk_id} is not persistent: it runs on an unmirrored clone that ends with the VM."
         remedy = "Power the VM off, save the disk as an image, make that persistent, and attach it in its place."
         return Gap(GapCode.NOT_PERSISTENT, GapLevel.UNPROTECTED, subject, sentence, remedy, command, where, detail)
@@ -277,7 +280,7 @@ def _disk_gap(vm: VmGapFacts, subject: str, disk: DiskGapFacts) -> Gap | None:
             subject,
             f"Disk {disk.disk_id} ({disk.source}) is in a pool that is not mirrored between the two sites.",
             "Enable mirroring of the pool, or move the disk to a datastore of a mirrored one.",
-            _line("rbd", "mirror", "pool", "enable", pool, "image") if pool else "",
+            command_words("rbd", "mirror", "pool", "enable", pool, "image") if pool else "",
             where,
             detail,
         )
@@ -306,12 +309,12 @@ def pool_gaps(pool: PoolGapFacts, site: str) -> Iterator[Gap]:
             subject,
             "The pool is not set up for mirroring here, so no copy can come or go.",
             "Enable it, and import the peer's token.",
-            _line("rbd", "mirror", "pool", "enable", pool.name, "image"),
+            command_words("rbd", "mirror", "pool", "enable", pool.name, "image"),
             site,
         )
         return
     join = ("rbd", "mirror", "pool", "peer", "bootstrap", "import", "--direction", "rx-tx", pool.name, "TOKEN_FILE")
-    bootstrap = _line(*join)
+    bootstrap = command_words(*join)
     if not pool.directions:
         yield Gap(
             GapCode.NO_PEER,
@@ -339,7 +342,7 @@ def pool_gaps(pool: PoolGapFacts, site: str) -> Iterator[Gap]:
             subject,
             "No mirroring daemon is heard of: nothing is copied to this site.",
             "Start rbd-mirror on its host, and see that it stays up.",
-            _line("systemctl", "restart", "ceph-rbd-mirror.target"),
+            command_words("systemctl", "restart", "ceph-rbd-mirror.target"),
             site,
         )
 
@@ -398,7 +401,7 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
                 name,
                 f"VMs of this name are at both sites ({_listed(strangers)}), and neither is a copy of the other.",
                 "Rename one, so that nobody starts or stops the wrong one.",
-                _line("onevm", "rename", strangers[-1].one_id, f"{name}-{strangers[-1].one_id}"),
+                command_words("onevm", "rename", strangers[-1].one_id, f"{name}-{strangers[-1].one_id}"),
                 strangers[-1].site,
             )
     for address, found in sorted(by_address.items()):
@@ -409,7 +412,7 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
                 address,
                 f"It is alive at both sites: {_listed(found)}.",
                 "Find out which one is meant to run; power the other off.",
-                _line("onevm", "poweroff", found[-1].one_id),
+                command_words("onevm", "poweroff", found[-1].one_id),
                 found[-1].site,
             )
     for (site, source), found in sorted(by_source.items()):
@@ -437,7 +440,7 @@ def registered_twice(source: str, site: str, image_ids: Iterable[int]) -> Gap:
         f"{source} at {site}",
         f"Image records {', '.join(map(str, ids))} name the same RBD image; two VMs could start on one disk.",
         "Find the one that is in use. Do not delete another in OpenNebula: that removes the RBD image; lock it.",
-        _line("oneimage", "lock", ids[-1]),
+        command_words("oneimage", "lock", ids[-1]),
         site,
         "records",
     )
@@ -472,7 +475,7 @@ def room_gaps(group: str, target: str, needed: Room, free: Room, datastore: str 
             "and OpenNebula refuses to register a larger image, although its data is in the pool already."
         )
         remedy = "Make room in the pool, or set DATASTORE_CAPACITY_CHECK=NO on the datastore."
-        yield _no_room(group, target, "disk", said, remedy, _line("onedatastore", "show", datastore))
+        yield _no_room(group, target, "disk", said, remedy, command_words("onedatastore", "show", datastore))
 
 
 def _too_small(needed: float | None, free: float | None) -> bool:

@@ -6,11 +6,13 @@ passes over what has failed (``going_on``).
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drportal.engine.gate_base import count
+from drportal.engine.going_on import given_up
 from drportal.engine.plans import RunKind
 from drportal.engine.states import TERMINAL_STEP, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
@@ -137,11 +139,19 @@ def decide(choice: Choice, rest: Rest, chosen: Collection[str] = (), up_to: int 
         picked = _picked(rest, left, chosen)
         retried = picked if choice is Choice.RETRY else frozenset()
         on_hold = (rest.on_hold - picked) if choice is Choice.RETRY else (rest.on_hold | picked)
-    failed = {key for key in left if rest.part(key) is Part.FAILED}
-    on_hold &= left.keys()
-    movers = left.keys() - on_hold - (failed - retried)
-    said = _going_on(rest, movers, retried, on_hold, failed - retried - on_hold)
-    return Decision(frozenset(retried & left.keys()), on_hold, bool(movers), tuple(said))
+    after = _After(rest, frozenset(retried & left.keys()), on_hold & left.keys())
+    return Decision(after.retried, after.on_hold, after.goes_on, tuple(_told(after)))
+
+
+def critical_up_to(rest: Rest) -> list[int]:
+    """The priorities up to which VMs can be called critical."""
+    left = {vm.key: vm for vm in rest.vms if rest.part(vm.key) is not Part.DONE}
+    possible = []
+    for priority in range(1, 5):
+        with contextlib.suppress(NoSuchChoice):
+            _critical(rest, left, priority)
+            possible.append(priority)
+    return possible
 
 
 def _picked(rest: Rest, left: Collection[str], chosen: Collection[str]) -> frozenset[str]:
@@ -167,38 +177,88 @@ def _critical(rest: Rest, left: Mapping[str, RestingVm], up_to: int | None) -> t
     return frozenset(retried), rest.on_hold | (left.keys() - critical)
 
 
+class _After:
+    """What can come once the choice is made: the executor's own rule (``going_on``), step by step."""
+
+    def __init__(self, rest: Rest, retried: frozenset[str], on_hold: frozenset[str]) -> None:
+        self.rest, self.retried, self.on_hold = rest, retried, on_hold
+        open_steps = [step for step in rest.steps if step.open]
+        failed = [step.key for step in open_steps if step.state is StepState.FAILED and step.vm_key not in retried]
+        lost = {step.key for step in open_steps if step.vm_key in on_hold}
+        if rest.kind is RunKind.DISASTER_FAILOVER:
+            lost |= given_up(rest.steps, failed)
+        self._stuck = {step.key: step for step in open_steps if step.key in failed and step.key not in lost}
+        self._owner = {step.key: step.vm_key for step in open_steps}
+        passed = lost | {step.key for step in rest.steps if not step.open}
+        self.coming: set[str] = set()
+        for step in open_steps:
+            if step.key not in lost and step.key not in self._stuck and passed.issuperset(step.needs):
+                self.coming.add(step.key)
+                passed.add(step.key)
+            elif step.vm_key not in on_hold:
+                self._stuck[step.key] = step
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self.coming)
+
+    @property
+    def movers(self) -> frozenset[str]:
+        return frozenset(self._owner[key] for key in self.coming)
+
+    def waits_for(self, vm_key: str) -> set[str]:
+        """Other VMs whose failed steps keep it from going on."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        ahead = [key for key in self._stuck if self._owner[key] == vm_key]
+        while ahead:
+            key = ahead.pop()
+            if key in seen or key not in self._stuck:
+                continue
+            seen.add(key)
+            if self._stuck[key].state is StepState.FAILED and self._owner[key] != vm_key:
+                found.add(self._owner[key])
+            ahead += self._stuck[key].needs
+        return found
+
+
 # --- in words
 
 
-def _going_on(
-    rest: Rest, movers: Collection[str], retried: Collection[str], on_hold: Collection[str], failed: Collection[str]
-) -> Iterable[str]:
-    if not movers:
+def _told(after: _After) -> Iterable[str]:
+    rest = after.rest
+    left = [vm.key for vm in rest.vms if rest.part(vm.key) is not Part.DONE and vm.key not in after.on_hold]
+    if not after.goes_on:
         yield "Nothing goes on: what is left has failed or is on hold. The run stays paused."
-    yield from _each(rest, movers, lambda vm: f"{vm.name}: {_goes_on(rest, vm.key, vm.key in retried)}")
-    yield from _passed_over(rest, movers, on_hold)
-    yield from _each(rest, on_hold, lambda vm: f"{vm.name} is on hold. {_stays(rest, vm)}")
-    yield from _each(rest, failed, lambda vm: f"{vm.name} stays failed: nothing of it is tried. {_stays(rest, vm)}")
-    if on_hold and rest.kind in (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.DISASTER_FAILOVER):
+    yield from _each(rest, left, lambda vm: f"{vm.name}: {_goes_on(after, vm)}")
+    yield from _passed_over(rest, after.movers, after.on_hold)
+    yield from _each(rest, after.on_hold, lambda vm: f"{vm.name} is on hold. {_stays(rest, vm)}")
+    if after.on_hold and rest.kind in (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.DISASTER_FAILOVER):
         yield f"The group is not whole at {rest.target} before they are retried."
-    if on_hold:
+    if after.on_hold:
         yield "A hold can be undone: retry them here, as long as the run is not over. It keeps their images until then."
-    yield from _undo(rest, movers)
+    yield from _undo(rest, after.movers)
 
 
-def _goes_on(rest: Rest, vm_key: str, retried: bool) -> str:
-    steps = rest.open_steps(vm_key)
-    again = [step for step in steps if step.state is StepState.FAILED]
-    doubtful = [step for step in steps if step.state in (StepState.UNKNOWN, StepState.RUNNING)]
-    after = [step for step in steps if step not in again and step not in doubtful]
+def _goes_on(after: _After, vm: RestingVm) -> str:
+    steps = after.rest.open_steps(vm.key)
+    coming = [step for step in steps if step.key in after.coming]
+    doubtful = [step for step in coming if step.state in (StepState.UNKNOWN, StepState.RUNNING)]
+    again = [step for step in coming if step.state is StepState.FAILED]
+    others = [step for step in coming if step not in doubtful and step not in again]
+    failed = [step for step in steps if step.state is StepState.FAILED and step not in again]
     parts = []
     if doubtful:
         parts.append(f"it is read what became of {_named(doubtful)}")
-    if again and retried:
+    if again:
         parts.append(f"tried again, from its first look on: {_named(again)}")
-    if after:
-        parts.append(f"{'then' if parts else 'goes on with'} {_named(after)}")
-    return f"{'; '.join(parts)}."
+    if others:
+        parts.append(f"{'then' if parts else 'goes on with'} {_named(others)}")
+    if failed:
+        parts.append(f"{_named(failed)} failed, and {'is' if len(failed) == 1 else 'are'} not tried again")
+    if waits := after.waits_for(vm.key):
+        parts.append(f"waits for {_names(after.rest, waits)}")
+    return f"{'; '.join(parts)}." if coming else f"{'; '.join(parts)}. {_stays(after.rest, vm)}"
 
 
 def _stays(rest: Rest, vm: RestingVm) -> str:

@@ -60,6 +60,9 @@ class PlanInput:
     shut_out: frozenset[str] = frozenset()
     """Images at the returned site whose writers are shut out there; a reprotect lets them in at its end."""
 
+    locked: frozenset[str] = frozenset()
+    """VMs at the returned site that a fence locked in OpenNebula; a reprotect unlocks them at its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
@@ -279,13 +282,15 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
                 images += [resync, follows]
                 if image in plan.shut_out:
                     images.append(_step(StepKind.IMAGE_LET_IN, image, vm, plan, (follows.key,)))
-    return (*stops, *images)
+    followed = [step.key for step in images if step.kind is StepKind.IMAGE_FOLLOWS]
+    unlocks = [_step(StepKind.VM_UNLOCK, vm.key, vm, plan, followed) for vm in plan.vms if vm.key in plan.locked]
+    return (*stops, *images, *unlocks)
 
 
 def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
     """The first thing at a site that came back, up to the rung that the plan wants: its writers shut out of Ceph, its
-    VMs off, its images not writable any more. Nothing is discarded. Each VM goes by itself: one that is off the air
-    sooner is a fork that grows less."""
+    VMs off and locked, its images not writable any more. Nothing is discarded. Each VM goes by itself: one that is off
+    the air sooner is a fork that grows less."""
     cuts: list[PlannedStep] = []
     stops: list[PlannedStep] = []
     images: list[PlannedStep] = []
@@ -295,6 +300,9 @@ def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
             cuts += shut if plan.fence_rung >= FenceRung.SHUT_OUT else []
             before = [step.key for step in shut] if plan.fence_rung >= FenceRung.SHUT_OUT else []
             stops.append(_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, before))
+            if plan.fence_rung >= FenceRung.LOCKED:
+                off = step_key(StepKind.VM_STOP_RETURNED, vm.key)
+                stops.append(_step(StepKind.VM_LOCK, vm.key, vm, plan, (off,)))
             if plan.fence_rung < FenceRung.DEMOTED:
                 continue
             for image in vm.image_keys:

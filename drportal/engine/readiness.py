@@ -14,6 +14,7 @@ from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.salvage import SalvageChoice
+from drportal.engine.schedule_gaps import NOTHING_BACK, NOTHING_COPIED, USUAL, add_command
 from drportal.engine.unfit import flatten, hangs_on
 from drportal.engine.verdicts import Verdict, VerdictCode
 
@@ -76,6 +77,8 @@ class ImageReadiness:
     own_demotion_recorded: bool = False
     target_promote_ever_sent: bool = False
     forced_at_source: bool = False
+    unscheduled: tuple[str, ...] = ()
+    """In snapshot mode: at which of source and target it has no schedule, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
         if not back:
             findings += _verdict_findings(image, given.source_side)
             findings += clone_findings(image.name, image.source)
+            findings += _schedule_findings(image, {site.role: site.name for site in given.sites})
         findings += gate_findings(per_image[image.key], image.name)
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
@@ -282,6 +286,19 @@ def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
         yield block("verdict", image.name, verdict.sentence, remedy, unknown=unknown)
 
 
+def _schedule_findings(image: ImageReadiness, sites: Mapping[str, str]) -> Iterator[Finding]:
+    """No move stands or falls with a schedule: a demotion makes a mirror snapshot of its own."""
+    for role, said in (("source", NOTHING_COPIED), ("target", NOTHING_BACK)):
+        if role in image.unscheduled:
+            yield Finding(
+                "no_schedule",
+                Severity.WARN,
+                image.name,
+                f"It has no snapshot schedule at {sites.get(role, role)}: {said}.",
+                f"Add one there: {add_command(image.name, USUAL)}",
+            )
+
+
 def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:
     if vm.at_source is None:
         yield block(
@@ -308,7 +325,7 @@ def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:
             "vm_locked",
             vm.name,
             f"At the target it is {vm.at_target.state_word} and locked in OpenNebula: it could not be started.",
-            "Unlock it there (onevm unlock).",
+            "Unlock it there (onevm unlock). What a fence of this plan locked, its reprotect unlocks at its end.",
         )
     if kind is RunKind.FAILBACK:
         yield from _home_findings(vm)

@@ -33,7 +33,7 @@ class Print:
     """What a check depends on, as known without asking the sites.
 
     ``definitions``: VM name -> number of its newest captured definition. ``images``: name -> verdict. ``sites``:
-    name -> whether all of it answers.
+    name -> whether all of it answers. ``schedules``: image -> its snapshot schedules in words, where they are known.
     """
 
     plan_version: int
@@ -41,6 +41,7 @@ class Print:
     definitions: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     sites: Mapping[str, bool] = field(default_factory=dict)
+    schedules: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,10 @@ def differences(then: Print, now: Print) -> tuple[str, ...]:
         before, after = then.images.get(name), now.images.get(name)
         if coarse(before) != coarse(after):
             found.append(f"Image {name} was “{_word(before)}”, and is “{_word(after)}”.")
+    for name in sorted(then.schedules.keys() & now.schedules.keys()):
+        was, words = then.schedules[name], now.schedules[name]
+        if was != words:
+            found.append(f"The snapshot schedule of {name} was “{was}”, and is “{words}”.")
     return tuple(found)
 
 

@@ -33,6 +33,8 @@ class StepKind(enum.StrEnum):
     IMAGE_MEASURE = "image.measure"
     IMAGE_SHUT_OUT = "image.shut_out"
     IMAGE_LET_IN = "image.let_in"
+    VM_LOCK = "vm.lock"
+    VM_UNLOCK = "vm.unlock"
 
 
 class ProbeOutcome(enum.StrEnum):
@@ -299,6 +301,31 @@ _SPECS = (
         (),
         (),
         "Let in",
+    ),
+    # Keeps people from starting it by mistake, administrators too: a lock ends only by being taken away.
+    StepSpec(
+        StepKind.VM_LOCK,
+        "Lock in OpenNebula",
+        "Lock {subject} and its images and disable its host in OpenNebula at {site}",
+        "vm",
+        "source",
+        True,
+        False,
+        (G.PEER,),
+        (),
+        "Locked",
+    ),
+    StepSpec(
+        StepKind.VM_UNLOCK,
+        "Unlock in OpenNebula",
+        "Unlock {subject} and its images and enable its host in OpenNebula at {site}",
+        "vm",
+        "source",
+        False,
+        False,
+        (),
+        (),
+        "Unlocked",
     ),
     # Before anything is discarded: how much it is that nobody else has.
     StepSpec(

@@ -24,6 +24,7 @@ from drportal.inventory.image_book import write_images
 from drportal.inventory.models import SitePair
 from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
+from drportal.inventory.schedules import ask, put, write_schedules
 from drportal.settings import DISCOVER_MINUTES
 
 LOOK_DEADLINE_S = 300.0
@@ -99,12 +100,17 @@ async def _look(drivers: Mapping[Side, SiteDrivers], pools: list[str]) -> dict[S
     try:
         named = await asyncio.gather(*(_pools_of(one) for one in drivers.values()))
         wanted = sorted(set(pools).union(*named))
-        looks = (
-            SiteReader(one).look(wanted, exact_where_mirrored, deadline_s=LOOK_DEADLINE_S) for one in drivers.values()
-        )
+        looks = (_whole(one, wanted) for one in drivers.values())
         return dict(zip(drivers, await asyncio.gather(*looks), strict=True))
     finally:
         await asyncio.gather(*(one.close() for one in drivers.values()), return_exceptions=True)
+
+
+async def _whole(drivers: SiteDrivers, pools: list[str]) -> SiteReading:
+    look = SiteReader(drivers).look(pools, exact_where_mirrored, deadline_s=LOOK_DEADLINE_S)
+    reading, schedules = await asyncio.gather(look, ask(drivers.ceph, pools))
+    put(reading, schedules)
+    return reading
 
 
 async def _pools_of(drivers: SiteDrivers) -> set[str]:
@@ -135,6 +141,7 @@ def write(pair: SitePair, readings: Mapping[Side, SiteReading], keeper: Keeper |
             reading = readings[side]
             heard.write_reach(site, reading, now)
             heard.write_pools(site, reading)
+            write_schedules(site, reading, now)
             (keeper or Keeper()).keep(site, reading.answers)
             if reading.everything is not None:
                 cloud.write_vms(site, pair, reading.everything, reading.asked_at)

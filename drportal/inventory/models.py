@@ -138,6 +138,22 @@ class Pool(models.Model):
         return self.name
 
 
+class SnapshotSchedules(models.Model):
+    """What Ceph's manager at a site takes mirror snapshots of a pool's images by, as last told.
+
+    ``entries``: [pool, image, interval, start] each; no image: of the whole pool, no pool either: of all pools.
+    ``trouble``: why they could not be read the last time; empty where they could.
+    """
+
+    pool = models.OneToOneField(Pool, on_delete=models.CASCADE, related_name="schedules")
+    entries = models.JSONField(default=list)
+    read_at = models.DateTimeField(null=True)  # null: never
+    trouble = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"schedules of {self.pool_id}"
+
+
 class MirroredImage(models.Model):
     """An image seen on either site of a pair, joined by mirroring global id (by name where it is not mirrored).
 

@@ -34,6 +34,7 @@ from drportal.inventory.memory import give_back
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
+from drportal.inventory.schedules import ScheduleWatch, write_schedules
 from drportal.inventory.sights import Lookout
 
 logger = logging.getLogger(__name__)
@@ -167,6 +168,7 @@ class SideWatch:
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
         self._memory = Memory()
+        self._schedules = ScheduleWatch()
 
     async def run(self) -> None:
         """Until cancelled. A fault of our own is logged and does not end the watch."""
@@ -181,6 +183,7 @@ class SideWatch:
                 self.news.set()
                 await asyncio.sleep(max(0.1, self.interval_s - (loop.time() - began)))
         finally:
+            self._schedules.stop()
             if self._drivers is not None:
                 await self._drivers.close()
 
@@ -191,6 +194,7 @@ class SideWatch:
     async def look(self) -> SiteReading:
         clock = asyncio.get_running_loop().time
         if self._drivers is not None and clock() - self._drivers_at > CONVERSATION_S:
+            self._schedules.stop()
             await self._drivers.close()
             self._drivers = None
         if self._drivers is None:
@@ -215,6 +219,7 @@ class SideWatch:
             since, self.refused_since = self.refused_since, None
             await reader.refused(reading, since)
         self._pace_cloud(reading, with_cloud)
+        self._schedules.go_on(reading, self._drivers.ceph, self.pools)
         return reading
 
     def _pace_cloud(self, reading: SiteReading, asked: bool) -> None:
@@ -325,6 +330,7 @@ class PairWatch:
                 sites_changed |= heard.write_reach(site, reading, now)
                 sites_changed |= installed.write_program(site, reading.hello, reading.asked_at)
                 sites_changed |= heard.write_pools(site, reading)
+                sites_changed |= write_schedules(site, reading, now)
                 self.keeper.keep(site, reading.answers)
                 vms_changed |= self.write_cloud(site, side, pair, reading)
             SitePair.objects.filter(pk=pair.pk).update(polled_at=now)

@@ -21,6 +21,7 @@ from drportal.drivers.base import (
     MirrorClients,
     MirrorMode,
     PoolReading,
+    SnapshotSchedules,
 )
 from drportal.drivers.base_cloud import CloudReading
 from drportal.drivers.errors import DriverError, IdentityChanged, Reason, Refused, Unreachable
@@ -43,6 +44,15 @@ class Heard:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SchedulesHeard:
+    """Of one pool. ``found`` None: they could not be read, and ``trouble`` says why."""
+
+    asked_at: dt.datetime
+    found: SnapshotSchedules | None
+    trouble: str = ""
+
+
 @dataclass(slots=True)
 class SiteReading:
     """What one look brought. A pool, role or position that is not in here was not read; nothing follows from that."""
@@ -58,6 +68,7 @@ class SiteReading:
     journals: dict[ImageRef, JournalFacts] = field(default_factory=dict)
     snapshots: dict[ImageRef, SnapshotFacts] = field(default_factory=dict)
     watchers: dict[ImageRef, WatcherFacts] = field(default_factory=dict)
+    schedules: dict[str, SchedulesHeard] = field(default_factory=dict)  # asked beside the look, now and then
     ceph_version: str = ""
     hello: dict[str, Any] | None = None  # what the site program said of itself, where it is one that answers
     refusals: Refusals | None = None  # what the site has refused since it was asked last; None: not asked, or not told

@@ -28,6 +28,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.inventory.protectable import reasons_against
+from drportal.inventory.schedules_shown import ImageSchedule, PoolSchedule, image_schedules, pool_schedule
 from drportal.inventory.schemas_recopy import Recopy, recopy_out
 from drportal.inventory.services import fingerprint
 from drportal.inventory.side_words import bytes_behind, position
@@ -69,6 +70,7 @@ class PoolState(Schema):
     daemon_health: str
     daemons: list[dict[str, Any]]
     peers: list[dict[str, Any]]
+    schedules: PoolSchedule | None
     read_at: dt.datetime | None
 
 
@@ -212,6 +214,7 @@ class ImageDetail(Image):
     observations: list[Observed]
     allowed: list[str]
     needs: list[str]
+    schedules: dict[str, ImageSchedule] = Field(description="By site; empty for an image that needs none")
 
 
 class Disk(Schema):
@@ -296,9 +299,14 @@ def site_out(site: models.Site) -> Site:
         reachable=all_reachable(site),
         credentials=Credentials(**{kind.value: kept.get(kind) for kind in Credential.Kind}),
         program=installed_program(site),
-        pools=[PoolState.from_orm(pool) for pool in site.pools.all()],
+        pools=[pool_state(pool) for pool in site.pools.all()],
         sights=[SightOut(**sight) for sight in sights_of(site)],
     )
+
+
+def pool_state(pool: models.Pool) -> PoolState:
+    plain: dict[str, Any] = {name: getattr(pool, name) for name in PoolState.model_fields if name != "schedules"}
+    return PoolState(**plain, schedules=pool_schedule(pool))
 
 
 SITE_COLUMNS = {field.name for field in models.Site._meta.get_fields() if field.concrete} - {"host_keys", "program"}
@@ -447,6 +455,7 @@ def image_detail(row: MirroredImage, observations: list[Observed]) -> ImageDetai
         observations=observations,
         allowed=list(judged.allowed) if told else [],
         needs=list(judged.needs) if told else ["the poller to watch the sites"],
+        schedules=image_schedules(row, now),
     )
 
 

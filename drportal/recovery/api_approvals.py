@@ -13,7 +13,7 @@ from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
-from drportal.recovery import models, schemas_approval, unfit
+from drportal.recovery import glass, models, schemas_approval, unfit
 from drportal.recovery.plan_copy import from_json
 from drportal.recovery.policy import policy_now
 from drportal.recovery.schemas_approval import (
@@ -47,6 +47,7 @@ def disaster_door(request: HttpRequest, plan_id: int) -> Any:
         phrase=door.phrase,
         blockers=list(door.blockers),
         notes=list(door.notes),
+        fence_rung=door.copy.fence_rung,
         button=f"Ask to force-promote {count(len(door.copy.images()), 'image')} at {door.target.name}",
         evidence=evidence_out(door.content),
         evidence_sha256=digest,
@@ -121,6 +122,14 @@ def approval_break_glass(request: HttpRequest, approval_id: int, body: GlassIn) 
     return approval_out(found)
 
 
+@router.post("/runs/{int:run_id}/glass-seen", auth=needs(Permission.VIEW), response={204: None})
+def glass_seen(request: HttpRequest, run_id: int) -> Any:
+    """That the asker has seen that this run was begun by one person alone. 409 ``not_told`` for who was not told."""
+    by_token = bearer_token(request) is not None
+    glass.glass_seen(run_id=run_id, user=asker(request), by_token=by_token)
+    return Status(204, None)
+
+
 @router.post("/approvals/{int:approval_id}/decline", auth=needs(Permission.APPROVE), response=schemas_approval.Approval)
 def approval_decline(request: HttpRequest, approval_id: int, body: SaidIn) -> Any:
     by_token = bearer_token(request) is not None
@@ -180,7 +189,7 @@ def summary_fields(row: models.Approval) -> dict[str, Any]:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "expired": timezone.now() >= row.expires_at,
-        "needed": row.needed,
+        "needed": services.needed_now(row),
         "images": len(row.commands),
         "glass": row.glass,
     }
@@ -190,7 +199,7 @@ def approval_out(
     row: models.Approval, look: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 ) -> schemas_approval.Approval:
     now, differences = look if look is not None else (None, None)
-    facts = facts_of(row)
+    facts, copy = facts_of(row), from_json(row.run.plan_copy)
     voices = [
         schemas_approval.Said(name=voice.name, word=voice.word, text=voice.text, at=voice.at)
         for voice in row.voices.all()
@@ -201,14 +210,18 @@ def approval_out(
         glass_phrase=services.glass_phrase(row) if policy_now().break_glass else "",
         attested_by=row.attested_by,
         attestation=row.attestation,
+        deviation=row.deviation,
         fence=list(
             what_is_fenced(
-                row.run.source_site.name, FenceRung(row.run.plan.fence_rung), row.attested_by, row.attestation
+                row.run.source_site.name,
+                FenceRung(copy.fence_rung),
+                row.attested_by,
+                row.attestation,
+                FenceRung(row.attested_rung),
+                row.deviation,
             )
         ),
-        notes=list(
-            unfit.notes(from_json(row.run.plan_copy), row.evidence.content, row.run.source_site, row.run.target_site)
-        ),
+        notes=list(unfit.notes(copy, row.evidence.content, row.run.source_site, row.run.target_site)),
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,
         commands_sha256=services.commands_hash(row),

@@ -14,7 +14,7 @@ from drportal.inventory.facts import side_from_json
 from drportal.inventory.images import contested
 from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
 from drportal.recovery import quarantine
-from drportal.recovery.fences import shut_out_at
+from drportal.recovery.fences import locked_at, shut_out_at
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -80,14 +80,15 @@ def _why_not_at_returned(group: ProtectionGroup, kind: RunKind) -> str:
     suspect = quarantine.returned(group) is not None
     if kind is RunKind.FENCE and runs_at_home(group):
         return ""
-    if not suspect and not came_back(group):
+    left = kind is RunKind.REPROTECT and bool(locked_at(peer_of(group, survivor(group)), group))
+    if not suspect and not left and not came_back(group):
         waiting = next(iter(quarantine.open_quarantines(group)), None)
         if waiting is not None:
             return f"{waiting.site.name} has not been heard of again yet."
         needs = "has to be fenced" if kind is RunKind.FENCE else "has to be made anew"
         return f"No copy of the group {needs}."
     share = share_of(group, survivor(group))
-    if (suspect and share.vm_ids) or came_back(group, share):
+    if ((suspect or left) and share.vm_ids) or came_back(group, share):
         return ""
     return " ".join(f"{one.name}: {one.sentence} {one.remedy}" for one in share.left_alone)
 
@@ -139,6 +140,7 @@ def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site, kind: RunKind |
         image_datastore_id=plan.image_datastore_id,
         fence_rung=plan.fence_rung,
         shut_out=shut_out_at(source, plan.group) if kind is RunKind.REPROTECT else {},
+        locked=locked_at(source, plan.group) if kind is RunKind.REPROTECT else {},
         salvage_dir="" if source.ceph_through == CephThrough.RBD else source.salvage_dir,
     )
 

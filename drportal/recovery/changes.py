@@ -25,6 +25,7 @@ from drportal.recovery.lease import LeaseLost
 from drportal.recovery.made_primary import forced_by
 from drportal.recovery.models import GateCheck, ProtectionGroup, Run, RunImage, Step, StepAttempt
 from drportal.recovery.recorder import Alike, Change
+from drportal.rows import insert_rows
 
 KEPT_CHARACTERS = 16_000
 NEWEST_READING = ["outcome", "sentence", "facts", "remedy", "checked_at", "checks", "answers"]
@@ -150,7 +151,7 @@ def gate_seen(seen: GateSeen) -> Change:
 
 def _gates_seen(seen: Sequence[GateSeen]) -> None:
     newest = {(one.step_id, one.result.gate): one for one in seen}  # a row may be named once in a statement
-    GateCheck.objects.bulk_create(
+    insert_rows(
         [
             GateCheck(
                 step_id=one.step_id,
@@ -165,9 +166,8 @@ def _gates_seen(seen: Sequence[GateSeen]) -> None:
             )
             for one in newest.values()
         ],
-        update_conflicts=True,
-        unique_fields=["step", "gate"],
-        update_fields=NEWEST_READING,
+        unique=["step_id", "gate"],
+        update=NEWEST_READING,
     )
 
 

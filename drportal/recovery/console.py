@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drportal.engine.partial import Choice, NoSuchChoice, Part, Rest, RestingStep, RestingVm, decide
+from drportal.engine.partial import Part, Rest, RestingStep, RestingVm, critical_up_to
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
@@ -66,16 +66,4 @@ def console_out(run: Run, steps: list[Step], plan: PlanCopy | None) -> schemas_c
     ]
     if not vms:
         return None
-    return schemas_console.Console(vms=vms, done=len(rest.vms) - len(vms), priorities=_critical_up_to(rest))
-
-
-def _critical_up_to(rest: Rest) -> list[int]:
-    """The priorities up to which a person may call VMs critical."""
-    possible = []
-    for priority in range(1, 5):
-        try:
-            decide(Choice.CRITICAL, rest, up_to=priority)
-        except NoSuchChoice:
-            continue
-        possible.append(priority)
-    return possible
+    return schemas_console.Console(vms=vms, done=len(rest.vms) - len(vms), priorities=critical_up_to(rest))

@@ -219,11 +219,10 @@ async def _image(world: World, image: ImageCopy) -> dict[str, Any]:
         answers_there = True
         trouble.append(error.detail)
     status, snapshots, direction = await _copy_of(world, image, here, answers, trouble)
-    opened_by = await _opened_by(world, image, here, answers, trouble)
     return {
         **_told(image, here, there, answers_there, status, snapshots),
+        **await _opened_by(world, image, here, answers, trouble),
         "peer_direction": direction,
-        "opened_by": opened_by,
         "trouble": trouble,
         "answers": answers_json(answers),
     }
@@ -249,18 +248,19 @@ async def _copy_of(
 
 async def _opened_by(
     world: World, image: ImageCopy, here: RoleFacts | None, answers: list[Answer], trouble: list[str]
-) -> list[str] | None:
-    """Who has the copy open besides mirror daemons."""
+) -> dict[str, Any]:
+    """Who has the copy open besides mirror daemons, and which clients those are."""
     if here is None or not here.exists:
-        return None
+        return {"opened_by": None, "mirroring": None}
     try:
         async with asyncio.timeout(LOOK_S):
             found, answer = await world.target.watchers(ref_of(image))
+            mirroring = await world.target.mirroring(image.pool)
             answers.append(answer)
-            return sorted(found.foreign)
+            return {"opened_by": sorted(found.foreign), "mirroring": sorted(mirroring.clients)}
     except (DriverError, TimeoutError) as error:
         trouble.append(str(getattr(error, "detail", error)) or "no answer in time")
-        return None
+        return {"opened_by": None, "mirroring": None}
 
 
 def _told(

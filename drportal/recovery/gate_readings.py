@@ -15,7 +15,8 @@ from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Refused, Unreachable
 from drportal.drivers.orders import Warrant
 from drportal.engine import gates
-from drportal.engine.facts import Mode, RoleFacts
+from drportal.engine.facts import Mode, RoleFacts, VmFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
 from drportal.engine.home_gates import g_home
@@ -261,12 +262,24 @@ async def _approval(world: World, subject: Subject) -> GateReading:
 
 async def _fence(world: World, subject: Subject) -> GateReading:
     facts = await world.approval() if world.approval is not None else None
-    said = (facts.attested_by, facts.attestation) if facts is not None else ("", "")
-    try:
+    wanted = FenceRung(world.plan.fence_rung)
+    there: VmFacts | None = None
+    answers: tuple[Answer, ...] = ()
+    with contextlib.suppress(Unreachable):
         located = await world.locate(world.other(subject.here), subject.vm)
-    except Unreachable:
-        return GateReading(g_fence(None, *said, world.clock()))
-    return GateReading(g_fence(located.facts, *said, world.clock()), (located.answer,))
+        there, answers = located.facts, (located.answer,)
+    if facts is None:
+        return GateReading(g_fence(there, "", "", world.clock(), wanted=wanted), answers)
+    result = g_fence(
+        there,
+        facts.attested_by,
+        facts.attestation,
+        world.clock(),
+        word=facts.attested_rung,
+        wanted=wanted,
+        deviation=facts.deviation,
+    )
+    return GateReading(result, answers)
 
 
 async def _alone(world: World, subject: Subject) -> GateReading:

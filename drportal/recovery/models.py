@@ -15,12 +15,13 @@ from drportal.engine.fence import FenceRung
 from drportal.engine.plans import RunKind
 from drportal.engine.states import ACTIVE_RUN, RunState, StepState
 from drportal.inventory.models import MirroredImage, Site, SitePair, VirtualMachine
-from drportal.recovery.models_approval import Approval, Evidence, Voice
+from drportal.recovery.models_approval import Approval, Evidence, GlassNotice, Voice
 
 __all__ = [
     "Approval",
     "Evidence",
     "GateCheck",
+    "GlassNotice",
     "GroupMember",
     "ProtectionGroup",
     "RecoveryPlan",

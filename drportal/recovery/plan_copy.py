@@ -62,6 +62,14 @@ class VmCopy:
     disks: tuple[DiskFacts, ...]
 
 
+class LockedThere(NamedTuple):
+    """What a fence locked and disabled in OpenNebula for a VM, by number, and nothing has undone since."""
+
+    vms: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
+    hosts: tuple[int, ...] = ()
+
+
 class LeftAlone(NamedTuple):
     """A VM of the group that a run does not touch, why, and what can be done about it."""
 
@@ -96,6 +104,8 @@ class PlanCopy:
     fence_rung: int = FenceRung.DEMOTED.value
     shut_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Image key -> addresses that are shut out of the source site's Ceph, and not let in again yet."""
+    locked: Mapping[str, LockedThere] = field(default_factory=dict)
+    """VM key -> what of it is locked in the source site's OpenNebula, and not unlocked yet."""
 
     def salvage_of(self, key: str) -> SalvageChoice | None:
         """None: nobody has said what becomes of it."""
@@ -135,6 +145,7 @@ class PlanCopy:
             fence_rung=FenceRung(self.fence_rung),
             lost_sight_of=lost_sight_of,
             shut_out=frozenset(self.shut_out),
+            locked=frozenset(self.locked),
         )
 
 
@@ -154,6 +165,7 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "salvage": {key: [choice.way.value, choice.reason] for key, choice in copy.salvage.items()},
         "fence_rung": copy.fence_rung,
         "shut_out": {key: list(addresses) for key, addresses in copy.shut_out.items()},
+        "locked": {key: [list(numbers) for numbers in there] for key, there in copy.locked.items()},
         "left_alone": [list(one) for one in copy.left_alone],
     }
 
@@ -179,6 +191,7 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             salvage={key: SalvageChoice(SalvageWay(way), why) for key, (way, why) in data.get("salvage", {}).items()},
             fence_rung=FenceRung(data.get("fence_rung", FenceRung.DEMOTED)).value,
             shut_out={key: tuple(addresses) for key, addresses in data.get("shut_out", {}).items()},
+            locked={key: LockedThere(*map(tuple, there)) for key, there in data.get("locked", {}).items()},
             left_alone=tuple(LeftAlone(*one) for one in data.get("left_alone", [])),
         )
     except (KeyError, TypeError, ValueError) as error:

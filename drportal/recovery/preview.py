@@ -36,6 +36,11 @@ VM_ACTIONS = {
     StepKind.VM_STOP_RETURNED: "poweroff",
 }
 MOST_LOSSES = 20
+LOCKS = (
+    "Once a VM is off, it and its images are locked at {site} (one.vm.lock, one.image.lock), and its host is disabled "
+    "there (one.host.status): nobody can start it by mistake, and that host takes no new VM. Its other VMs "
+    "go on. A reprotect unlocks and enables again at its end."
+)
 SHUTS_OUT = (
     "First whoever has the images open at {site}, mirror daemons left out, is shut out of its Ceph for a day (ceph osd "
     "blocklist add, with the address that it has then): its writes fail at once, as by a pulled cable. A reprotect "
@@ -140,6 +145,7 @@ def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     return [
         f"The plan wants rung {wanted.value}: {RUNG_WORDS[wanted]}.",
         *([SHUTS_OUT.format(site=source.name)] if shuts_out else []),
+        *([LOCKS.format(site=source.name)] if copy.fence_rung >= FenceRung.LOCKED else []),
         f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off"
         + (
             "."

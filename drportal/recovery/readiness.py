@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from drportal.drivers.base_cloud import CloudReading, Vm
 from drportal.drivers.errors import DriverError
 from drportal.drivers.opennebula_templates import TemplateError
-from drportal.engine.facts import Side, SideFacts, WatcherFacts
+from drportal.engine.facts import Mode, Side, SideFacts, WatcherFacts
 from drportal.engine.home_gates import HostFacts
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
@@ -30,6 +30,7 @@ from drportal.engine.verdicts import VerdictPolicy, verdict
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.definitions import definition_hash
 from drportal.inventory.models import CapturedDefinition, Site
+from drportal.inventory.schedules import KnownSchedules
 from drportal.recovery import building
 from drportal.recovery.home import named, networks_at_home, proof_of
 from drportal.recovery.made_primary import forced_at
@@ -78,9 +79,11 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
     source_side = Side.A if source.pk == group.pair.a_id else Side.B
     home_side = Side.A if group.home_site_id == group.pair.a_id else Side.B
 
+    unscheduled = _unscheduled(plan, {"source": source, "target": target})
+
     async def read() -> ReadinessInput:
         try:
-            return await _Look(world, source_side, home_side, seen).all()
+            return await _Look(world, source_side, home_side, seen, unscheduled).all()
         finally:
             await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
 
@@ -88,11 +91,29 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
     return Assessment(kind, plan, given, utc_now())
 
 
+def _unscheduled(plan: PlanCopy, sites: Mapping[str, Site]) -> dict[str, tuple[str, ...]]:
+    """Image -> the roles of the sites at which the inventory knows of no schedule, though its mode needs one."""
+    known = KnownSchedules(sites.values(), utc_now())
+    return {
+        image.key: tuple(role for role, site in sites.items() if known.missing(site.pk, image.pool, image.name))
+        for image in plan.images()
+        if image.mode == Mode.SNAPSHOT.value
+    }
+
+
 class _Look:
     """One look at both sites."""
 
-    def __init__(self, world: World, source_side: Side, home_side: Side, seen: dict[str, dt.datetime]) -> None:
+    def __init__(
+        self,
+        world: World,
+        source_side: Side,
+        home_side: Side,
+        seen: dict[str, dt.datetime],
+        unscheduled: Mapping[str, tuple[str, ...]],
+    ) -> None:
         self.world, self.source_side, self.home_side, self.seen = world, source_side, home_side, seen
+        self.unscheduled = unscheduled
 
     async def all(self) -> ReadinessInput:
         world = self.world
@@ -150,6 +171,7 @@ class _Look:
             own_demotion_recorded=image.key in plan.demoted_by_parent,
             target_promote_ever_sent=image.key in plan.promote_sent_by_parent,
             forced_at_source=image.key in self.world.forced_at_source,
+            unscheduled=self.unscheduled.get(image.key, ()),
         )  # fmt: skip
 
     async def _vm(self, vm: VmCopy, clouds: Sequence[CloudReading | None]) -> VmReadiness:

@@ -101,8 +101,8 @@ class EvidenceOut(Schema):
 
 class DisasterDoor(Schema):
     """``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
-    ``button``: what the act is called, with its numbers. ``evidence_sha256``: of what was read, frozen; a request that
-    names it is bound to it."""
+    ``button``: what the act is called, with its numbers. ``fence_rung``: what the plan wants. ``evidence_sha256``: of
+    what was read, frozen; a request that names it is bound to it."""
 
     plan_version: int
     source_site: str
@@ -111,18 +111,24 @@ class DisasterDoor(Schema):
     button: str
     blockers: list[str]
     notes: list[str]
+    fence_rung: int
     evidence: EvidenceOut
     evidence_sha256: str
 
 
 class DisasterIn(Schema):
     """``attestation``: who made sure, and how, that nothing runs at the lost site any more. ``evidence_sha256``: as the
-    door gave it; empty: what the request itself reads is frozen."""
+    door gave it; empty: what the request itself reads is frozen.
+
+    ``attested_rung``: 5 power or network cut, 1 VMs seen to be off. ``deviation``: why it goes on below the plan's.
+    """
 
     plan_version: int
     phrase: str = Field(max_length=300)
     reason: str = Field(max_length=2000)
     attestation: str = Field(max_length=2000)
+    attested_rung: int = 5
+    deviation: str = Field(default="", max_length=2000)
     request_key: str = Field(min_length=8, max_length=64)
     evidence_sha256: str = Field("", max_length=64)
 
@@ -132,6 +138,8 @@ class NewApprovalIn(Schema):
 
     reason: str = Field(max_length=2000)
     attestation: str = Field(max_length=2000)
+    attested_rung: int = 5
+    deviation: str = Field(default="", max_length=2000)
 
 
 class ApproveIn(ProofIn):
@@ -205,6 +213,7 @@ class Approval(ApprovalSummary):
     glass_phrase: str
     attested_by: str
     attestation: str
+    deviation: str
     fence: list[str]
     notes: list[str]
     plan_version: int

@@ -23,6 +23,7 @@ from drportal.engine.approvals import (
     next_approval_state,
 )
 from drportal.engine.evidence import Bound
+from drportal.engine.fence import FenceRung
 from drportal.engine.states import StepState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site
@@ -74,6 +75,8 @@ def facts_of(approval: Approval) -> ApprovalFacts:
         glass=approval.glass and any(may_break_glass(voice.person, plan) for voice in alone),
         attested_by=approval.attested_by,
         attestation=approval.attestation,
+        attested_rung=FenceRung(approval.attested_rung),
+        deviation=approval.deviation,
     )
 
 

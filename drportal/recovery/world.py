@@ -149,10 +149,13 @@ class SiteEnd:
         reading = await self._once("snapshots", ref, lambda: self._ceph(lambda: self.ceph.snapshots(ref)))
         return reading.mirror_snapshots[-1] if reading.mirror_snapshots else None
 
+    async def mirroring(self, pool: str) -> MirrorClients:
+        shared = self._mirroring.setdefault(pool, SharedRead(lambda: self._mirror_clients(pool)))
+        return await shared.get(self.pace.shared_read_s)
+
     async def watchers(self, ref: ImageRef) -> tuple[WatcherFacts, Answer]:
         """Who has the image open. Which of them are mirror daemons is asked once for all images of the pool."""
-        shared = self._mirroring.setdefault(ref.pool, SharedRead(lambda: self._mirror_clients(ref.pool)))
-        mirroring = await shared.get(self.pace.shared_read_s)
+        mirroring = await self.mirroring(ref.pool)
         reading = await self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref)))
         return facts.watcher_facts(reading, mirroring), reading.answer
 

@@ -310,6 +310,12 @@ class Clients:
             raise Fault("refused", "Ceph did not tell how much room pool %s has." % pool, exit=0, reason="other")
         return max(0, min(left))
 
+    def schedules(self, pool: str) -> List[Json]:
+        """What Ceph's manager takes mirror snapshots by. Asked by the client with both engines: it is the manager that
+        answers, which may hang alone, and a client that waits for it can be ended."""
+        words = ("mirror", "snapshot", "schedule", "ls", "--pool", pool, "--recursive")
+        return list(self.read_json(*words))
+
     def mirror_clients(self, pool: str) -> List[str]:
         """Who watches ``rbd_mirroring``: the mirror daemons of this site and of its peers."""
         found = []

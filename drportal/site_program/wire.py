@@ -197,6 +197,7 @@ VERBS: Dict[str, Fields] = {
         news=(False, _whole(0, 1 << 53)),
     ),
     "observe-image": dict(_PARTS, parts=(True, _listed(_one_of(IMAGE_PARTS), 1, 5)), image=(True, _name)),
+    "schedules": dict(_PARTS),
     "measure": dict(_PARTS, image=(True, _name), snap_id=(False, _whole(0, (1 << 64) - 1))),
     "reach": {"targets": (True, _listed(_object(_TARGET), 1, 8))},
     "receipt": {"op": (True, _op), "wait_s": (False, _whole(0, 120)), "bar": (False, _true_or_false)},
@@ -226,7 +227,9 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
-READ_VERBS = ("hello", "observe-pool", "observe-image", "measure", "reach", "receipt", "receipts", "refusals")
+READ_VERBS = (
+    "hello", "observe-pool", "observe-image", "schedules", "measure", "reach", "receipt", "receipts", "refusals",
+)  # fmt: skip
 
 
 def _no_twins(pairs: List[Tuple[str, Any]]) -> Json:

@@ -25,6 +25,7 @@ from drportal.inventory.schemas import (
     exposure_now,
     image_rows,
     images_out,
+    pool_state,
 )
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
@@ -230,8 +231,6 @@ def pool_summary(pair: SitePair, name: str, now: dt.datetime) -> PoolSummary:
         images=len(rows),
         counts=dict(Counter(current_verdict(row, now)[0].value for row in rows)),
         unbounded=kinds[ExposureKind.UNBOUNDED],
-        sides={
-            site.slug: PoolState.from_orm(states[site.pk]) if site.pk in states else None for site in (pair.a, pair.b)
-        },
+        sides={site.slug: pool_state(states[site.pk]) if site.pk in states else None for site in (pair.a, pair.b)},
         exposure=worst_now(rows, now),
     )

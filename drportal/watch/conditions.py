@@ -20,7 +20,7 @@ from drportal.inventory.images import contested
 from drportal.inventory.installed import pools_sentence, skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
-from drportal.recovery.glass import alone, glass_runs
+from drportal.recovery.glass import alone, glass_runs, notices_of
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
 from drportal.watch.gaps import pool_facts
@@ -135,7 +135,9 @@ def waiting_runs() -> Iterator[Condition]:
 
 def broken_glass() -> Iterator[Condition]:
     for run in glass_runs():
+        unseen = [notice.name for notice in notices_of(run) if notice.seen_at is None]
         sentence = f"{alone(run)} A manager has to review it; the plan is locked until then."
+        sentence += f" Have not seen it yet: {', '.join(unseen)}." if unseen else ""
         yield Condition(AlertKind.GLASS_BROKEN, f"run:{run.pk}", sentence, f"/runs/{run.pk}/review")
 
 

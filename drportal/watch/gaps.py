@@ -42,6 +42,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan
+from drportal.watch.schedule_gaps import schedule_gaps_of
 from drportal.watch.targets import targets_of_images
 
 ORDER = list(GapLevel)
@@ -114,6 +115,9 @@ def image_gaps_of(pair: SitePair) -> Iterator[Gap]:
         for gap in kept:
             yield Gap(**{**gap, "code": GapCode(gap["code"]), "level": GapLevel(gap["level"])})
     now = timezone.now()
+    of_schedules = list(schedule_gaps_of(pair, now))
+    yield from of_schedules
+    without = {gap.subject for gap in of_schedules if gap.level is GapLevel.UNPROTECTED}
     long_ago = now - dt.timedelta(seconds=SNAPSHOT_OLD_S)
     # One that was never whole at the copy counts from when it was first seen so: a first copy takes its time.
     never = Q(protected_until=None, changed_at__lt=long_ago) & ~Q(primary_side="")
@@ -123,6 +127,8 @@ def image_gaps_of(pair: SitePair) -> Iterator[Gap]:
         age_s = None if row.protected_until is None else (now - row.protected_until).total_seconds()
         if age_s is not None and age_s <= targets.get(row.pk, 0):
             continue  # so much was agreed, and so it is what its schedule is meant to do
+        if str(row) in without:
+            continue  # which says why
         yield snapshots_old(str(row), age_s, names.get(row.primary_side, ""))
 
 

@@ -15,6 +15,7 @@ from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from pydantic import TypeAdapter
 
+from drportal.engine.facts import Mode
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import ReadinessState, Severity
 from drportal.engine.standing import (
@@ -33,11 +34,13 @@ from drportal.errors import PortalError
 from drportal.events import publish
 from drportal.inventory.bulk import batches
 from drportal.inventory.models import CapturedDefinition, MirroredImage
+from drportal.inventory.schedules import KnownSchedules
 from drportal.inventory.schemas import all_reachable, watched
 from drportal.recovery import building
 from drportal.recovery.models import GroupMember, RecoveryPlan, Run
 from drportal.recovery.readiness import assess_now
 from drportal.watch.models import CheckRequest, ReadinessCheck
+from drportal.watch.schedule_gaps import schedule_findings
 
 logger = logging.getLogger(__name__)
 KEEP = 500  # checks a plan
@@ -65,6 +68,8 @@ def prints_of(plans: Sequence[RecoveryPlan]) -> dict[int, Print]:
     names: dict[int, dict[int, str]] = {plan.group_id: {} for plan in plans}
     definitions: dict[int, int] = {}
     verdicts: dict[int, dict[str, str]] = {plan.group_id: {} for plan in plans}
+    schedules: dict[int, dict[str, str]] = {plan.group_id: {} for plan in plans}
+    known = KnownSchedules({site for plan in plans for site in (plan.group.pair.a, plan.group.pair.b)}, now)
     for some in batches([plan.group_id for plan in plans]):
         members = GroupMember.objects.filter(group__in=some)
         for group_id, vm_id, name in members.values_list("group_id", "vm_id", "vm__name"):
@@ -72,9 +77,13 @@ def prints_of(plans: Sequence[RecoveryPlan]) -> dict[int, Print]:
         kept = CapturedDefinition.objects.filter(vm__membership__group__in=some).order_by()
         definitions |= dict(kept.values_list("vm").annotate(newest=Max("number")))
         images = MirroredImage.objects.filter(disks__vm__membership__group__in=some).order_by().distinct()
-        told = images.values_list("disks__vm__membership__group", "pool", "name", "verdict")
-        for group_id, pool, name, verdict in told:
+        told = images.values_list(
+            "disks__vm__membership__group", "pool", "name", "verdict", "mode", "pair__a", "pair__b"
+        )
+        for group_id, pool, name, verdict, mode, *sites in told:
             verdicts[group_id][f"{pool}/{name}"] = verdict
+            if mode == Mode.SNAPSHOT.value and (words := known.words(sites, pool, name)):
+                schedules[group_id][f"{pool}/{name}"] = words
     found = {}
     for plan in plans:
         group, seen = plan.group, watched(plan.group.pair, now)
@@ -87,6 +96,7 @@ def prints_of(plans: Sequence[RecoveryPlan]) -> dict[int, Print]:
                 for image, verdict in verdicts[group.pk].items()
             },
             sites={site.name: all_reachable(site) is True for site in (group.pair.a, group.pair.b)},
+            schedules=schedules[group.pk],
         )
     return found
 
@@ -203,6 +213,7 @@ def check(plan_id: int) -> ReadinessCheck | None:
         raise
     result = assessment.result
     findings = [{key: value for key, value in asdict(found).items() if key != "unknown"} for found in result.findings]
+    findings += schedule_findings(plan.group, assessment.plan)
     return keep(plan, kind, before, findings, result.counts, result.state, assessment.checked_at, because)
 
 

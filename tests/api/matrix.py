@@ -103,12 +103,14 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /alerts
         GET /receipts
         GET /policy
+        POST /runs/{run_id}/glass-seen
         GET /overview
     """,
     Permission.TEST: """
         GET /plans/{plan_id}/preview
     """,
     Permission.RIGHTS: """
+        POST /access/sign-out
         POST /grants
         POST /grants/{grant_id}/take
     """,
@@ -201,6 +203,7 @@ def topics() -> dict[str, Permission | Who]:
 
 # For who holds the right everywhere: what is about no one thing, or about all of them.
 EVERYWHERE = """
+    POST /access/sign-out
     POST /sites
     POST /pairs
     GET /audit/chain

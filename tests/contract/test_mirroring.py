@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from drportal.drivers.base import ImageRef, MirrorMode
+from drportal.drivers.base import ImageRef, MirrorMode, ScheduleLine
 from drportal.drivers.errors import AlreadySo, Reason, Refused
 from drportal.lab.control import LabClient
 from tests.contract.conftest import Site, becomes_true
@@ -184,3 +184,33 @@ async def test_the_version_is_told(a: Site, b: Site) -> None:
     for site in (a, b):
         version, _ = await site.ceph.version()
         assert int(version.split(".")[0]) >= 15
+
+
+async def test_snapshot_schedules_are_told_at_every_level(lab: LabClient, a: Site) -> None:
+    """As both labs begin: one of a minute for the pool."""
+    pool, ref = lab.description.pool, made(lab, MirrorMode.SNAPSHOT)
+    of_pool = ScheduleLine(pool, "", "1m", "")
+
+    async def schedule(*words: str) -> None:
+        answer = await a.shell.act(["rbd", "mirror", "snapshot", "schedule", *words])
+        assert answer.exit_status == 0, answer.stderr
+
+    async def told() -> list[ScheduleLine]:
+        return sorted((await a.ceph.schedules(pool)).lines, key=lambda line: (line.image, line.interval))
+
+    assert await told() == [of_pool]
+    of_image = ("--pool", pool, "--image", ref.name)
+    await schedule("add", *of_image, "5m")
+    await schedule("add", *of_image, "60m", "14:00")
+    await schedule("add", "2h")
+    own = [ScheduleLine(pool, ref.name, "1h", "14:00:00"), ScheduleLine(pool, ref.name, "5m", "")]
+    assert await told() == [of_pool, *own], "the pool's own stands before that of all pools"
+    await schedule("remove", "--pool", pool)
+    assert await told() == [ScheduleLine("", "", "2h", ""), *own]
+    await schedule("remove", *of_image, "5m")
+    await schedule("remove", "2h")
+    assert await told() == own[:1]
+    await schedule("remove", *of_image)
+    assert await told() == []
+    await schedule("add", "--pool", pool, "1m")
+    assert await told() == [of_pool]

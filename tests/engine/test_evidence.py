@@ -79,6 +79,16 @@ def test_what_is_another_image_another_role_or_another_s_hand_moves_it(field: st
     assert found(look(), look({field: now})) == {field: True}
 
 
+def test_who_opens_the_copy_moves_it_and_who_closes_it_or_was_a_mirror_daemon_does_not() -> None:
+    dead, stranger = "client.4711 at 10.0.0.1:0/1", "client.7 at 10.0.0.9:0/2"
+    then = {"mirroring": ["4711", "4109"], "opened_by": []}
+    assert found(look(then), look({"opened_by": [dead]})) == {"opened_by": False}, "its watch of the pool ran out first"
+    assert found(look(then), look({"opened_by": [dead, stranger]})) == {"opened_by": True}
+    assert found(look({"opened_by": [stranger]}), look({"opened_by": []})) == {"opened_by": False}
+    assert found(look({"opened_by": None}), look({"opened_by": [stranger]})) == {"opened_by": True}
+    assert found(look({"opened_by": None}), look({"opened_by": []})) == {"opened_by": False}
+
+
 def test_a_copy_that_goes_on_receiving_has_a_living_peer() -> None:
     assert (
         found(look(), look({"replayed_position": "2.140", "told_at": after(LAST_WORDS_S)}))["replayed_position"]

@@ -105,7 +105,7 @@ def test_missing_features_are_named() -> None:
 
 def test_a_stuck_snapshot_schedule_is_asked_after() -> None:
     gap = snapshots_old("one/one-1", 7200, "Site A")
-    assert gap.command == "rbd mirror snapshot schedule add --pool one --image one-1 5m"
+    assert gap.command == "rbd mirror snapshot schedule status --pool one --image one-1"
     assert "2.0 h" in gap.sentence
 
 

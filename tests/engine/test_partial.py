@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drportal.engine.going_on import may_begin
+from drportal.engine.going_on import given_up, may_begin
 from drportal.engine.partial import Choice, Decision, NoSuchChoice, Part, Rest, RestingStep, RestingVm, decide
 from drportal.engine.plans import PlanInput, PlannedVm, RunKind, build
 from drportal.engine.states import StepState
-from drportal.engine.steps import STEP_KINDS
 
 S = StepState
 VMS = (PlannedVm("1", "db", 1, ("d1", "d2")), PlannedVm("2", "app", 2, ("p1",)), PlannedVm("3", "web", 3, ("w1",)))
@@ -66,8 +65,21 @@ def test_retry_these_tries_only_these_and_says_what_comes_and_what_is_left() -> 
     )
     left = said(decide(Choice.RETRY, other, ["1"]))
     assert (
-        "app stays failed: nothing of it is tried. It stays as it is (app was seen at Site A). Not done: “Force" in left
+        "app: “Force-promote p1 at Site B” failed, and is not tried again. It stays as it is (app was seen at" in left
     )
+
+
+def test_in_a_planned_run_it_is_said_who_waits_for_what_has_failed_and_what_goes_on_beside_it() -> None:
+    """What a planned move has not begun when it stopped at its first error begins now, whosever it is."""
+    off = {"vm.check": S.SUCCEEDED, "vm.power_off": S.SUCCEEDED}
+    at = rest(RunKind.PLANNED_FAILOVER, {**off, "image.demote:d1": S.FAILED, "image.demote:p1": S.FAILED})
+    text = said(decide(Choice.RETRY, at, ["2"]))
+    assert "db: goes on with “Demote d2 at Site A”" in text
+    assert "“Demote d1 at Site A” failed, and is not tried again." in text
+    assert "app: tried again, from its first look on: “Demote p1 at Site A”; then “Promote p1" in text
+    assert text.count("waits for db") == 2, "app's start, and web's behind it"
+    only = rest(RunKind.FENCE, {"vm.stop_returned": S.FAILED})
+    assert not decide(Choice.HOLD, only, ["1"]).goes_on
 
 
 def test_a_hold_is_passed_over_named_and_can_be_undone() -> None:
@@ -148,8 +160,12 @@ def test_whatever_is_chosen_nothing_of_a_held_vm_begins_and_all_is_named(
     assert not decision.retried & decision.on_hold
     finished = {step.key for step in at.steps if not step.open}
     lost = frozenset(step.key for step in at.steps if step.open and step.vm_key in decision.on_hold)
-    begins = {step.vm_key for step in at.steps if step.open and may_begin(step, at.steps, finished, lost)}
-    assert not begins & decision.on_hold
+    failed = {s.key for s in at.steps if s.state is S.FAILED and s.vm_key not in decision.retried}
+    if kind is RunKind.DISASTER_FAILOVER:
+        lost |= given_up(at.steps, failed)
+    begins = {s for s in at.steps if s.open and s.key not in failed and may_begin(s, at.steps, finished, lost)}
+    assert not {step.vm_key for step in begins} & decision.on_hold
+    assert bool(begins) == decision.goes_on, "an executor is called when, and only when, it has something to do"
     text = said(decision)
     assert all(f"{vm.name} is on hold" in text for vm in VMS if vm.key in decision.on_hold)
-    assert all(STEP_KINDS[step.kind].subject in ("vm", "image") for step in at.steps)
+    assert all(f"{vm.name}: " in text for vm in VMS if vm.key in {step.vm_key for step in begins})

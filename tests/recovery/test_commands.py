@@ -129,7 +129,7 @@ def test_how_a_run_goes_on_is_chosen_from_the_terminal(
     run = ask(plan)
     run.steps.filter(kind="vm.check", vm_name="db-1").update(state="failed", sentence="It was refused.")
     Run.objects.filter(pk=run.pk).update(state="paused")
-    assert command("run", "hold", str(run.pk), "nothing")[0] == 1
+    assert command("run", "hold", str(run.pk), "nothing")[0] == 2
     assert "has no VM nothing" in capsys.readouterr().err
     told, said = command("run", "hold", str(run.pk), "db-1", "--look")
     assert told == 0

@@ -89,6 +89,7 @@ def test_it_counts_for_requests_that_come_after_it_and_where_it_is_stricter_for_
     assert yes(mona, ask(ada).json()).status_code == 200
     first = approve_run(approver, waiting)
     assert (first.status_code, first.json()["state"]) == (200, "requested"), "one yes is not enough any more"
+    assert first.json()["needed"] == 2
     assert not bell.rung
     second = approve_run(make_person("second", Role.APPROVER), waiting)
     assert (second.json()["state"], bell.rung) == ("approved", [waiting["run_id"]])

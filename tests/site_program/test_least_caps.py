@@ -63,6 +63,8 @@ def test_the_documented_rights_are_enough_and_no_more(real_lab: Path, tmp_path: 
     with world.as_user("drportal-read", "read") as reading:
         answer = reading.ask("observe-pool", pool="one", parts=parts)
         assert answer["ok"] is (engine == "librbd"), "the rbd client wants to watch, and so to write"
+        # Of the manager, which goes by the caps for it alone. (The lab's own schedule is taken away for these tests.)
+        assert reading.ask("schedules", pool="one")["schedules"] == []
     if engine == "rbd":
         with world.as_user("drportal-act", "read") as reading:
             answer = reading.ask("observe-pool", pool="one", parts=parts)

@@ -20,6 +20,7 @@ from drportal.inventory.models import (
     Site,
     SitePair,
     SiteResource,
+    SnapshotSchedules,
     VirtualMachine,
     VmDisk,
 )
@@ -29,6 +30,13 @@ from drportal.watch.models import GroupTarget, ReadinessCheck
 from tests.conftest import Person
 from tests.recovery.conftest import make_vm
 from tests.stack import wait_until
+
+HEALTHY = {
+    "mode": "image",
+    "peers": [{"direction": "rx-tx"}],
+    "daemons": [{"service_id": "1"}],
+    "daemon_health": "OK",
+}
 
 
 def codes(viewer: Person, pair: SitePair, query: str = "") -> list[str]:
@@ -180,7 +188,7 @@ def test_a_group_needs_cpus_and_a_datastore_that_takes_its_largest_disk(
 
 
 @pytest.mark.django_db
-def test_a_copy_that_never_got_a_whole_snapshot_lacks_a_schedule(viewer: Person, pair: SitePair) -> None:
+def test_a_copy_that_never_got_a_whole_snapshot_is_asked_after(viewer: Person, pair: SitePair) -> None:
     make_vm(pair, "db", 1, ["one-1"])
     now = timezone.now()
     rows = MirroredImage.objects.filter(name="one-1")
@@ -189,7 +197,39 @@ def test_a_copy_that_never_got_a_whole_snapshot_lacks_a_schedule(viewer: Person,
     rows.update(changed_at=now - dt.timedelta(hours=2))
     (gap,) = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
     assert gap["code"] == "no_snapshots"
-    assert gap["command"].startswith("rbd mirror snapshot schedule add")
+    assert gap["command"] == "rbd mirror snapshot schedule status --pool one --image one-1"
+
+
+@pytest.mark.django_db
+def test_schedules_that_are_missing_or_too_long_are_gaps_where_the_image_is_primary(
+    viewer: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
+) -> None:
+    plan, now = make_plan("shop", make_vm(pair, "db", 1, ["one-1"])), timezone.now()
+    old = {"protected_until": now - dt.timedelta(hours=9), "changed_at": now}
+    MirroredImage.objects.update(mode="snapshot", primary_side="a", **old)
+    a, b = (
+        SnapshotSchedules.objects.create(pool=Pool.objects.create(site=site, name="one", **HEALTHY), read_at=now)
+        for site in (pair.a, pair.b)
+    )
+
+    def told() -> list[tuple[str, str, str]]:
+        gaps = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
+        return [(gap["code"], gap["level"], gap["where"]) for gap in gaps]
+
+    lacks_both = [("no_schedule", "unprotected", "Site-A"), ("no_schedule", "risk", "Site-B")]
+    assert told() == lacks_both, "which says why its newest snapshot is so old"
+    SnapshotSchedules.objects.update(entries=[["one", "", "1h", ""]])
+    MirroredImage.objects.update(protected_until=now)
+    assert told() == [], "nothing was agreed"
+    GroupTarget.objects.create(group=plan.group, rpo_s=600)
+    assert told() == [("schedule_too_long", "risk", "Site-A"), ("schedule_too_long", "note", "Site-B")]
+    own = [["one", "", "1h", ""], ["one", "one-1", "5m", ""]]
+    SnapshotSchedules.objects.filter(pk__in=[a.pk, b.pk]).update(entries=own)
+    assert told() == [], "its own replaces the pool's"
+    SnapshotSchedules.objects.filter(pk=b.pk).update(entries=[], trouble="The manager is silent.")
+    assert told() == [("no_schedule", "risk", "Site-B"), ("schedules_unknown", "risk", "Site-B")]
+    SnapshotSchedules.objects.filter(pk=b.pk).update(read_at=now - dt.timedelta(hours=1))
+    assert told() == [("schedules_unknown", "risk", "Site-B")], "what was told an hour ago is not known"
 
 
 @pytest.mark.django_db

@@ -223,7 +223,7 @@ class LabLibrary(Clients):
         return {"info": info, "summary": verbose["summary"], "daemons": verbose["daemons"]}
 
     def read(self, program: str, *words: str, deadline_s: float = READ_DEADLINE_S) -> str:
-        """Only for who watches `rbd_mirroring`, `rbd du` and `ceph df`: the rest is asked of the model above."""
+        """Only schedules, who watches `rbd_mirroring`, `rbd du` and `ceph df`: all else is asked of the model above."""
         if words[:1] == ("du",):
             pool, _, image = words[1].partition("/")
             used = self._asked(" ".join(words), lambda: self._pair(pool, image).size_bytes)
@@ -231,6 +231,8 @@ class LabLibrary(Clients):
         if words[:1] == ("df",):
             room = self._asked("df", lambda: self._world.room_bytes)
             return json.dumps({"pools": [{"name": self._world.pool, "stats": {"max_avail": room}}]})
+        if words[:3] == ("mirror", "snapshot", "schedule"):
+            return self._in_loop(self._by_client(f"rbd --client-mount-timeout 5 {' '.join(words)}"))
         if words[:1] != ("-p",) or words[2:] != ("listwatchers", "rbd_mirroring"):
             raise Fault("refused", f"The lab has no {program} {' '.join(words)}.", exit=127, reason="other")
 
@@ -239,6 +241,17 @@ class LabLibrary(Clients):
             return answers.mirroring_watchers(self._world, self._site)
 
         return self._asked(f"{program} {' '.join(words)}", question)
+
+    async def _by_client(self, text: str) -> str:
+        """Of what the program itself asks by the `rbd` client. Raises Fault."""
+        try:
+            async with asyncio.timeout(READ_DEADLINE_S):
+                outcome = await self._shell.run(text)
+        except TimeoutError:
+            raise unreachable(f"rbd did not end in {READ_DEADLINE_S:.0f} s") from None
+        if outcome.exit_code:
+            raise read_fault(outcome.exit_code, outcome.stderr.strip())
+        return outcome.stdout
 
     def ceph_version(self) -> str | None:
         return answers.VERSION

@@ -6,6 +6,7 @@ by then; every method below must be called on a pair that has been advanced to t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,6 +58,9 @@ class Surroundings(Protocol):
 
     def tick_time(self, site: str, number: int) -> float: ...
 
+    def schedule_s(self, site: str, image: str) -> float | None:
+        """Between two mirror snapshots that this site's manager takes of the image; None: it takes none."""
+
     def next_snap_id(self, site: str) -> int: ...
 
 
@@ -75,6 +79,7 @@ class Pair:
     published_far: dict[str, Published | None] = field(default_factory=dict)  # by site's daemon, in the peer's cluster
     ticked: dict[str, int] = field(default_factory=dict)
     calm: int = 0  # beats since something last happened: afterwards beats are skipped
+    due_at: float = -math.inf  # nothing happens by itself before; not known after something was done to it
     create_at: dict[str, float] = field(default_factory=dict)
     logs: dict[int, WriteLog] = field(default_factory=dict)
     phase: float = 0.0  # of the journal poll
@@ -271,7 +276,7 @@ class Pair:
 
     def touch(self, now: float) -> None:
         """Something happened: look at every beat again for a while, and let those write who may."""
-        self.calm = 0
+        self.calm, self.due_at = 0, -math.inf
         for copy in self.copies.values():
             self._set_writers(copy, now)
 

@@ -150,3 +150,18 @@ def _daemons(rows: list[dict[str, Any]]) -> str:
             text += f"  callouts: {', '.join(row['callouts'])}\n"
         text += "\n"
     return text
+
+
+def schedule(items: list[dict[str, str]]) -> str:
+    return "".join(f"{_when(item)}\n" for item in items)
+
+
+def schedules(answer: list[dict[str, Any]]) -> str:
+    head = [("POOL", "<"), ("NAMESPACE", "<"), ("IMAGE", "<"), ("SCHEDULE", "<")]
+    levels = [[one["pool"], one["namespace"], one["image"], ", ".join(map(_when, one["items"]))] for one in answer]
+    return table(head, levels) if answer else ""
+
+
+def _when(item: dict[str, str]) -> str:
+    starting = f" starting at {item['start_time']}" if item["start_time"] else ""
+    return f"every {item['interval']}{starting}"

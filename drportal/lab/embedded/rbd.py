@@ -11,6 +11,7 @@ from typing import Any
 from drportal.lab.embedded import answers, plain
 from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT
 from drportal.lab.embedded.pair import Pair, Refused
+from drportal.lab.embedded.schedules import ALL_POOLS, BadSchedule
 from drportal.lab.embedded.talk import default_log, errno_text
 from drportal.lab.embedded.world import World
 
@@ -39,6 +40,7 @@ _WITH_VALUE = {
     "--log-to-stderr",
 }
 _FLAGS = {"--verbose", "--all", "-a", "-l", "--long", "--force", "--version", "-v", "--no-progress"}
+_FLAGS |= {"--recursive", "-R"}
 _COMMANDS = (
     "mirror pool info",
     "mirror pool status",
@@ -51,6 +53,10 @@ _COMMANDS = (
     "mirror image snapshot",
     "mirror image enable",
     "mirror image disable",
+    "mirror snapshot schedule ls",
+    "mirror snapshot schedule list",
+    "mirror snapshot schedule add",
+    "mirror snapshot schedule remove",
     "journal status",
     "snap ls",
     "status",
@@ -147,6 +153,8 @@ class Rbd:
     async def _dispatch(self, call: Call) -> Outcome:
         if call.command.startswith("mirror pool"):
             return await self._pool_command(call)
+        if call.command.startswith("mirror snapshot schedule"):
+            return self._schedule_command(call)
         if call.command == "ls":
             self._pool(call)
             rows = answers.ls(self.world, self.site)
@@ -227,6 +235,39 @@ class Rbd:
                 errors += f"rbd: failed to promote image {pair.name}: ({refused.exit_code}) {text}\n"
         word = "Promoted" if promote else "Demoted"
         return Outcome(16 if errors else 0, f"{word} {done} mirrored images\n", errors)
+
+    # ---- schedules
+
+    def _schedule_command(self, call: Call) -> Outcome:
+        """By the manager, so that its words come as they are."""
+        verb, known = call.command.rpartition(" ")[2], self.world.sites[self.site].schedules
+        try:
+            level = self._level(call)
+            interval, start = [*call.words, "", ""][:2]
+            if verb == "add":
+                known.add(level, interval, start)
+            elif verb == "remove":
+                known.remove(level, interval, start)
+        except BadSchedule as bad:
+            word = "list" if verb == "ls" else verb
+            text = f"rbd: rbd mirror snapshot schedule {word} failed: (22) Invalid argument: {bad}\n"
+            raise Failure(22, text) from None
+        if verb in ("add", "remove"):
+            return Outcome(0)
+        if call.has("--recursive", "-R"):
+            return self._show(call, known.listed(level), plain.schedules)
+        items = known.items(level)
+        return self._show(call, items, plain.schedule) if items else Outcome(0)
+
+    def _level(self, call: Call) -> str:
+        pool, image = call.options.get("--pool", call.options.get("-p", "")), call.options.get("--image", "")
+        if not pool:
+            return ALL_POOLS
+        if pool != self.world.pool:
+            raise BadSchedule(f"Invalid level spec {pool}/{image}: pool {pool} does not exist")
+        if image and (image not in self.world.pairs or self.site not in self.world.pairs[image].copies):
+            raise BadSchedule(f"Invalid level spec {pool}/{image}: image {image} does not exist")
+        return f"{pool}/{image}" if image else pool
 
     # ---- images
 

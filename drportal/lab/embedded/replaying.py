@@ -12,18 +12,20 @@ from drportal.lab.embedded.progress import last_poll, rebase, stop, synced_sourc
 from drportal.lab.embedded.writelog import Content, Point
 
 Event = tuple[float, Callable[[float], None]]
+NEVER: Event = (math.inf, lambda at: None)
 
 NOBODY_PRIMARY = Published("unknown", "remote image is not primary", 0.0)
 
 
 def advance(pair: Pair, now: float) -> None:
-    """Play everything up to `now`. Cheap when nothing happened: at most a few beats are evaluated."""
-    if pair.mode is not None:
+    """Play everything up to `now`. Cheap when nothing happened: at most a few beats are evaluated, and nothing at all
+    before the next thing is due."""
+    if pair.mode is not None and now >= pair.due_at:
         for _ in range(10_000):
-            due = min(_events(pair, now), key=lambda event: event[0], default=None)
-            if due is None:
+            at, happen = min(_events(pair, now), key=lambda event: event[0], default=NEVER)
+            if at > now:
+                pair.due_at = at
                 break
-            at, happen = due
             happen(at)
             pair.at = max(pair.at, at)
     pair.at = max(pair.at, now)
@@ -74,8 +76,9 @@ def daemon_goes_on(pair: Pair, site: str, now: float, stood_s: float) -> None:
 
 
 def _events(pair: Pair, now: float) -> Iterator[Event]:
+    """Those that are due at `now`, and of each kind the next one after it."""
     for site in list(pair.copies) + [s for s in pair.create_at if s not in pair.copies]:
-        yield from (event for event in _work(pair, site) if event[0] <= now)
+        yield from _work(pair, site)
     for copy in pair.copies.values():
         beat = _schedule_beat(pair, copy, now)
         if beat is not None:
@@ -134,8 +137,9 @@ def _snapshot_work(pair: Pair, copy: Copy, source: Copy) -> Iterator[Event]:
 
 def _schedule_beat(pair: Pair, copy: Copy, now: float) -> Event | None:
     """The snapshot schedule. Of many missed beats only the last two matter."""
-    last, every = copy.last_snap, pair.around.timing.schedule_s
-    if pair.mode != SNAPSHOT or copy.role is not Role.PRIMARY or last is None or not pair.around.site_up(copy.site):
+    last, every = copy.last_snap, pair.around.schedule_s(copy.site, pair.name)
+    scheduled = pair.mode == SNAPSHOT and copy.role is Role.PRIMARY and pair.around.site_up(copy.site)
+    if not scheduled or last is None or every is None:
         return None
     beat = max(
         (math.floor((last.created - pair.phase) / every) + 1) * every + pair.phase,
@@ -143,7 +147,7 @@ def _schedule_beat(pair: Pair, copy: Copy, now: float) -> Event | None:
     )
     if beat <= last.created:
         beat += every
-    return (beat, lambda at: _scheduled(pair, copy, at)) if beat <= now else None
+    return beat, lambda at: _scheduled(pair, copy, at)
 
 
 def _scheduled(pair: Pair, copy: Copy, at: float) -> None:
@@ -156,9 +160,7 @@ def _next_tick(pair: Pair, site: str, now: float) -> Event | None:
     if not around.daemon_works(site):
         return None
     last, done = around.tick_number(site, now), pair.ticked.get(site, -1)
-    if last <= done:
-        return None
-    number = done + 1 if pair.calm < 4 else last
+    number = done + 1 if pair.calm < 4 else max(last, done + 1)
 
     def beat(at: float) -> None:
         pair.ticked[site] = number

@@ -23,7 +23,7 @@ class Timing:
     watch_s: float = 30.0  # how long a dead client's watch, and so its lock, stays
     lost_s: float = 55.0  # how long the service map still lists a dead rbd-mirror
     restart_s: float = 2.0
-    schedule_s: float = 60.0  # beat of the mirror snapshot schedule
+    schedule_s: float = 60.0  # a minute of a mirror snapshot schedule
     command_s: float = 0.05  # one rbd process
     library_s: float = 0.01  # the same through librbd, in a process that is connected already
 

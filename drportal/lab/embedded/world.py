@@ -15,6 +15,7 @@ from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT, Published, Replay, R
 from drportal.lab.embedded.pair import Pair, Refused
 from drportal.lab.embedded.progress import rebase
 from drportal.lab.embedded.replaying import advance, daemon_goes_on, daemon_gone, daemon_stands
+from drportal.lab.embedded.schedules import Schedules
 from drportal.lab.embedded.storage import StorageError
 from drportal.lab.embedded.timing import Timing
 from drportal.lab.embedded.writelog import Content, Point
@@ -58,6 +59,7 @@ class Site:
     rate_limit_per_s: float | None = None  # the slow-replay fault, in journal entries of 16 KiB
     snap_ids: int = 10
     blocklist: dict[str, float] = field(default_factory=dict)  # address -> until
+    schedules: Schedules = field(default_factory=lambda: Schedules("one"))
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class World:
         began = self.clock() - self.timing.tick_s * 3
         for offset, key in enumerate(SITES):
             daemon = Daemon(key, began + offset * self.timing.tick_s / 6, service_id=4111 - 2 * offset)
-            self.sites[key] = Site(key, f"site-{key}", new_uuid(), new_uuid(), daemon)
+            self.sites[key] = Site(key, f"site-{key}", new_uuid(), new_uuid(), daemon, schedules=Schedules(self.pool))
         next(self._services)
 
     # ---- pair.Surroundings
@@ -102,6 +104,10 @@ class World:
 
     def tick_time(self, site: str, number: int) -> float:
         return self.sites[site].daemon.first_tick + number * self.timing.tick_s
+
+    def schedule_s(self, site: str, image: str) -> float | None:
+        minutes = self.sites[site].schedules.minutes(image)
+        return None if minutes is None else minutes * self.timing.schedule_s
 
     def next_snap_id(self, site: str) -> int:
         self.sites[site].snap_ids += 1

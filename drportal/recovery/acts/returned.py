@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from drportal.drivers.base import Answer, Order
+from drportal.drivers.errors import DriverError
 from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts, StatusFacts
 from drportal.engine.home_gates import LOST_SIGHT
@@ -162,9 +163,20 @@ class Follows:
     async def probe(self, world: World, task: Task) -> Probe:
         side, answers = await task.end.side(task.one_image, positions=False)
         if side.role is None or not side.role.exists:
-            return cannot_tell(f"{task.one_image.source} is not at {task.end.name} yet.", *answers)
+            return await self._not_yet(world, task, answers)
         said = f"{side.status.state}, {side.status.description}" if side.status else "no status yet"
         return not_done(f"{task.end.name} says: {said}.", None, *answers)
+
+    async def _not_yet(self, world: World, task: Task, answers: list[Answer]) -> Probe:
+        """A copy whose source is gone would be waited for without a word about that."""
+        said, other = f"{task.one_image.source} is not at {task.end.name} yet", world.other(task.end)
+        try:
+            await other.role(ref_of(task.one_image))
+        except DriverError as error:
+            return cannot_tell(
+                f"{said}, and {other.name}, from which it is copied, can't be read: {error.detail}", *answers
+            )
+        return cannot_tell(f"{said}.", *answers)
 
 
 def _copies(status: StatusFacts | None) -> bool:

@@ -32,12 +32,13 @@ class _VmAct:
                 f"{task.end.name} has several VMs that stand for {task.vm.name} ({ids}). Nothing was sent. Leave one.",
                 located.answer,
             )
-        if located.vm is not None and located.vm.locked and located.vm.phase not in ("running",):
+        probe = await self.judge(world, task, located)
+        if located.vm is not None and located.vm.locked and probe.deed is not None:
             return conflict(
                 f"VM {located.vm.vm_id} at {task.end.name} is locked. Nothing was sent. Unlock it in OpenNebula.",
                 located.answer,
             )
-        return await self.judge(world, task, located)
+        return probe
 
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
         raise NotImplementedError

@@ -26,7 +26,7 @@ from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Forbidden, Invalid, NotFound
 from drportal.events import publish
 from drportal.people.proof import Proof, proof_holds
-from drportal.recovery import evidence, warrants
+from drportal.recovery import evidence, glass, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
 from drportal.recovery.policy import policy_now
@@ -53,6 +53,13 @@ def approval_look(approval: Approval) -> tuple[dict[str, Any], list[dict[str, An
     asked = Bound(approval.plan_version, tuple(approval.commands))
     found = differences(approval.evidence.content, now, asked, warrants.bound_now(approval))
     return now, [asdict(one) for one in found]
+
+
+def needed_now(approval: Approval) -> int:
+    """How many people's yes it takes: while it waits, a policy that has become stricter meanwhile counts."""
+    if approval.state != ApprovalState.REQUESTED:
+        return approval.needed
+    return max(approval.needed, policy_now().needed)
 
 
 def commands_hash(approval: Approval) -> str:
@@ -143,9 +150,10 @@ def _go_on_alone(approval: Approval, user: User, reason: str, by: str) -> Approv
             Approval.objects.filter(pk=row.pk).update(glass=True)
             _voice(row, user, Voice.Word.GLASS, reason)
             shown = {"evidence_sha256": row.evidence.sha256, "commands": row.commands}
-            payload = {**shown, "reason": reason, "proved_by": by}
+            payload = {**shown, "reason": reason, "proved_by": by, "told": glass.tell(row, user)}
             record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
             _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}", user)
+            publish("overview")
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
@@ -160,9 +168,9 @@ def _say_yes(approval: Approval, user: User, by: str) -> Approval:
         if wrong is None:
             _voice(row, user, Voice.Word.YES)
             said = len(counted(warrants.facts_of(row)))
-            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed, "proved_by": by}
+            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": needed_now(row), "proved_by": by}
             record("approval.yes", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
-            if said >= max(row.needed, policy_now().needed):  # a policy that became stricter meanwhile counts
+            if said >= needed_now(row):
                 record(
                     "approval.approve",
                     f"run {row.run_id}",

@@ -17,6 +17,7 @@ from drportal.drivers.names import BadName
 from drportal.drivers.orders import Warrant
 from drportal.engine.approvals import OPEN_APPROVAL, ApprovalState, content_hash
 from drportal.engine.evidence import differences, moved
+from drportal.engine.fence import ATTESTABLE, FenceRung, below
 from drportal.engine.plans import PlanImpossible, RunKind, build
 from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Invalid
@@ -110,6 +111,16 @@ def _blockers(copy: PlanCopy, content: dict[str, Any], source: Site, target: Sit
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """What the asker gives their word for: that nothing runs at the lost site (``text``), and how surely (``rung``).
+    ``deviation``: why it goes on below the rung that the plan wants."""
+
+    text: str
+    rung: int = FenceRung.CUT.value
+    deviation: str = ""
+
+
 def disaster_request(
     *,
     plan_id: int,
@@ -120,20 +131,23 @@ def disaster_request(
     request_key: str,
     user: User,
     evidence_sha256: str = "",
+    attested_rung: int = FenceRung.CUT.value,
+    deviation: str = "",
 ) -> tuple[Run, bool]:
     """A run that waits for a second person, and True; or the run made with this key before, and False.
 
     ``evidence_sha256``: of the evidence that was frozen when the door was opened; both sites are read once more, and it
     must not have moved. Empty: nobody looked, and what this request reads is frozen.
 
-    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation), Conflict (run_active, not_ready,
-    evidence_old, evidence_moved, …), WorkerUnavailable.
+    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation, no_such_rung, no_deviation), Conflict
+    (run_active, not_ready, evidence_old, evidence_moved, …), WorkerUnavailable.
     """
+    word = Attested(attestation, attested_rung, deviation.strip())
     if known := runs.known_run(request_key):
         return known, False
     plan = plan_get(plan_id)
     runs.same_version(plan, plan_version)
-    _said_why(reason, attestation)
+    _said_why(reason, word, plan.fence_rung)
     runs.nothing_active(plan.group)
     if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, _direction(plan.group)[1]):
         raise Conflict(f"{why} Nothing was asked for.", code="return_quarantine")
@@ -145,7 +159,7 @@ def disaster_request(
     if evidence_sha256:
         door = replace(door, content=_as_looked_at(door, evidence_sha256))
     try:
-        return _make(door, reason, attestation, request_key, user), True
+        return _make(door, reason, word, request_key, user), True
     except IntegrityError:  # the same request arrived twice at the same moment
         if known := runs.known_run(request_key):
             return known, False
@@ -179,10 +193,19 @@ def _frozen(content: dict[str, Any]) -> Evidence:
     return Evidence.objects.get_or_create(sha256=content_hash(content), defaults=fresh)[0]
 
 
-def _said_why(reason: str, attestation: str) -> None:
+def _said_why(reason: str, word: Attested, wanted: int) -> None:
     if not reason.strip():
         raise Invalid("A disaster failover needs a reason. Nothing was asked for.", code="no_reason")
-    if not attestation.strip():
+    if word.rung not in {rung.value for rung in ATTESTABLE}:
+        rungs = ", ".join(f"{rung.value} ({words})" for rung, words in ATTESTABLE.items())
+        raise Invalid(f"Nobody can attest rung {word.rung}; there are {rungs}.", code="no_such_rung")
+    if word.rung < wanted and not word.deviation:
+        lacking = below(FenceRung(word.rung), FenceRung(wanted), "", "")
+        raise Invalid(
+            f"{lacking} Have power or network cut, or say why it goes on without. Nothing was asked for.",
+            code="no_deviation",
+        )
+    if not word.text.strip():
         raise Invalid(
             "Say who has made sure that nothing runs at the lost site any more, and how (power, network). "
             "Nothing was asked for.",
@@ -197,7 +220,7 @@ def _refused(plan: RecoveryPlan, user: User, blockers: list[str], run_id: int | 
     raise runs.NotReady(f"{blockers[0]} Nothing was asked for.", extra={"blockers": blockers})
 
 
-def _make(door: Door, reason: str, attestation: str, request_key: str, user: User) -> Run:
+def _make(door: Door, reason: str, word: Attested, request_key: str, user: User) -> Run:
     copy, plan = door.copy, door.plan
     try:
         planned = build(RunKind.DISASTER_FAILOVER, copy.plan_input())
@@ -216,14 +239,14 @@ def _make(door: Door, reason: str, attestation: str, request_key: str, user: Use
         rows = MirroredImage.objects.filter(pk__in=[image.key for image in copy.images()])
         RunImage.objects.bulk_create([RunImage(run=run, image=row, held=False) for row in rows])
         runs.make_steps(run, planned, copy, {door.source.slug: door.source, door.target.slug: door.target})
-        _ask(run, door.content, copy.images(), reason, attestation, user)
+        _ask(run, door.content, copy.images(), reason, word, user)
         for topic in ("runs", "overview", f"plan:{plan.pk}"):
             publish(topic)
     return run
 
 
 def _ask(
-    run: Run, content: dict[str, Any], images: Iterable[ImageCopy], reason: str, attestation: str, user: User
+    run: Run, content: dict[str, Any], images: Iterable[ImageCopy], reason: str, word: Attested, user: User
 ) -> Approval:
     """Within a transaction: freeze the evidence, and ask for a yes to it and to the forced commands of the images."""
     frozen, now, token, policy = _frozen(content), timezone.now(), uuid.uuid4().hex, policy_now()
@@ -231,12 +254,14 @@ def _ask(
     commands = forced_commands(run.target_site, images, Warrant(token, digest))
     approval = Approval.objects.create(
         run=run, token=token, state=ApprovalState.REQUESTED.value, evidence=frozen, plan_version=run.plan_version,
-        commands=commands, attested_by=user.username, attestation=attestation, requested_by=user,
+        commands=commands, attested_by=user.username, attestation=word.text, attested_rung=word.rung,
+        deviation=word.deviation, requested_by=user,
         needed=policy.needed, expires_at=now + dt.timedelta(minutes=policy.minutes),
     )  # fmt: skip
     payload = {
         "run": run.pk, "plan": run.plan.name, "plan_version": run.plan_version, "evidence_sha256": digest,
-        "commands": commands, "reason": reason, "attestation": attestation, "needed": approval.needed,
+        "commands": commands, "reason": reason, "attestation": word.text, "attested_rung": word.rung,
+        "deviation": word.deviation, "needed": approval.needed,
         "expires_at": approval.expires_at,
     }  # fmt: skip
     record("approval.request", f"run {run.pk}", payload, actor=user.username, run_id=run.pk)
@@ -256,17 +281,25 @@ def why_no_new_approval(run: Run) -> str:
     return ""
 
 
-def new_approval_request(*, run_id: int, reason: str, attestation: str, user: User) -> Approval:
+def new_approval_request(
+    *,
+    run_id: int,
+    reason: str,
+    attestation: str,
+    user: User,
+    attested_rung: int = FenceRung.CUT.value,
+    deviation: str = "",
+) -> Approval:
     """In a paused run, whose yes has expired or lost its giver: ask for one to what is still to be sent.
 
     The evidence is read anew, and the run goes on when it is given. Raises Invalid (no_reason, no_attestation),
     Conflict (no_new_approval, not_ready).
     """
-    run = runs.run_get(run_id)
-    _said_why(reason, attestation)
+    run, word = runs.run_get(run_id), Attested(attestation, attested_rung, deviation.strip())
+    copy = from_json(run.plan_copy)
+    _said_why(reason, word, copy.fence_rung)
     if why := why_no_new_approval(run):
         raise Conflict(f"{why} Nothing was asked for.", code="no_new_approval")
-    copy = from_json(run.plan_copy)
     content = _seen(run.plan, copy, run.source_site, run.target_site)
     if blockers := _blockers(copy, content, run.source_site, run.target_site):
         _refused(run.plan, user, blockers, run.pk)
@@ -275,7 +308,7 @@ def new_approval_request(*, run_id: int, reason: str, attestation: str, user: Us
         run = runs.run_get(run_id)
         if why := why_no_new_approval(run):
             raise Conflict(f"{why} Nothing was asked for.", code="no_new_approval")
-        approval = _ask(run, content, still_to_force(run), reason, attestation, user)
+        approval = _ask(run, content, still_to_force(run), reason, word, user)
         for topic in (f"run:{run_id}", "runs", "overview"):
             publish(topic)
     return approval

@@ -14,7 +14,7 @@ from drportal.events import publish
 from drportal.inventory.bulk import batches
 from drportal.inventory.models import Network, Site, SitePair, VirtualMachine, VmDisk
 from drportal.people.grants import grants_end_with
-from drportal.recovery import building
+from drportal.recovery import building, glass
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 
 
@@ -138,6 +138,9 @@ def _locked(plan_id: int, version: int) -> RecoveryPlan:
             code="run_active",
             extra={"run_id": active.pk},
         )
+    if alone := glass.locked_by(plan.group):  # its VMs would move in another plan that is not locked
+        said = f"{glass.locked_words(alone)} Nothing was changed."
+        raise Conflict(said, code="plan_locked", extra={"run_id": alone.pk})
     return plan
 
 

@@ -39,6 +39,8 @@ export const viewKeep = (table: string, name: string, search: string) =>
 export const viewRemove = (id: number) => answer(api.DELETE("/views/{view_id}", inPath({ view_id: id })));
 
 export const grantGive = (body: T.GrantIn) => answer(api.POST("/grants", { body }));
+export const signOutOf = (username: string, reason: string, tokens: boolean) =>
+  answer(api.POST("/access/sign-out", { body: { username, reason, tokens } }));
 export const grantTake = (id: number, reason: string) =>
   answer(api.POST("/grants/{grant_id}/take", { ...inPath({ grant_id: id }), body: { reason } }));
 
@@ -133,6 +135,7 @@ export const approvalSay = (id: number, verb: "decline" | "ask" | "withdraw", te
   if (verb === "ask") return answer(api.POST("/approvals/{approval_id}/ask", sent));
   return answer(api.POST("/approvals/{approval_id}/withdraw", sent));
 };
+export const glassSeen = (run: number) => answer(api.POST("/runs/{run_id}/glass-seen", inPath({ run_id: run })));
 export const policyRequest = (body: T.PolicyIn) => answer(api.POST("/policy/changes", { body }));
 export const policyApprove = (change: T.PolicyChange, proof: T.Proof) =>
   answer(

@@ -439,6 +439,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/access/sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Access Sign Out
+         * @description End every session of somebody, and withdraw their tokens if asked to. They may sign in again.
+         */
+        post: operations["access_sign_out"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/grants/{grant_id}/take": {
         parameters: {
             query?: never;
@@ -1604,6 +1624,26 @@ export interface paths {
          * @description Go on alone: everybody is told, and the plan is locked until a manager has accepted the run.
          */
         post: operations["approval_break_glass"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/glass-seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Glass Seen
+         * @description That the asker has seen that this run was begun by one person alone. 409 ``not_told`` for who was not told.
+         */
+        post: operations["glass_seen"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2790,6 +2830,31 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "approver" | "manager" | "administrator" | "service-account";
+        /**
+         * SignedOut
+         * @description How many were ended and withdrawn.
+         */
+        SignedOut: {
+            /** Sessions */
+            sessions: number;
+            /** Tokens */
+            tokens: number;
+        };
+        /**
+         * SignOutIn
+         * @description ``tokens``: withdraw their tokens, too.
+         */
+        SignOutIn: {
+            /** Username */
+            username: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Tokens
+             * @default false
+             */
+            tokens: boolean;
+        };
         /** GrantTaken */
         GrantTaken: {
             /** Reason */
@@ -2842,6 +2907,30 @@ export interface components {
             /** Keys */
             keys: components["schemas"]["ProgramKey"][];
         };
+        /**
+         * Level
+         * @description Where a schedule was set, the nearest first.
+         * @enum {string}
+         */
+        Level: "image" | "pool" | "all_pools";
+        /**
+         * PoolSchedule
+         * @description ``text``: what runs for images without a schedule of their own, empty where nothing does; ``own``: how many have
+         *     one. ``known`` false: not read lately, and ``trouble`` says why where that is known.
+         */
+        PoolSchedule: {
+            /** Known */
+            known: boolean;
+            /** Text */
+            text: string;
+            level: components["schemas"]["Level"] | null;
+            /** Own */
+            own: number;
+            /** Read At */
+            read_at: string | null;
+            /** Trouble */
+            trouble: string;
+        };
         /** PoolState */
         PoolState: {
             /** Name */
@@ -2860,6 +2949,7 @@ export interface components {
             peers: {
                 [key: string]: unknown;
             }[];
+            schedules: components["schemas"]["PoolSchedule"] | null;
             /** Read At */
             read_at: string | null;
         };
@@ -3385,6 +3475,32 @@ export interface components {
             allowed: string[];
             /** Needs */
             needs: string[];
+            /**
+             * Schedules
+             * @description By site; empty for an image that needs none
+             */
+            schedules: {
+                [key: string]: components["schemas"]["ImageSchedule"];
+            };
+        };
+        /**
+         * ImageSchedule
+         * @description ``every_s``: between two mirror snapshots; null where there is no schedule (``text`` empty), or it is not known.
+         *
+         *     ``level``: where it is set.
+         */
+        ImageSchedule: {
+            /** Known */
+            known: boolean;
+            /** Text */
+            text: string;
+            /** Every S */
+            every_s: number | null;
+            level: components["schemas"]["Level"] | null;
+            /** Read At */
+            read_at: string | null;
+            /** Trouble */
+            trouble: string;
         };
         /** Observed */
         Observed: {
@@ -4707,7 +4823,8 @@ export interface components {
         };
         /**
          * ReviewItem
-         * @description ``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``.
+         * @description ``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``. ``alone``: one person began it
+         *     alone, and its plan is locked until it is accepted.
          */
         ReviewItem: {
             run: components["schemas"]["RunSummary"];
@@ -4717,6 +4834,8 @@ export interface components {
             due_at: string | null;
             /** Overdue */
             overdue: boolean;
+            /** Alone */
+            alone: boolean;
         };
         /** Reviews */
         Reviews: {
@@ -4726,6 +4845,21 @@ export interface components {
             next: string | null;
             /** Overdue */
             overdue: number;
+        };
+        /**
+         * GlassTold
+         * @description Somebody who was told that the run was begun by one person alone. ``seen_at`` null: has not said so yet.
+         */
+        GlassTold: {
+            /** Name */
+            name: string;
+            /**
+             * Told At
+             * Format: date-time
+             */
+            told_at: string;
+            /** Seen At */
+            seen_at: string | null;
         };
         /** Losses */
         Losses: {
@@ -4802,7 +4936,8 @@ export interface components {
         };
         /**
          * Review
-         * @description One run in plain words. ``why_not``: why the asker may neither question nor accept it; empty when they may.
+         * @description One run in plain words. ``told``: of a run begun alone, who was told. ``why_not``: why the asker may neither
+         *     question nor accept it; empty when they may.
          */
         Review: {
             item: components["schemas"]["ReviewItem"];
@@ -4834,6 +4969,8 @@ export interface components {
             last_entry: number | null;
             /** Acts */
             acts: components["schemas"]["ReviewActOut"][];
+            /** Told */
+            told: components["schemas"]["GlassTold"][];
             /** Why Not */
             why_not: string;
             made: components["schemas"]["Made"];
@@ -4995,8 +5132,8 @@ export interface components {
         /**
          * DisasterDoor
          * @description ``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
-         *     ``button``: what the act is called, with its numbers. ``evidence_sha256``: of what was read, frozen; a request that
-         *     names it is bound to it.
+         *     ``button``: what the act is called, with its numbers. ``fence_rung``: what the plan wants. ``evidence_sha256``: of
+         *     what was read, frozen; a request that names it is bound to it.
          */
         DisasterDoor: {
             /** Plan Version */
@@ -5013,6 +5150,8 @@ export interface components {
             blockers: string[];
             /** Notes */
             notes: string[];
+            /** Fence Rung */
+            fence_rung: number;
             evidence: components["schemas"]["EvidenceOut"];
             /** Evidence Sha256 */
             evidence_sha256: string;
@@ -5235,6 +5374,8 @@ export interface components {
             attested_by: string;
             /** Attestation */
             attestation: string;
+            /** Deviation */
+            deviation: string;
             /** Fence */
             fence: string[];
             /** Notes */
@@ -5296,6 +5437,8 @@ export interface components {
          * DisasterIn
          * @description ``attestation``: who made sure, and how, that nothing runs at the lost site any more. ``evidence_sha256``: as the
          *     door gave it; empty: what the request itself reads is frozen.
+         *
+         *     ``attested_rung``: 5 power or network cut, 1 VMs seen to be off. ``deviation``: why it goes on below the plan's.
          */
         DisasterIn: {
             /** Plan Version */
@@ -5306,6 +5449,16 @@ export interface components {
             reason: string;
             /** Attestation */
             attestation: string;
+            /**
+             * Attested Rung
+             * @default 5
+             */
+            attested_rung: number;
+            /**
+             * Deviation
+             * @default
+             */
+            deviation: string;
             /** Request Key */
             request_key: string;
             /**
@@ -5323,6 +5476,16 @@ export interface components {
             reason: string;
             /** Attestation */
             attestation: string;
+            /**
+             * Attested Rung
+             * @default 5
+             */
+            attested_rung: number;
+            /**
+             * Deviation
+             * @default
+             */
+            deviation: string;
         };
         /**
          * ApprovalState
@@ -5793,7 +5956,7 @@ export interface components {
          * GapCode
          * @enum {string}
          */
-        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
+        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "no_schedule" | "schedule_too_long" | "schedules_unknown" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
         /**
          * GapLevel
          * @description *unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it.
@@ -6438,13 +6601,18 @@ export interface components {
         };
         /**
          * BrokenGlass
-         * @description A run that one person began alone, until a manager has accepted it.
+         * @description A run that one person began alone, until a manager has accepted it. ``unseen``: who of those that were told has
+         *     not said yet that they have seen it; ``for_me``: the asker is one of them.
          */
         BrokenGlass: {
             /** Run Id */
             run_id: number;
             /** Sentence */
             sentence: string;
+            /** Unseen */
+            unseen: string[];
+            /** For Me */
+            for_me: boolean;
         };
         /** GroupSummary */
         GroupSummary: {
@@ -7525,6 +7693,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["GrantOut"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    access_sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignOutIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedOut"];
                 };
             };
             /** @description It was not done; the problem says why */
@@ -10377,6 +10587,44 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Approval"];
                 };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    glass_seen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It was not done; the problem says why */
             503: {

@@ -4,17 +4,38 @@ import type { Evidence, ImageEvidence, SecondViewOut } from "../api/types";
 import { count, upWords, type Word } from "../lib/words";
 import { SightsTable } from "./SightsTable";
 import { StateText } from "./State";
-import { Age, Time } from "./Time";
+import { Age, Time, TimeTwice } from "./Time";
 
 const WAYS: Record<string, string> = { ssh: "SSH", ceph: "Ceph", opennebula: "OpenNebula" };
 
-/** What a disaster failover is decided on: who is silent since when, and per image its copy and the bound of the loss. */
-export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lost: string; label: string }) {
+/**
+ * What a disaster failover is decided on: who is silent since when, and per image its copy and the bound of the loss.
+ * `frozen`: as it was when it was decided; on paper nothing grows older.
+ */
+export function EvidenceView({
+  evidence,
+  lost,
+  label,
+  frozen = false,
+}: {
+  evidence: Evidence;
+  lost: string;
+  label: string;
+  frozen?: boolean;
+}) {
   return (
     <div className="dr-stack">
       <p>
-        Read <Age at={evidence.taken_at} /> (<Time at={evidence.taken_at} />
-        ).{" "}
+        {frozen ? (
+          <>
+            Read at <TimeTwice at={evidence.taken_at} />{" "}
+          </>
+        ) : (
+          <>
+            Read <Age at={evidence.taken_at} /> (<Time at={evidence.taken_at} />
+            ).{" "}
+          </>
+        )}
         {evidence.lost_at && (
           <>
             Contact was lost <Time at={evidence.lost_at} />.

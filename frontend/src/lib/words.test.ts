@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cellWord, count, exposureWord, runStateWord, sizeWords, upWords, verdictWord } from "./words";
+import { cellWord, count, exposureWord, runStateWord, scheduleWords, sizeWords, upWords, verdictWord } from "./words";
 
 describe("words", () => {
   it("show a code they do not know as it came, and never in green", () => {
@@ -18,6 +18,15 @@ describe("words", () => {
     for (const code of ["two_primaries", "diverged", "suspect_primary", "handover_ready", "cannot_tell", "behind"]) {
       expect(verdictWord(code).tone).not.toBe("good");
     }
+  });
+
+  it("tell where a schedule is set, and call what is old not known", () => {
+    const own = { known: true, text: "every 5m", level: "image" };
+    expect(scheduleWords(own, "none")).toBe("every 5m, its own");
+    expect(scheduleWords({ known: true, text: "", level: null, own: 2 }, "none")).toBe(
+      "none; 2 images have a schedule of their own",
+    );
+    expect(scheduleWords({ ...own, known: false }, "none")).toBe("cannot tell; last told: every 5m, its own");
   });
 
   it("count things", () => {

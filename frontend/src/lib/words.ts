@@ -204,3 +204,14 @@ export function upWords(seconds: number): string {
   if (seconds < 172_800) return `${Math.ceil(seconds / 3600)} h`;
   return `${Math.ceil(seconds / 86_400)} d`;
 }
+
+const LEVELS: Record<string, string> = { image: "its own", pool: "the pool's", all_pools: "that of all pools" };
+
+type Scheduled = { known: boolean; text: string; level: string | null; own?: number };
+
+/** What takes mirror snapshots; what was told too long ago is said to be so. */
+export function scheduleWords({ known, text, level, own = 0 }: Scheduled, none: string): string {
+  const said = text ? `${text}${level ? `, ${LEVELS[level] ?? level}` : ""}` : none;
+  const more = own > 0 ? `; ${count(own, "image has", "images have")} a schedule of their own` : "";
+  return known ? `${said}${more}` : `cannot tell; last told: ${said}${more}`;
+}

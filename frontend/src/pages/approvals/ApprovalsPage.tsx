@@ -18,7 +18,6 @@ export function ApprovalsPage() {
     <>
       <PageHead title="Approvals">A forced promotion needs the yes of somebody who did not ask for it.</PageHead>
       <PageSection className="dr-stack">
-        <PolicyCard />
         <Loaded query={query} what="The approvals">
           {({ items }) =>
             items.length === 0 ? (
@@ -63,6 +62,7 @@ export function ApprovalsPage() {
             )
           }
         </Loaded>
+        <PolicyCard />
       </PageSection>
     </>
   );

@@ -3,9 +3,6 @@ import {
   Button,
   Form,
   FormGroup,
-  FormHelperText,
-  HelperText,
-  HelperTextItem,
   List,
   ListItem,
   PageSection,
@@ -20,6 +17,7 @@ import { disasterRequest } from "../../api/commands";
 import { disasterQuery, plansQuery } from "../../api/queries";
 import type { DisasterDoor, PlanSummary } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
+import { Attestation, lacking, NOTHING_ATTESTED, toSend } from "../../components/Attestation";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { EvidenceView } from "../../components/EvidenceView";
 import { LinkButton } from "../../components/LinkButton";
@@ -147,7 +145,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
   const navigate = useNavigate();
   const { whyNot: notAllowed } = useMay("run", { plan });
   const [reason, setReason] = useState("");
-  const [attestation, setAttestation] = useState("");
+  const [said, setSaid] = useState(NOTHING_ATTESTED);
   const [typed, setTyped] = useState("");
   const [key] = useState(requestKey);
   const send = useMutation({
@@ -156,7 +154,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
         plan_version: door.plan_version,
         phrase: typed.trim(),
         reason: reason.trim(),
-        attestation: attestation.trim(),
+        ...toSend(said),
         request_key: key,
         evidence_sha256: door.evidence_sha256,
       }),
@@ -166,7 +164,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
     notAllowed ||
     (door.blockers.length > 0 ? "Something forbids it; see above." : "") ||
     (reason.trim() === "" ? "Say why." : "") ||
-    (attestation.trim() === "" ? `Say who made sure that nothing runs at ${door.source_site}.` : "") ||
+    lacking(said, door.fence_rung, door.source_site) ||
     (typed.trim() === door.phrase ? "" : "Type the phrase first.");
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
@@ -190,24 +188,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
       <FormGroup label="Why is this done?" isRequired fieldId="reason">
         <TextArea id="reason" rows={2} value={reason} onChange={(_event, text) => setReason(text)} />
       </FormGroup>
-      <FormGroup
-        label={`Who made sure that nothing runs at ${door.source_site}, and how?`}
-        isRequired
-        fieldId="attestation"
-      >
-        <TextArea
-          id="attestation"
-          rows={2}
-          value={attestation}
-          onChange={(_event, text) => setAttestation(text)}
-          aria-describedby="attestation-help"
-        />
-        <FormHelperText>
-          <HelperText id="attestation-help">
-            <HelperTextItem>Power or network cut, by whom. You sign it with your name.</HelperTextItem>
-          </HelperText>
-        </FormHelperText>
-      </FormGroup>
+      <Attestation site={door.source_site} wanted={door.fence_rung} value={said} onChange={setSaid} />
       <ConfirmByTyping phrase={door.phrase} typed={typed} onType={setTyped} />
       <ProblemAlert error={send.error} title="Nothing was asked for" />
       {whyNot && <p className="dr-quiet">{whyNot}</p>}

@@ -15,11 +15,12 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import { Link } from "react-router";
 import { imageQuery } from "../../api/queries";
-import type { ImageDetail, SideState } from "../../api/types";
+import type { ImageDetail, ImageSchedule, SideState } from "../../api/types";
 import { Command, Raw } from "../../components/Command";
 import { CopiedOf } from "../../components/CopiedOf";
 import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
+import { ScheduleFact } from "../../components/ScheduleFact";
 import { StateText, VerdictLabel, YesNo } from "../../components/State";
 import { Age, Time } from "../../components/Time";
 import { closeOnEscape } from "../../lib/keys";
@@ -98,7 +99,7 @@ export function ImageFacts({ image }: { image: ImageDetail }) {
       </DescriptionList>
       <div className="dr-sides">
         {Object.entries(image.sides).map(([site, side]) => (
-          <Side key={site} site={site} side={side} />
+          <Side key={site} site={site} side={side} schedule={image.schedules[site]} />
         ))}
       </div>
       <Title headingLevel="h3">Raw observations</Title>
@@ -123,7 +124,7 @@ export function ImageFacts({ image }: { image: ImageDetail }) {
   );
 }
 
-function Side({ site, side }: { site: string; side: SideState }) {
+function Side({ site, side, schedule }: { site: string; side: SideState; schedule: ImageSchedule | undefined }) {
   return (
     <Card isCompact variant="secondary">
       <CardTitle component="h3">{site}</CardTitle>
@@ -156,6 +157,9 @@ function Side({ site, side }: { site: string; side: SideState }) {
           <Fact term="Entries behind, as counted then">{side.entries_behind ?? "not told"}</Fact>
           {side.bytes_behind !== null && (
             <Fact term="Behind the primary's newest snapshot, some">{sizeWords(side.bytes_behind)}</Fact>
+          )}
+          {schedule && (
+            <ScheduleFact schedule={schedule} none="none: nothing is copied by itself while it is primary here" />
           )}
           <Fact term="Features">{side.features === null ? "not told" : side.features.join(", ") || "none"}</Fact>
           {side.parent && <Fact term="Hangs on (flatten it)">{side.parent}</Fact>}

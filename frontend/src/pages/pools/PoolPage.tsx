@@ -8,6 +8,7 @@ import { ChangesCard } from "../../components/ChangesCard";
 import { ExposureCard } from "../../components/ExposureCard";
 import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
+import { ScheduleFact } from "../../components/ScheduleFact";
 import { StateText, VerdictText } from "../../components/State";
 import { Age } from "../../components/Time";
 import { exposureWord } from "../../lib/words";
@@ -65,6 +66,7 @@ function SideCard({ site, side }: { site: string; side: PoolState | null | undef
                     .map((one) => `${one.hostname}${one.leader ? " (leader)" : ""}: ${one.health}, Ceph ${one.version}`)
                     .join("; ")}
             </Fact>
+            {side.schedules && <ScheduleFact schedule={side.schedules} none="none for the pool" />}
             <Fact term="Ceph's own word (it cannot see two primaries)">{side.health || "none"}</Fact>
             <Fact term="Read">
               <Age at={side.read_at} stale_after_s={30} />

@@ -9,7 +9,7 @@ import { useMayAtSite } from "../../lib/may";
 import { count } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 
-const KEY: Record<string, string> = { read: "observes", act: "acts", "": "not told" };
+const KEY: Record<string, string> = { read: "observes", act: "acts" };
 
 /** What the site program refused there, and whether this portal had sent it: for whoever reads the trail. */
 export function RefusalsCard({ slug }: { slug: string }) {
@@ -59,11 +59,8 @@ function Rows({ items }: { items: Refusals["items"] }) {
     <Table aria-label="Refused requests" variant="compact">
       <Thead>
         <Tr>
-          <Th>Sent by</Th>
-          <Th>How many</Th>
-          <Th>First</Th>
-          <Th>Last</Th>
-          <Th>Key that</Th>
+          <Th width={20}>Sent by</Th>
+          <Th width={20}>How many</Th>
           <Th>Refused was</Th>
           <Th>The last one began</Th>
         </Tr>
@@ -74,21 +71,22 @@ function Rows({ items }: { items: Refusals["items"] }) {
             <Td dataLabel="Sent by">
               {item.strange ? <strong>Not this portal</strong> : "This portal"}
               {item.address && `, from ${item.address}`}
+              {item.rights && `, with the key that ${KEY[item.rights] ?? item.rights}`}
             </Td>
-            <Td dataLabel="How many">{item.count}</Td>
-            <Td dataLabel="First">
-              <Time at={item.first_at} />
+            <Td dataLabel="How many">
+              {item.count}, the last <Time at={item.last_at} />
+              {item.count > 1 && (
+                <>
+                  , the first <Time at={item.first_at} />
+                </>
+              )}
             </Td>
-            <Td dataLabel="Last">
-              <Time at={item.last_at} />
-            </Td>
-            <Td dataLabel="Key that">{KEY[item.rights] ?? item.rights}</Td>
             <Td dataLabel="Refused was">
               {item.word}
               <br />
               <span className="dr-quiet">{item.text}</span>
             </Td>
-            <Td dataLabel="The last one began">
+            <Td dataLabel="The last one began" modifier="breakWord">
               <span className="dr-mono">{item.line}</span>
             </Td>
           </Tr>
