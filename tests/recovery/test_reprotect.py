@@ -216,7 +216,8 @@ def test_what_would_be_discarded_is_saved_first_as_was_chosen_for_each(mover: Mo
     """One to a file, one as a copy in the pool, one waived with a reason."""
     plan, (filed, kept, waived), directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
     others = {key(kept): SalvageChoice(SalvageWay.COPY), key(waived): SalvageChoice(SalvageWay.WAIVE, "only caches")}
-    run = mover.ask(plan, RunKind.REPROTECT, salvage=Wish(SalvageWay.EXPORT, others))
+    wish = Wish(SalvageWay.EXPORT, others)
+    run = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True, salvage=wish)
     chosen = AuditEntry.objects.get(run_id=run.pk, action="run.request").payload["salvage"]["images"]
     assert chosen == {
         f"one/{filed}": {"choice": "save", "to": str(directory)},

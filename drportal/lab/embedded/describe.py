@@ -41,7 +41,7 @@ def syncing_text(pair: Pair, copy: Copy, at: float) -> tuple[str, str]:
     source = pair.far(copy.site)
     stamp = int(source.last_snap.created) if source is not None and source.last_snap is not None else 0
     text = {
-        "bytes_per_second": round(pair.around.timing.sync_bytes_per_s, 2),
+        "bytes_per_second": round(pair.size_bytes / span, 2) if span > 0 else 0.0,
         "bytes_per_snapshot": 0.0,
         "last_snapshot_bytes": 0,
         "last_snapshot_sync_seconds": 0,

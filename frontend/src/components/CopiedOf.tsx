@@ -1,6 +1,5 @@
 import type { Recopy } from "../api/types";
-import { spanWords } from "../lib/time";
-import { sizeWords } from "../lib/words";
+import { copiedWords, leftWords, rateWords } from "../lib/copied";
 import { Age } from "./Time";
 
 type Figures = Pick<Recopy, "total_bytes" | "copied_bytes" | "bytes_per_second" | "eta_s" | "told_at" | "sentence">;
@@ -16,12 +15,3 @@ export function CopiedOf({ one }: { one: Figures }) {
     </>
   );
 }
-
-export function copiedWords(one: Pick<Recopy, "total_bytes" | "copied_bytes">): string {
-  const copied = one.copied_bytes === null ? "unknown" : `some ${sizeWords(one.copied_bytes)}`;
-  return `Copied: ${copied} of ${sizeWords(one.total_bytes)}`;
-}
-
-export const rateWords = (rate: number | null) => (rate === null ? "rate unknown" : `some ${sizeWords(rate)}/s`);
-export const leftWords = (left_s: number | null) =>
-  left_s === null ? "time left unknown" : `some ${spanWords(left_s)} left`;

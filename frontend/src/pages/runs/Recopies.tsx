@@ -1,10 +1,10 @@
 import { PageSection, Progress, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Run } from "../../api/types";
-import { copiedWords, leftWords, rateWords } from "../../components/CopiedOf";
 import { Fold } from "../../components/Fold";
 import { StateText } from "../../components/State";
 import { Age } from "../../components/Time";
+import { copiedWords, leftWords, rateWords } from "../../lib/copied";
 import { count, sizeWords, type Word } from "../../lib/words";
 
 const STATES: Record<string, Word> = {
