@@ -17,14 +17,8 @@ from drportal.engine.quarantine import SignKind
 from drportal.engine.states import ACTIVE_RUN
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.models import MirroredImage, Site, SitePair
-from drportal.inventory.schemas import (
-    WORST_FIRST,
-    ExposureNow,
-    SiteSummary,
-    current_verdict,
-    site_summary,
-    worst_of,
-)
+from drportal.inventory.schemas import WORST_FIRST, ExposureNow, current_verdict, worst_of
+from drportal.inventory.schemas_site import SiteSummary, site_summary
 from drportal.jobs import RECOVERY, worker_alive
 from drportal.people.rights import seen_names
 from drportal.recovery.api import RunSummary, run_summary

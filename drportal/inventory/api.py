@@ -14,7 +14,7 @@ from drportal.inventory import models, services
 from drportal.inventory.connect import credential
 from drportal.inventory.connection_test import connection_test
 from drportal.inventory.models import CephThrough, Credential, SitePair
-from drportal.inventory.schemas import Pair, Site, pair_out, site_out
+from drportal.inventory.schemas_site import Pair, Site, pair_out, site_out
 from drportal.inventory.sights import MOST_FURTHER
 from drportal.roles import Permission
 

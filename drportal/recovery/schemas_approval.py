@@ -7,7 +7,7 @@ from typing import Any
 
 from ninja import Field, Schema
 
-from drportal.inventory.schemas import SightOut
+from drportal.inventory.schemas_site import SightOut
 from drportal.people.schemas import ProofIn
 
 

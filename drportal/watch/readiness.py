@@ -35,7 +35,8 @@ from drportal.events import publish
 from drportal.inventory.bulk import batches
 from drportal.inventory.models import CapturedDefinition, MirroredImage
 from drportal.inventory.schedules import KnownSchedules
-from drportal.inventory.schemas import all_reachable, watched
+from drportal.inventory.schemas import watched
+from drportal.inventory.schemas_site import all_reachable
 from drportal.recovery import building
 from drportal.recovery.models import GroupMember, RecoveryPlan, Run
 from drportal.recovery.readiness import assess_now
