@@ -41,6 +41,7 @@ from drportal.drivers.site_program_words import (
     clock_of,
     digits,
     error_of,
+    page_of,
     receipt_of,
     seen,
     snapshot_fields,
@@ -477,11 +478,7 @@ class SiteProgram:
         what = f"receipts since {since}"
         reply = await self._read(what, "receipts", since=since, limit=limit)
         answer = self._answer(what, reply, {"receipts": len(reply.content.get("receipts", ()))})
-        try:
-            found, following = tuple(reply.content["receipts"]), int(reply.content["next"])
-        except (KeyError, TypeError, ValueError) as exc:
-            raise Refused(f"{self._host} told its receipts in a way we can't read.", Reason.UNREADABLE, answer) from exc
-        return ReceiptPage(found, following, bool(reply.content.get("rest")))
+        return parse.parsed(answer, lambda _: page_of(reply.content))
 
     async def acknowledge(self, receipts: Sequence[dict[str, Any]]) -> int:
         """Tell the site that the portal has these (as ``receipts`` gave them); how many it took as acknowledged."""
