@@ -57,6 +57,9 @@ class PlanInput:
     lost_sight_of: frozenset[str] = frozenset()
     """VMs (by key) that are UNKNOWN at home, where a failback goes: they are powered off there first."""
 
+    following: frozenset[str] = frozenset()
+    """Images at the fenced site that were seen to follow: they hold nothing of their own that could be measured."""
+
     shut_out: frozenset[str] = frozenset()
     """Images at the returned site whose writers are shut out there; a reprotect lets them in at its end."""
 
@@ -308,7 +311,9 @@ def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
             for image in vm.image_keys:
                 own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
                 demote = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own,))
-                images += [demote, _step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,))]
+                images.append(demote)
+                if image not in plan.following:
+                    images.append(_step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,)))
     return (*cuts, *stops, *images)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from drportal.engine.facts import DiskFacts, Side, SideFacts, VmFacts, WatcherFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.gate_parts import SETTLES
 from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path, g_peer_off, g_return
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
@@ -132,6 +133,10 @@ class ReadinessInput:
     """Where the source site keeps what a reprotect would discard; empty: nowhere."""
     salvage: Mapping[str, SalvageChoice] = field(default_factory=dict)
     """Image key -> what was chosen for it; without one it is saved to ``salvage_dir`` where there is one."""
+    fence_wanted: FenceRung = FenceRung.NONE
+    fence_reached: FenceRung = FenceRung.NONE
+    """Of a reprotect: what the plan wants done at the returned site first, and what a fence run has reached there."""
+
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 
+from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.gate_base import OFF_PHASES, GateResult
 from drportal.engine.gate_parts import off_remedy
 from drportal.engine.gates import g_one
@@ -52,6 +53,8 @@ def assess_return(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fre
             findings += _copy_findings(image, given.sites)
     for vm in given.vms:
         findings += _vm_findings(vm, back)
+    if kind is RunKind.REPROTECT:
+        findings += _fence_findings(given, back)
     if not given.images:
         findings.append(block("nothing_to_copy", "group", "The group has no image.", "Add VMs to the group."))
     per_vm: dict[str, tuple[GateResult, ...]] = {
@@ -103,6 +106,20 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, given: Read
     else:
         unknown = code is VerdictCode.CANNOT_TELL
         yield block("verdict", image.name, image.verdict.sentence, "Look at the image's page.", unknown=unknown)
+
+
+def _fence_findings(given: ReadinessInput, back: str) -> Iterator[Finding]:
+    """A reprotect itself powers off and demotes: the second rung. More is done by a fence run only."""
+    reached = max(given.fence_reached, FenceRung.DEMOTED)
+    if reached < given.fence_wanted:
+        yield Finding(
+            "below_the_rung",
+            Severity.WARN,
+            back,
+            f"The plan wants rung {given.fence_wanted.value} there first ({RUNG_WORDS[given.fence_wanted]}); this run "
+            f"goes no higher than rung {reached.value} ({RUNG_WORDS[reached]}).",
+            "Fence it first. Or accept this: the trail keeps it with your name and your reason.",
+        )
 
 
 def _copy_findings(image: ImageReadiness, sites: Iterable[SiteReadiness]) -> Iterator[Finding]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drportal.engine.fence import FenceRung, FenceSteps, reached, reached_alone, rung_sentence
+from django.db.models import Q
+
+from drportal.engine.fence import FenceRung, FenceSteps, lowest, reached, reached_alone, rung_sentence
 from drportal.engine.gates import GateId
 from drportal.engine.plans import RunKind
-from drportal.engine.states import StepState
+from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site
 from drportal.recovery import schemas
@@ -62,6 +64,17 @@ def locked_at(site: Site, group: ProtectionGroup) -> dict[str, LockedThere]:
         first = next(iter(found))
         found[first] = found[first]._replace(hosts=tuple(dict.fromkeys(hosts)))
     return found
+
+
+def rung_of_last_fence(group: ProtectionGroup, site: Site) -> FenceRung:
+    """What the group's last run there reached, if that was a fence; a move or a whole reprotect after it has undone
+    it."""
+    in_vain = Q(kind=RunKind.REPROTECT.value) & ~Q(state=RunState.SUCCEEDED.value)
+    last = Run.objects.filter(group=group, started_at__isnull=False).exclude(in_vain).order_by("-pk").first()
+    if last is None or last.kind != RunKind.FENCE or last.source_site_id != site.pk:
+        return FenceRung.NONE
+    fences = fences_out(last, last.steps.all(), from_json(last.plan_copy).fence_rung)
+    return lowest(FenceRung(fence.rung) for fence in fences)
 
 
 def _numbers(kind: str, command: str) -> tuple[int, ...]:

@@ -133,6 +133,7 @@ class PlanCopy:
         demoted: frozenset[str] = frozenset(),
         promoted: frozenset[str] = frozenset(),
         lost_sight_of: frozenset[str] = frozenset(),
+        following: frozenset[str] = frozenset(),
     ) -> PlanInput:
         vms = tuple(PlannedVm(vm.key, vm.name, vm.priority, tuple(image.key for image in vm.images)) for vm in self.vms)
         return PlanInput(
@@ -144,6 +145,7 @@ class PlanCopy:
             salvage={key: choice.way for key, choice in self.salvages().items()},
             fence_rung=FenceRung(self.fence_rung),
             lost_sight_of=lost_sight_of,
+            following=following,
             shut_out=frozenset(self.shut_out),
             locked=frozenset(self.locked),
         )

@@ -24,6 +24,7 @@ from drportal.recovery.console import console_out
 from drportal.recovery.fences import fences_out
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
+from drportal.recovery.quarantine import returned
 from drportal.recovery.recopies import recopies_of, recopy_out
 from drportal.recovery.salvaged import salvage_out
 from drportal.recovery.services.disaster import why_no_new_approval
@@ -234,7 +235,12 @@ class RunPage:
                 "nothing may start there. Make its copies anew then (Reprotect): until then there is no second one."
             )
         if run.kind == RunKind.FENCE and run.state == RunState.SUCCEEDED:
-            return f"{run.source_site.name} is fenced. Make its copies anew now (Reprotect)."
+            if building.came_back(run.group) or returned(run.group):
+                return f"{run.source_site.name} is fenced. Make its copies anew now (Reprotect)."
+            return (
+                f"{run.source_site.name} is fenced, and its copies follow: a failback may be asked for. What a fence "
+                "locked there, a reprotect unlocks."
+            )
         if run.kind == RunKind.REPROTECT and run.state == RunState.SUCCEEDED:
             return f"The group is protected again. A failback takes it to {run.group.home_site.name} when you want."
         return "Nothing is left to do here."

@@ -14,6 +14,7 @@ from drportal.drivers.base_cloud import CloudReading, Vm
 from drportal.drivers.errors import DriverError
 from drportal.drivers.opennebula_templates import TemplateError
 from drportal.engine.facts import Mode, Side, SideFacts, WatcherFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.home_gates import HostFacts
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
@@ -32,6 +33,7 @@ from drportal.inventory.definitions import definition_hash
 from drportal.inventory.models import CapturedDefinition, Site
 from drportal.inventory.schedules import KnownSchedules
 from drportal.recovery import building
+from drportal.recovery.fences import rung_of_last_fence
 from drportal.recovery.home import named, networks_at_home, proof_of
 from drportal.recovery.made_primary import forced_at
 from drportal.recovery.models import ProtectionGroup
@@ -88,6 +90,9 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
             await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
 
     given = asyncio.run(read())
+    if kind is RunKind.REPROTECT:
+        reached = rung_of_last_fence(group, source)
+        given = replace(given, fence_wanted=FenceRung(plan.fence_rung), fence_reached=reached)
     return Assessment(kind, plan, given, utc_now())
 
 

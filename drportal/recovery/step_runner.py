@@ -7,6 +7,7 @@ not answered is *unknown*, and only a probe leads out of that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 import uuid
@@ -80,9 +81,19 @@ class StepRunner(StepWriter):
         super().__init__(world, step, lease, recorder, actor)
         self.control, self.history = control, history
         self.act = ACTS[step.kind]
+        self._listening = contextlib.ExitStack()
+        self._moved: asyncio.Event | None = None
 
     async def perform(self) -> StepState:
         """Until the step is done, failed, or halted where it waits. Raises LeaseLost, or what the database raised."""
+        with self._listening:
+            if GateId.DEMOTED in self.step.spec.gates_before:
+                # What it waits for comes a moment after its turn: what moves between its first look and its first
+                # rest would be missed.
+                self._listen()
+            return await self._perform()
+
+    async def _perform(self) -> StepState:
         if self.step.state is StepState.RUNNING:
             await self._move(
                 StepEvent.LOSE_SIGHT,
@@ -112,15 +123,25 @@ class StepRunner(StepWriter):
 
     async def _rest(self, wait_s: float) -> None:
         """Until the next look is due: the time is over, the run halts, or there is news of the image."""
-        image = self.step.task.image
-        if image is None or self.world.news is None:
+        moved = self._listen()
+        if moved is None:
             await self._sleep(wait_s, self.control.halt)
             return
-        with self.world.news.listen(ref_of(image), Mode(image.mode)) as news:
-            waiting = [asyncio.ensure_future(event.wait()) for event in (news, self.control.halt)]
-            await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (moved, self.control.halt)]
+        await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
+    def _listen(self) -> asyncio.Event | None:
+        """Set when the image has moved since the last look (``_try``); None where nobody tells."""
+        image, news = self.step.task.image, self.world.news
+        if self._moved is None and image is not None and news is not None:
+            self._moved = self._listening.enter_context(news.listen(ref_of(image), Mode(image.mode)))
+        return self._moved
+
+    def _listen_no_more(self) -> None:
+        self._listening.close()
+        self._moved = None
 
     # --- before the deed
 
@@ -129,9 +150,12 @@ class StepRunner(StepWriter):
         async with self.world.turns:
             if self.control.halt.is_set():
                 return False
+            if self._moved is not None:
+                self._moved.clear()
             decided = await self._decide()
         if isinstance(decided, bool):
             return decided
+        self._listen_no_more()
         await self._do(*decided)
         return True
 
@@ -191,11 +215,11 @@ class StepRunner(StepWriter):
             return True
         said = " ".join(f"{reading.result.gate}: {reading.result.sentence}" for reading in unmet)
         hopeless = next((reading.result for reading in unmet if reading.result.hopeless), None)
-        await self._write_gates(readings, always=hopeless is not None)
         if hopeless is not None:
+            await self._write_gates(readings, always=True)
             await self._move(StepEvent.REFUSE, f"{said} {hopeless.remedy or ''}".strip())
         else:
-            await self._wait_for(said)
+            await self._wait_for(said, readings)
         return False
 
     # --- the deed

@@ -67,18 +67,22 @@ class StepWriter:
     def _subject_name(self) -> str:
         return self.step.task.image.source if self.step.task.image else self.step.task.vm.name
 
-    async def _wait_for(self, sentence: str) -> None:
+    async def _wait_for(self, sentence: str, readings: Sequence[GateReading] = ()) -> None:
+        """``readings``: why it waits; written with it where they are news."""
         if self.step.state is StepState.PENDING:
-            await self._move(StepEvent.WAIT, sentence, trail=False)
+            await self._move(StepEvent.WAIT, sentence, gates=self._news_of(readings), trail=False)
         else:
-            await self._say(sentence)
+            await self._say(sentence, readings)
 
-    async def _say(self, sentence: str) -> None:
-        """A new sentence in the same state; written only when it is new."""
+    async def _say(self, sentence: str, readings: Sequence[GateReading] = ()) -> None:
+        """A new sentence in the same state; it and the readings are written only when they are new."""
         step = self.step
+        seen = self._gate_changes(self._news_of(readings))
         if sentence == step.sentence:
+            if seen:
+                await self.recorder.write(*seen)
             return
-        await self.recorder.write(changes.step_change(self._now(step.state, sentence)))
+        await self.recorder.write(changes.step_change(self._now(step.state, sentence)), *seen)
         step.version, step.sentence = step.version + 1, sentence
 
     def _now(self, state: StepState, sentence: str, attempt: int | None = None, **times: dt.datetime) -> StepNow:
@@ -170,9 +174,12 @@ class StepWriter:
         step.attempt = attempt if attempt is not None else step.attempt
 
     async def _write_gates(self, readings: Sequence[GateReading], *, always: bool = False) -> None:
-        due = [reading for reading in readings if always or self._is_news(reading.result)]
+        due = readings if always else self._news_of(readings)
         if due:
             await self.recorder.write(*self._gate_changes(due))
+
+    def _news_of(self, readings: Sequence[GateReading]) -> list[GateReading]:
+        return [reading for reading in readings if self._is_news(reading.result)]
 
     def _is_news(self, result: GateResult) -> bool:
         before = self._gates_written.get(result.gate)

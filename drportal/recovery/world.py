@@ -155,8 +155,10 @@ class SiteEnd:
 
     async def watchers(self, ref: ImageRef) -> tuple[WatcherFacts, Answer]:
         """Who has the image open. Which of them are mirror daemons is asked once for all images of the pool."""
-        mirroring = await self.mirroring(ref.pool)
-        reading = await self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref)))
+        mirroring, reading = await asyncio.gather(
+            self.mirroring(ref.pool),
+            self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref))),
+        )
         return facts.watcher_facts(reading, mirroring), reading.answer
 
     async def _mirror_clients(self, pool: str) -> MirrorClients:
@@ -192,9 +194,8 @@ class SiteEnd:
         """Role and shared status; with ``positions`` also the journal's positions or the mirror snapshots, read
         after the role.
         """
-        role, answer = await self.role(ref_of(image))
+        (role, answer), pool = await asyncio.gather(self.role(ref_of(image)), self.pool(image.pool))
         answers = [answer] if answer else []
-        pool = await self.pool(image.pool)
         status = pool.statuses.get(image.name)
         journal, snapshots = None, None
         if positions and role.exists and image.mode == Mode.JOURNAL:

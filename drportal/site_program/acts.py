@@ -62,6 +62,11 @@ class Acts:
         self._orphans: Optional[Dict[str, Set[str]]] = None
         self._mutex, self._asking = threading.Lock(), threading.Lock()
 
+    def mirroring(self, pool: str, clients: List[str]) -> None:
+        """Who was just seen to be a mirror daemon there. Client numbers are never used again."""
+        with self._asking:
+            self._mirroring.setdefault(pool, set()).update(clients)
+
     # ---- asking for receipts
 
     def known(self, op: str) -> Optional[Json]:
@@ -368,8 +373,7 @@ class Acts:
         watchers = held.watchers()
         foreign = [one for one in watchers if str(one["client"]) not in named | self._mirroring.get(pool, set())]
         if foreign:
-            # Client numbers are never used again, so what was a mirror daemon's once may be remembered.
-            with self._asking:
+            with self._asking:  # what was a mirror daemon's once may be remembered (``mirroring``)
                 known = self._mirroring.setdefault(pool, set())
                 if any(str(one["client"]) not in known for one in foreign):
                     known.update(self._engine.mirror_clients(pool))

@@ -305,6 +305,8 @@ class Server:
                 except Fault as fault:
                     errors[part] = fault.as_json()
         clock = site_clock()
+        if "mirror-clients" in last:
+            self._acts.mirroring(pool, last["mirror-clients"])
         if "news" in request:
             images, last = self._news.picked(request, images, last)
         names = list(images)

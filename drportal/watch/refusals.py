@@ -151,9 +151,12 @@ def strangers_sentence(site: Site, rows: Sequence[RefusedRequests]) -> str:
     begun = min(row.first_at for row in rows)
     sent = f"{count} requests that this portal has not sent were" if count > 1 else "A request was"
     not_ours = "" if count > 1 else " that this portal has not sent"
+    by_portal = site.ceph_through == CephThrough.INSTALLED and bool(site.program.get("lines"))
+    install = f"`manage.py site install {site.slug}`"
+    mend = f"{install} changes both keys" if by_portal else f"{install} makes keys of its own, for this portal alone"
     where = f" from {newest.address}" if newest.address else ""
     return (
         f"{sent} refused at {site.name}{not_ours} since {begun:%F %T} UTC, the last{where} with "
         f"{_KEY.get(newest.rights, 'a key')}: {word_of(newest.code)}. Somebody else has that key, or can run the site "
-        f"program there. Find out who; `manage.py site install {site.slug}` changes both keys."
+        f"program there. Find out who; {mend}."
     )

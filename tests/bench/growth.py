@@ -23,9 +23,9 @@ from typing import Any
 from tests import with_postgres
 from tests.bench.figures import lined_up
 from tests.bench.goals import Figure, report
-from tests.bench.live import GROWTH_MB, prepare, say
+from tests.bench.live import prepare, say
 
-SCALE = 10_000
+SCALE, GROWTH_MB = 10_000, 50.0
 BEGAN = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 FINE_DAYS, FINE_ROUNDS, ROUNDS = 3, 288, 24  # looks a day: at first one for each slot of the curve
 TICK_S = 30  # a daemon writes its status
@@ -175,7 +175,7 @@ def tables() -> dict[str, Table]:
     with connection.cursor() as cursor:
         for model in apps.get_models():
             name = model._meta.db_table
-            if not (rows := model._default_manager.count()):
+            if not model._meta.managed or not (rows := model._default_manager.count()):
                 continue
             if connection.vendor == "postgresql":
                 cursor.execute("SELECT pg_total_relation_size(%s)", [name])

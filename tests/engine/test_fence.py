@@ -89,3 +89,10 @@ def test_a_plan_that_wants_locks_sets_them_once_the_vm_is_off_and_a_reprotect_ta
     undone = {s.key: s for s in build(RunKind.REPROTECT, PlanInput(VMS, "site-a", "site-b", locked=frozenset({"2"})))}
     assert [key for key in undone if key.startswith("vm.unlock")] == ["vm.unlock:2"]
     assert set(undone["vm.unlock:2"].needs) == {f"image.follows:{image}" for image in ("i1", "i2", "i3")}
+
+
+def test_an_image_that_follows_has_nothing_of_its_own_to_be_measured() -> None:
+    """As at home after a move, where somebody started the old VM by hand."""
+    fence = {step.key for step in build(RunKind.FENCE, PlanInput(VMS, "a", "b", following=frozenset({"i1"})))}
+    assert "image.measure:i1" not in fence
+    assert {"image.demote_returned:i1", "image.measure:i2", "image.measure:i3"} <= fence

@@ -15,6 +15,7 @@ from drportal.inventory.models import VirtualMachine
 from drportal.recovery import building
 from drportal.recovery.home import networks_at_home
 from drportal.recovery.models import RecoveryPlan
+from drportal.recovery.presenters import RunPage
 from drportal.recovery.preview import preview
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
@@ -74,6 +75,8 @@ def test_each_comes_home_as_what_it_is_there_and_none_while_one_runs(mover: Move
     fence = mover.drive(mover.ask(plan, RunKind.FENCE, accept_warnings=True))
     assert fence.state == RunState.SUCCEEDED, told(fence)
     assert mover.vm_state("a", RUNS) == "POWEROFF"
+    assert "a failback may be asked for" in RunPage(fence).out().next
+    assert not fence.steps.filter(kind="image.measure").exists(), "what follows holds nothing of its own"
     assert {mover.primary(image) for image in mover.images(plan)} == {"b"}
     mover.lab.fail("a", "vm-lost-sight", vm=LOST)
     discover(mover.pair.pk)

@@ -15,6 +15,7 @@ from drportal.engine.approvals import ApprovalEvent
 from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.readiness import ReadinessState, Severity
+from drportal.engine.return_readiness import STAYS
 from drportal.engine.states import RunEvent, RunState, StepEvent, StepState, next_run_state, next_step_state
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
@@ -26,6 +27,8 @@ from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
 from drportal.recovery.salvaging import NO_WISH, Wish, for_the_trail, with_choices
 from drportal.recovery.services.plans import plan_get
+
+MOST_ACCEPTED = 50
 
 
 class NotReady(Conflict):
@@ -311,7 +314,7 @@ def _make(
 ) -> tuple[Run, bool]:
     lost = frozenset(vm.key for vm in assessment.given.vms if kind is RunKind.FAILBACK and lost_sight_of(vm.at_target))
     try:
-        planned = build(kind, copy.plan_input(demoted, promoted, lost))
+        planned = build(kind, copy.plan_input(demoted, promoted, lost, _following(assessment)))
     except (PlanImpossible, BadName) as error:
         raise Conflict(f"{error} Nothing was started.", code="plan_impossible") from None
     try:
@@ -342,6 +345,7 @@ def _make(
                     "reason": reason,
                     "steps": [step.key for step in planned],
                     "readiness": assessment.result.counts,
+                    "accepted": _accepted(assessment),
                     "parent": parent.pk if parent else None,
                     **({"salvage": for_the_trail(copy)} if kind is RunKind.REPROTECT else {}),
                 },
@@ -425,6 +429,21 @@ def _roles_seen(assessment: Assessment) -> tuple[frozenset[str], frozenset[str]]
         if image.target.role is not None and image.target.role.primary is True:
             promoted.add(image.key)
     return frozenset(demoted), frozenset(promoted)
+
+
+def _following(assessment: Assessment) -> frozenset[str]:
+    return frozenset(
+        image.key
+        for image in assessment.given.images
+        if image.source.role is not None and image.source.role.primary is False and image.verdict.code in STAYS
+    )
+
+
+def _accepted(assessment: Assessment) -> list[str]:
+    """The warnings that the asker took upon themselves, as they read them."""
+    warned = [found for found in assessment.result.findings if found.severity is Severity.WARN]
+    more = [f"and {len(warned) - MOST_ACCEPTED} more"] if len(warned) > MOST_ACCEPTED else []
+    return [*(f"{found.subject}: {found.sentence}" for found in warned[:MOST_ACCEPTED]), *more]
 
 
 def _locked(run_id: int) -> Run:

@@ -42,7 +42,7 @@ export function EvidenceView({
           </>
         )}
       </p>
-      <Title headingLevel="h3">What the portal sees of {lost}</Title>
+      <Title headingLevel="h3">What the poller had heard last of {lost}</Title>
       <List>
         {evidence.ways.map((way) => (
           <ListItem key={way.way}>
@@ -60,7 +60,7 @@ export function EvidenceView({
       {evidence.sights.length > 0 && (
         <>
           <Title headingLevel="h3">Who sees what of {lost} since when</Title>
-          <SightsTable sights={evidence.sights} of={lost} />
+          <SightsTable sights={evidence.sights} of={lost} frozen={frozen} />
         </>
       )}
       <p>

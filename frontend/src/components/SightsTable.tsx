@@ -4,8 +4,11 @@ import { echoWord } from "../lib/words";
 import { StateText } from "./State";
 import { Age, Time } from "./Time";
 
-/** Who sees what of a site since when. A silence is that of one viewpoint: it does not say that the site is gone. */
-export function SightsTable({ sights, of }: { sights: Sight[]; of: string }) {
+/**
+ * Who sees what of a site since when. A silence is that of one viewpoint: it does not say that the site is gone.
+ * `frozen`: as it was once; it does not grow older.
+ */
+export function SightsTable({ sights, of, frozen = false }: { sights: Sight[]; of: string; frozen?: boolean }) {
   if (sights.length === 0) return <p>Nobody has looked for {of} yet.</p>;
   return (
     <Table aria-label={`Who sees what of ${of}`} variant="compact">
@@ -35,7 +38,7 @@ export function SightsTable({ sights, of }: { sights: Sight[]; of: string }) {
               <Time at={each.since} />
             </Td>
             <Td dataLabel="Looked last">
-              <Age at={each.seen_at} stale_after_s={60} />
+              {frozen ? <Time at={each.seen_at} /> : <Age at={each.seen_at} stale_after_s={60} />}
             </Td>
           </Tr>
         ))}

@@ -19,7 +19,7 @@ const SAYS: Record<MoveKind, string> = {
     "Moves a running group to the other site while both sites answer. VMs are powered off first; nothing is lost and nothing is forced.",
   failback: "Brings a group back to its home site while both sites answer. Nothing is lost and nothing is forced.",
   fence:
-    "The first thing at a site that came back after a disaster failover: what runs there is powered off, and its copies can't be written any more. Nothing is discarded.",
+    "The first thing at a site that came back after a disaster failover, or where a VM runs at home while its group is away: what runs there is powered off, and its copies can't be written any more. Nothing is discarded.",
   reprotect:
     "For a site that came back after a disaster failover. What runs there is stopped; its copies are discarded and made anew from the site where the group runs.",
 };
