@@ -84,8 +84,10 @@ bench: $(BIN)/.dev ## Measure the portal beside its peers on two real Ceph clust
 bench-trail: $(BIN)/.dev ## Measure pages, appending and verifying of a long trail on SQLite and PostgreSQL (ENTRIES=1000000)
 	$(BIN)/python -m tests.bench.trail --entries $(or $(ENTRIES),1000000)
 
-bench-live: $(BIN)/.dev ## Measure what it costs to watch many images of the embedded lab, and 200 open browsers (IMAGES=10000, ROUNDS=15, SOCKETS=200)
+bench-live: $(BIN)/.dev ## Measure what it costs to watch many images of the embedded lab and what the database grows by, and 200 open browsers (IMAGES=10000, ROUNDS=15, SOCKETS=200)
 	$(BIN)/python -m tests.bench.live --images $(or $(IMAGES),10000) --rounds $(or $(ROUNDS),15)
+	$(BIN)/python -m tests.bench.rounds --images $(or $(IMAGES),10000)
+	$(BIN)/python -m tests.bench.growth
 	$(BIN)/python -m tests.bench.sockets --sockets $(or $(SOCKETS),200)
 
 bench-table: $(BIN)/.dev ## Measure the table of many images in a browser: first rows, frames while scrolling, filters (IMAGES=10000)

@@ -59,6 +59,7 @@ NAMED: dict[str, tuple[str, str] | None] = {
     "channel_id": ("watch.alertchannel", "pk"),
     "rule_id": ("watch.alertrule", "pk"),
     "grant_id": ("people.grant", "pk"),
+    "change_id": ("recovery.policychange", "pk"),
     "seq": None,
     "number": None,
     "before": None,

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
@@ -68,6 +69,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
             logger.warning("a page is not live: the channel layer failed: %s: %s", type(error).__name__, error)
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.close", "code": NOT_LIVE})
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' own goes through a thread for each message, to close old database connections there; so each hint
+        to each of hundreds of sockets would wait for that one thread, and for every request that is being answered.
+        What needs the database here goes through ``database_sync_to_async``, which closes them itself.
+        """
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         self.opening.reschedule(None)

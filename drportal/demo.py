@@ -25,6 +25,7 @@ from cryptography.fernet import Fernet
 from honcho.manager import Manager
 
 ROOT = Path(__file__).resolve().parent.parent
+ANCHORS = "trail-anchors.jsonl"
 PATIENCE_S = {"embedded": 60.0, "ceph": 180.0}
 
 
@@ -80,7 +81,7 @@ def environment(state: Path, redis_port: int, port: int) -> dict[str, str]:
         "DRPORTAL_SECRET_KEY": secret["secret_key"],
         "DRPORTAL_ENCRYPTION_KEYS": secret["encryption_key"],
         "DRPORTAL_SIGNING_KEY": secret["signing_key"],
-        "DRPORTAL_ANCHORS": f"file:{state / 'trail-anchors.jsonl'}",
+        "DRPORTAL_ANCHORS": f"file:{state / ANCHORS}",
         "DRPORTAL_DATABASE_URL": f"sqlite:///{state / 'demo.sqlite3'}",
         "DRPORTAL_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "DRPORTAL_STATIC_ROOT": str(
@@ -161,6 +162,12 @@ def processes(lab_dir: Path, kind: str, vms: int, redis_port: int, port: int) ->
     }
 
 
+def forget_the_world(state: Path) -> None:
+    """The database of the demo before, and the heads noted of its trail: the new one would be taken for a forgery."""
+    for left_over in (*state.glob("demo.sqlite3*"), *state.glob(ANCHORS)):
+        left_over.unlink()
+
+
 def run(kind: str, vms: int, port: int) -> int:
     """Start everything; returns the exit status when it has all stopped."""
     require_free(port)
@@ -169,8 +176,7 @@ def run(kind: str, vms: int, port: int) -> int:
     for folder in (lab_dir, state / "static"):
         folder.mkdir(parents=True, exist_ok=True)
     (lab_dir / "lab.json").unlink(missing_ok=True)
-    for left_over in state.glob("demo.sqlite3*"):
-        left_over.unlink()
+    forget_the_world(state)
     redis_port = free_port()
     env = environment(state, redis_port, port)
     manage(env, "migrate", "--verbosity", "0")

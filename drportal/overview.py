@@ -28,7 +28,7 @@ from drportal.inventory.schemas import (
 from drportal.jobs import RECOVERY, worker_alive
 from drportal.people.rights import seen_names
 from drportal.recovery.api import RunSummary, run_summary
-from drportal.recovery.glass import alone, glass_runs
+from drportal.recovery.glass import alone, glass_runs, notices_of
 from drportal.recovery.models import ProtectionGroup, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
 from drportal.roles import Permission
@@ -68,10 +68,13 @@ class ReturnedSite(Schema):
 
 
 class BrokenGlass(Schema):
-    """A run that one person began alone, until a manager has accepted it."""
+    """A run that one person began alone, until a manager has accepted it. ``unseen``: who of those that were told has
+    not said yet that they have seen it; ``for_me``: the asker is one of them."""
 
     run_id: int
     sentence: str
+    unseen: list[str]
+    for_me: bool
 
 
 class Live(Schema):
@@ -119,7 +122,7 @@ def overview(request: HttpRequest) -> Any:
             TwoPrimaries(image_id=image.pk, name=str(image)) for one in rounds for image in one.two_primaries
         ],
         returned=returned_sites(request),
-        broken_glass=[BrokenGlass(run_id=run.pk, sentence=alone(run)) for run in alone_runs(request)],
+        broken_glass=[broken_glass(request, run) for run in alone_runs(request)],
         differences=open_differences(request),
         runs=[run_summary(run) for run in seen(request, Run.objects.order_by("-id"))[:NEWEST_RUNS]],
         gaps=dict(gaps),
@@ -134,6 +137,12 @@ def alone_runs(request: HttpRequest) -> list[Run]:
     found = glass_runs()
     names = seen_names(asking(request).rights, (f"run:{run.pk}" for run in found))
     return [run for run in found if f"run:{run.pk}" in names]
+
+
+def broken_glass(request: HttpRequest, run: Run) -> BrokenGlass:
+    unseen = [notice.name for notice in notices_of(run) if notice.seen_at is None]
+    me = asking(request).user.username
+    return BrokenGlass(run_id=run.pk, sentence=alone(run), unseen=unseen, for_me=me in unseen)
 
 
 def returned_sites(request: HttpRequest) -> list[ReturnedSite]:

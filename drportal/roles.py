@@ -35,6 +35,7 @@ class Permission(enum.StrEnum):
     ALERTS = "alerts"
     SITES = "sites"
     RIGHTS = "rights"
+    POLICY = "policy"
 
 
 SAYS: dict[Permission, str] = {
@@ -51,6 +52,7 @@ SAYS: dict[Permission, str] = {
     Permission.ALERTS: "Change alert rules and channels",
     Permission.SITES: "Change sites, host keys and credentials",
     Permission.RIGHTS: "Give and take other people's rights",
+    Permission.POLICY: "Ask for another approval policy, and decide about one that somebody else asked for",
 }
 WHY: dict[Role, str] = {
     Role.VIEWER: "Sees how things stand and changes nothing. What people did is in the trail, and not for everybody.",
@@ -59,7 +61,7 @@ WHY: dict[Role, str] = {
     Role.APPROVER: "Is the second person before a forced promotion, and reads the trail to judge it. Does not run "
     "anything: who decides has not asked.",
     Role.MANAGER: "Looks at what was done afterwards and accepts it or not. Neither does it nor approves it: nobody "
-    "reviews what they took part in.",
+    "reviews what they took part in. How many people a forced promotion takes is theirs to say, with a second person.",
     Role.ADMINISTRATOR: "Says what the sites are, with which keys they are reached and who may do what. Tests plans "
     "and runs none: who can point a site elsewhere must not be the one who moves VMs there. Nobody changes their own "
     "rights.",
@@ -83,13 +85,14 @@ GRANTS: dict[Role, frozenset[Permission]] = {
         }
     ),
     Role.APPROVER: frozenset({Permission.VIEW, Permission.TEST, Permission.APPROVE, Permission.AUDIT}),
-    Role.MANAGER: frozenset({Permission.VIEW, Permission.AUDIT, Permission.REVIEW}),
+    Role.MANAGER: frozenset({Permission.VIEW, Permission.AUDIT, Permission.REVIEW, Permission.POLICY}),
     Role.ADMINISTRATOR: frozenset(
         {
             Permission.VIEW,
             Permission.TEST,
             Permission.SITES,
             Permission.RIGHTS,
+            Permission.POLICY,
             Permission.PLAN,
             Permission.DISCOVER,
             Permission.ALERTS,

@@ -45,6 +45,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+class NothingKeptMiddleware:
+    """No answer of the API stays in a browser or a proxy: who sits down at the desk next finds nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.path.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
 class BodyTooLarge(Exception):
     """Raised where the body is read, caught around the whole request."""
 

@@ -21,7 +21,11 @@ for router in (
     api.add_router("", f"drportal.{router}.router", tags=[router.partition(".")[0]])
 api.add_router("", "drportal.recovery.api_approvals.router", tags=["recovery"])
 api.add_router("", "drportal.recovery.api_quarantine.router", tags=["recovery"])
-for router in ("api_exposure", "api_gaps", "api_readiness", "api_alerts", "api_receipts", "api_reports", "api_views"):
+api.add_router("", "drportal.recovery.api_policy.router", tags=["recovery"])
+for router in (
+    "api_exposure", "api_gaps", "api_readiness", "api_alerts", "api_receipts", "api_refusals", "api_reports",
+    "api_views",
+):  # fmt: skip
     api.add_router("", f"drportal.watch.{router}.router", tags=["watch"])
 api.add_router("", "drportal.overview.router", tags=["overview"])
 

@@ -2,12 +2,16 @@
 
     python tests/with_postgres.py pytest tests/audit
 
+The command finds its address in DRPORTAL_TEST_DATABASE_URL, and in DRPORTAL_TEST_POSTGRES_CONTROL what pg_ctl is called
+with, for a test that stops and starts it (JSON; the verb and ``-m`` are added).
+
 PostgreSQL refuses to run as root, so as root the server runs as the system's `postgres` user. Without the server
 programs the command is not run and the exit status is 0, with a sentence; with DRPORTAL_REQUIRE_ALL=1 it is 1.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -63,8 +67,11 @@ def main(command: list[str], *, fsync: str = "off") -> int:
             [*control, "-o", options, "-l", f"{folder}/log", "start"], check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
         try:
-            url = f"postgresql://drportal@127.0.0.1:{port}/postgres"
-            return subprocess.run(command, env={**os.environ, "DRPORTAL_TEST_DATABASE_URL": url}).returncode
+            env = {
+                "DRPORTAL_TEST_DATABASE_URL": f"postgresql://drportal@127.0.0.1:{port}/postgres",
+                "DRPORTAL_TEST_POSTGRES_CONTROL": json.dumps([*control, "-o", options, "-l", f"{folder}/log"]),
+            }
+            return subprocess.run(command, env={**os.environ, **env}).returncode
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL, cwd="/")
 

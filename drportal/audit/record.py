@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
 from drportal.audit.verify import COLUMNS, GENESIS, entry_hash
+from drportal.rows import insert_rows
 
 CHAIN_LOCK = 0x6472706F7274616C  # "drportal"
 
@@ -83,7 +84,8 @@ def record_many(facts: Sequence[Fact]) -> list[AuditEntry]:
         entry = entry_after(seq, previous, fact, now)
         seq, previous = entry.seq, entry.hash
         entries.append(entry)
-    return AuditEntry.objects.bulk_create(entries)
+    insert_rows(entries)
+    return entries
 
 
 def lock_chain() -> tuple[int, str, dt.datetime] | None:

@@ -133,6 +133,7 @@ class MirrorStatus:
     *own* clock, read in the same breath, or None where that clock was not read.
     ``entries_behind``/``bytes_per_second``/``seconds_until_synced`` are hints only.
     ``syncing`` is true during a first copy (state ``syncing`` or snapshot mode's ``replay_state: syncing``).
+    ``copied_percent``: of the objects of a copy that is made from nothing; None also before it is counted.
     """
 
     name: str
@@ -148,6 +149,7 @@ class MirrorStatus:
     peer_state: str | None
     peer_description: str | None
     peer_last_update_text: str | None
+    copied_percent: int | None = None
 
     @property
     def replay(self) -> dict[str, object] | None:
@@ -392,6 +394,14 @@ class CephSite(Protocol):
         """Export the image into the site's own directory; the receipt has path, bytes and sha256 in ``after``.
 
         Also Refused (OTHER) where only the ``rbd`` client is there.
+        """
+        ...
+
+    async def keep_copy(self, order: Order) -> Answer:
+        """Copy the image to one of the same pool, under a new name; the receipt has ``copy`` and ``bytes`` in
+        ``after``. Never mirrored.
+
+        Also Refused (OTHER) where only the ``rbd`` client is there, and NO_ROOM.
         """
         ...
 

@@ -78,7 +78,8 @@ class VmNic:
 class Vm:
     """A VM as OpenNebula tells it.
 
-    ``document``: all of it; ``marker``: our DR_MARKER; ``error``: the server's word; ``uuid``: OS/UUID, if set.
+    ``document``: all of it; ``marker``: our DR_MARKER; ``error``: the server's word; ``uuid``: OS/UUID, if set;
+    ``labels``: those that everybody sees.
     """
 
     vm_id: int
@@ -101,6 +102,7 @@ class Vm:
     error: str | None
     document: Document
     uuid: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,15 @@ class CloudReading:
     answers: tuple[Answer, ...]
 
 
-class CloudSite(Protocol):
+class CloudFence(Protocol):
+    """What keeps everybody, administrators included, from starting a VM by mistake. ``kind``: ``vm`` or ``image``."""
+
+    async def lock(self, kind: str, number: int) -> Answer: ...
+    async def unlock(self, kind: str, number: int) -> Answer: ...
+    async def host_on(self, host_id: int, on: bool) -> Answer: ...
+
+
+class CloudSite(CloudFence, Protocol):
     """OpenNebula at one site.
 
     Reads raise Unreachable, Refused; acts also OutcomeUnknown (the answer was lost: look for the marker).

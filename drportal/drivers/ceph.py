@@ -188,6 +188,10 @@ class RbdOverSsh:
         """Always Refused: nobody there looks after a file that a cut connection leaves half written."""
         raise Refused("A site that is reached through the rbd client alone saves nothing.", Reason.OTHER)
 
+    async def keep_copy(self, order: Order) -> Answer:
+        """Always Refused, for the same reason."""
+        raise Refused("A site that is reached through the rbd client alone keeps no copies.", Reason.OTHER)
+
     async def receipt(self, operation_id: str) -> Receipt | None:
         """Always None: a shell keeps no receipts."""
         return None

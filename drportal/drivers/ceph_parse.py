@@ -37,6 +37,7 @@ from drportal.drivers.errors import Reason, Refused
 
 Parsed = TypeVar("Parsed")
 _MODES = {mode.value: mode for mode in MirrorMode}
+_COPYING = re.compile(r"bootstrapping, IMAGE_(?:SYNC|COPY)/COPY_(?:IMAGE|OBJECT) (\d{1,3})%")
 
 
 def parsed(answer: Answer, make: Callable[[Any], Parsed], said: Any = None) -> Parsed:
@@ -123,11 +124,28 @@ def mirror_status(data: dict[str, Any], site_now: dt.datetime | None) -> MirrorS
         syncing="syncing" in state or hints.get("replay_state") == "syncing",
         entries_behind=_whole(hints.get("entries_behind_primary")),
         bytes_per_second=_number(hints.get("bytes_per_second")),
-        seconds_until_synced=_number(hints.get("seconds_until_synced")),
+        seconds_until_synced=_seconds_left(hints),
         peer_state=peer.get("state"),
         peer_description=peer.get("description"),
         peer_last_update_text=peer.get("last_update"),
+        copied_percent=_copied_percent(description, hints),
     )
+
+
+def _seconds_left(hints: dict[str, object]) -> float | None:
+    """In snapshot mode reckoned from the snapshots before; of a first one there are none, and Ceph says 0."""
+    unknown = hints.get("replay_state") == "syncing" and not hints.get("bytes_per_snapshot")
+    return None if unknown else _number(hints.get("seconds_until_synced"))
+
+
+def _copied_percent(description: str, hints: dict[str, object]) -> int | None:
+    """Snapshot mode says the same of every later snapshot: then one before it is whole, and has a time."""
+    if hints.get("replay_state") == "syncing" and not hints.get("local_snapshot_timestamp"):
+        percent = _whole(hints.get("syncing_percent"))
+    else:
+        found = _COPYING.fullmatch(description)
+        percent = int(found[1]) if found else None
+    return percent if percent is not None and 0 <= percent <= 100 else None
 
 
 def site_clock(answer: Answer) -> dt.datetime | None:

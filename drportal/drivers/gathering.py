@@ -7,12 +7,15 @@ one question for hardly more than it takes for one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 WITHIN_S = 0.01
+# While more of the same comes in, the question waits for it so long at most.
+AT_MOST_S = 0.06
 # A question that hangs holds up those after it for no longer than this.
 HELD_UP_S = 0.5
 
@@ -25,8 +28,8 @@ class _Batch(Generic[Value]):
 class Gatherer(Generic[Key, Value]):
     """``ask(key, name)``: the answer to a question about ``name`` that is sent after this was called.
 
-    What is asked with the same key within ``WITHIN_S``, or while the question before it is on its way, is sent
-    together, by ``send(key, names)``: the busier the site, the more goes into one question.
+    What is asked with the same key within ``WITHIN_S`` of each other, or while the question before it is on its way, is
+    sent together, by ``send(key, names)``: the busier the site and this process, the more goes into one question.
     """
 
     def __init__(self, send: Callable[[Key, list[str]], Awaitable[Value]]) -> None:
@@ -46,7 +49,10 @@ class Gatherer(Generic[Key, Value]):
         return await asyncio.shield(batch.task)
 
     async def _soon(self, key: Key, names: set[str]) -> Value:
-        await asyncio.sleep(WITHIN_S)
+        asked, until = -1, time.monotonic() + AT_MOST_S
+        while len(names) > asked and time.monotonic() < until:
+            asked = len(names)
+            await asyncio.sleep(WITHIN_S)
         if (before := self._under_way.get(key)) is not None:
             await asyncio.wait({before}, timeout=HELD_UP_S)
         self._under_way[key] = self._open.pop(key).task

@@ -20,7 +20,7 @@ from drportal.drivers.errors import DriverError, OutcomeUnknown, Reason, Refused
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.leaks import without_keys
 from drportal.drivers.opennebula_errors import reason_for
-from drportal.drivers.opennebula_pages import Remembered, read_pages
+from drportal.drivers.opennebula_pages import Remembered, read_pages, split
 from drportal.drivers.opennebula_transport import FrontEnd, NoAnswerError, NotSentError, OpenNebulaTarget, Reply
 
 __all__ = ["ACTIONS", "OpenNebulaOverXmlRpc", "OpenNebulaTarget"]
@@ -32,6 +32,8 @@ _VmSet = dict[int, tuple[Vm, Answer]]
 MAX_CONNECTIONS = 4
 # The power actions a recovery needs. Not terminate-hard, not delete, not undeploy: each can take a disk along.
 ACTIONS = frozenset({"poweroff", "poweroff-hard", "resume", "release", "terminate"})
+LOCK_ALL = 4
+HOST_ENABLED, HOST_DISABLED = 0, 1
 # Filter arguments of the pool calls: all owners (-2), no range (-1, -1), and for VMs any state but DONE (-1).
 _ALL = (-2, -1, -1)
 
@@ -108,12 +110,18 @@ class OpenNebulaOverXmlRpc:
     async def _vm_set(self, _: str, ids: list[str]) -> _VmSet:
         if len(ids) == 1:
             return {}
-        body, answer = await self._read(_Call("vmpool.infoset", (",".join(ids), True)), parse.document)
-        return {
-            vm.vm_id: (vm, replace(answer, stdout=parse.masked(ET.tostring(element, "unicode"))))
-            for element in body.findall("VM")
-            for vm in (parse.vm(element),)
-        }
+        vms, answer = await self._read(_Call("vmpool.infoset", (",".join(ids), True)), self._known)
+        texts = split(answer.stdout, "VM")
+        if texts is None or len(texts) != len(vms):
+            texts = [parse.masked(vm.document.text) for vm in vms]
+        return {vm.vm_id: (vm, replace(answer, stdout=text)) for vm, text in zip(vms, texts, strict=True)}
+
+    def _known(self, body: object) -> list[Vm]:
+        """The steps of a run look at the same VMs again and again, and most are as they were."""
+        new: dict[bytes, Vm] = {}
+        found = self._memory.vms.page(body, new)
+        self._memory.vms.items = {**self._memory.vms.items, **new}
+        return found
 
     async def find_vms(self, marker: str) -> tuple[tuple[Vm, ...], Answer]:
         """VMs that carry our marker, DONE ones left out. Searched here: the server's own search needs MySQL."""
@@ -143,6 +151,17 @@ class OpenNebulaOverXmlRpc:
 
     async def image_enable(self, image_id: int) -> Answer:
         return (await self._act(_Call("image.enable", (image_id, True))))[1]
+
+    async def lock(self, kind: str, number: int) -> Answer:
+        """At the level that refuses every use, to uid 0 too. Whoever takes an image into use ends its lock."""
+        return (await self._act(_Call(f"{_lockable(kind)}.lock", (number, LOCK_ALL, False))))[1]
+
+    async def unlock(self, kind: str, number: int) -> Answer:
+        return (await self._act(_Call(f"{_lockable(kind)}.unlock", (number,))))[1]
+
+    async def host_on(self, host_id: int, on: bool) -> Answer:
+        """A host that is off (DISABLED) takes no new VM; those on it go on, and it is monitored as before."""
+        return (await self._act(_Call("host.status", (host_id, HOST_ENABLED if on else HOST_DISABLED))))[1]
 
     # --- the way there
 
@@ -253,6 +272,12 @@ def _as_text(body: Any) -> str:
     if not isinstance(body, str) or not body:
         raise ValueError("it is not a text")
     return body
+
+
+def _lockable(kind: str) -> str:
+    if kind not in ("vm", "image"):
+        raise Refused(f"The portal does not lock a {kind}. Nothing was sent.", Reason.BAD_REQUEST)
+    return kind
 
 
 def _of_document(make: Callable[[ET.Element], Value]) -> Callable[[Any], Value]:

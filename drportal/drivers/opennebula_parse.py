@@ -133,7 +133,13 @@ def vm(element: ET.Element, text: str = "") -> Vm:
         error=_optional(element, "USER_TEMPLATE/ERROR") or _optional(element, "USER_TEMPLATE/SCHED_MESSAGE"),
         document=Document(text or ET.tostring(element, encoding="unicode")),
         uuid=(_optional(element, "TEMPLATE/OS/UUID") or "").lower(),
+        labels=_labels(_text(element, "USER_TEMPLATE/LABELS")),
     )
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    """``web,prod/shop``: a label may lie under another."""
+    return tuple(_once(word) for word in sorted({label.strip() for label in text.split(",")}) if word)
 
 
 def _marker(element: ET.Element, name: str) -> str | None:

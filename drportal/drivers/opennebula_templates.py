@@ -114,6 +114,15 @@ def vm_template(
     return _written(root)
 
 
+def networks_of(vm_xml: str) -> tuple[tuple[int, str], ...]:
+    """Number and name, at home, of the network of each NIC of a captured definition. Raises TemplateError."""
+    try:
+        nics = document(vm_xml).findall("TEMPLATE/NIC")
+        return tuple((int(nic.findtext("NETWORK_ID") or ""), nic.findtext("NETWORK") or "") for nic in nics)
+    except ValueError as exc:
+        raise TemplateError(f"The networks of the captured definition can't be read: {exc}.") from None
+
+
 def _add_disk(root: ET.Element, disk: ET.Element, image_ids: Mapping[int, int]) -> None:
     disk_id = int(disk.findtext("DISK_ID") or 0)
     if disk_id not in image_ids:

@@ -126,6 +126,14 @@ class RbdCommands:
         """What the site program makes of it; the file's name in its directory is its own."""
         return self._act("export-diff", "--no-progress", str(ref))
 
+    def keep_copy(self, ref: ImageRef) -> Argv:
+        """What the site program makes of it; the new image's name is its own, and it is renamed when it is whole.
+
+        Without journaling: a pool may mirror whatever has it.
+        """
+        features = "layering,exclusive-lock,object-map,fast-diff,deep-flatten"
+        return self._act("copy", "--no-progress", "--image-feature", features, str(ref))
+
     def act(self, name: str, ref: ImageRef) -> Argv:
         """The command of an act by its name. Raises KeyError for a word that is not an act of this portal."""
         acts: dict[str, Callable[[ImageRef], Argv]] = {
@@ -133,6 +141,7 @@ class RbdCommands:
             "promote": self.promote,
             "resync": self.resync,
             "salvage": self.salvage,
+            "keep_copy": self.keep_copy,
         }
         return acts[name](ref)
 

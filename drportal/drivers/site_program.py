@@ -30,19 +30,20 @@ from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
 from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
+from drportal.drivers.refusals import Refusals, refusals_of
 from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
 from drportal.drivers.site_program_words import (
     PARSERS,
     ReceiptPage,
     act_fields,
+    bound_of,
     clock_of,
     digits,
     error_of,
     receipt_of,
     seen,
     snapshot_fields,
-    version_of,
 )
 from drportal.drivers.told import LARGE, Told
 from drportal.drivers.vantage import Address, Seen
@@ -52,7 +53,6 @@ ASK_AFTER_S = 30.0
 MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
 _EXITS = {"not-found": 2, "busy": 16, "precondition": 22, "unreachable": 110}
 _POOL_PARTS = ("pool", "listing", "status")
-_AT_ONCE_SINCE = (1, 3)
 
 
 class SiteProgram:
@@ -232,7 +232,8 @@ class SiteProgram:
     ) -> ImageObservation:
         if image.get("absent"):
             return ImageObservation(ref, absent=True)
-        clock, found, troubles = clock_of(reply), dict[str, Any](), dict[Part, DriverError]()
+        found, troubles = dict[str, Any](), dict[Part, DriverError]()
+        clock = clock_of(reply) if Part.STATUS in parts else None  # ten thousand times what says the same
         for part in parts:
             try:
                 if part is Part.JOURNAL and part.value not in image and part.value not in image.get("errors", {}):
@@ -334,7 +335,8 @@ class SiteProgram:
 
     def command_for(self, act: str, ref: ImageRef) -> str:
         """The ``rbd`` command of the act: the engine ``rbd`` runs it, the engine ``librbd`` makes the same call of
-        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync`` and ``salvage``.
+        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync``, ``salvage``
+        and ``keep_copy``.
         """
         return command_line(self._commands.act(act, ref))
 
@@ -383,6 +385,10 @@ class SiteProgram:
         """Its end may be hours away: OutcomeUnknown then, and the receipt tells."""
         return await self._send("salvage", "salvage-export", self.command_for("salvage", order.ref), order, {}, {})
 
+    async def keep_copy(self, order: Order) -> Answer:
+        """As ``salvage``. A program older than 1.5 refuses it (BAD_REQUEST)."""
+        return await self._send("keep_copy", "salvage-copy", self.command_for("keep_copy", order.ref), order, {}, {})
+
     async def _act(self, act: str, order: Order, expect: dict[str, Any], warrant: Warrant | None = None) -> Answer:
         if warrant is None:
             return await self._send(act, act, self.command_for(act, order.ref), order, expect, {})
@@ -409,7 +415,7 @@ class SiteProgram:
         """Send once. When the answer is lost, ask for the receipt; unknown only when that is lost too."""
         patient_until = time.monotonic() + self._patience_s
         try:
-            fields.update(self._bound(await self._link.hello()))
+            fields.update(bound_of(await self._link.hello(), self._acts_at_once))
             reply = await self._link.ask(verb, fields, deadline_s=self._patience_s)
         except AnswerLost as lost:
             return await self._after_loss(act, shown, order.operation_id, str(lost), patient_until)
@@ -420,13 +426,6 @@ class SiteProgram:
             return await self._after_loss(act, shown, order.operation_id, str(error.get("text")), patient_until)
         exit_status = _EXITS.get(str(error.get("code")), 1)  # what rbd itself would have ended with
         raise refusal(error, self._answer(shown, reply, error, exit_status), act)
-
-    def _bound(self, hello: Hello) -> dict[str, Any]:
-        """How many acts may go on beside this one. A program older than 1.3 knows its own limit only."""
-        allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
-        if not isinstance(allowed, int) or version_of(hello.program) < _AT_ONCE_SINCE:
-            return {}
-        return {"at_once": min(self._acts_at_once, allowed)}
 
     def _ended(self, act: str, shown: str, reply: Reply, receipt: object) -> Answer:
         if not isinstance(receipt, dict):
@@ -492,6 +491,11 @@ class SiteProgram:
             reply = await self._read("acknowledge", "acknowledge", receipts=pairs[begin : begin + 1000])
             done += int(reply.content.get("acknowledged", 0))
         return done
+
+    async def refusals(self, since: int) -> Refusals:
+        """What the site has refused since then (0: all it knows). A program older than 1.5 refuses it (BAD_REQUEST)."""
+        reply = await self._read("refusals", "refusals", since=since)
+        return parse.parsed(self._answer("refusals", reply, reply.content), lambda said: refusals_of(said, since))
 
     async def close(self) -> None:
         await self._link.close()

@@ -26,6 +26,7 @@ _PRECONDITIONS = {
     "mirrored": Reason.NOT_MIRRORED,
     "newest_snapshot": Reason.DEMOTION_NOT_ARRIVED,
     "watchers": Reason.LOCK_HELD,
+    "room": Reason.NO_ROOM,
 }
 _GOALS = {"demote": False, "promote": True}
 

@@ -11,7 +11,7 @@ from drportal.drivers import ceph_parse as parse
 from drportal.drivers.base import Answer, ImageRef, MirrorSnapshot, Order
 from drportal.drivers.observation import Part
 from drportal.drivers.orders import Receipt
-from drportal.drivers.site_link import Reply
+from drportal.drivers.site_link import Hello, Reply
 from drportal.drivers.vantage import Address, Echo, Seen
 
 
@@ -24,6 +24,7 @@ class ReceiptPage:
     more: bool
 
 
+AT_ONCE_SINCE = (1, 3)
 PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
     Part.INFO: parse.info,
     Part.JOURNAL: parse.journal,
@@ -36,6 +37,14 @@ def version_of(program: str) -> tuple[int, ...]:
     """Of ``1.3``; empty where it is no version as we number them."""
     words = program.split(".")
     return tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
+
+
+def bound_of(hello: Hello, wanted: int) -> dict[str, Any]:
+    """How many acts may go on beside one another. A program older than 1.3 knows its own limit only."""
+    allowed = (hello.raw.get("limits") or {}).get("acts_at_once")
+    if not isinstance(allowed, int) or version_of(hello.program) < AT_ONCE_SINCE:
+        return {}
+    return {"at_once": min(wanted, allowed)}
 
 
 def error_of(content: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class AlertKind(enum.StrEnum):
     PORTAL_BLIND = "portal_blind"
     RECORDS_DIFFER = "records_differ"
     PROGRAM_DIFFERS = "program_differs"
+    STRANGER_AT_SITE = "stranger_at_site"
     RUNS_TWICE = "runs_twice"
     LOST_SITE_BACK = "lost_site_back"
 
@@ -41,6 +42,7 @@ KIND_SENTENCES = {
     AlertKind.PORTAL_BLIND: "The portal's poller does not watch a pair of sites.",
     AlertKind.RECORDS_DIFFER: "A site's receipt of an act and the portal's trail say different things.",
     AlertKind.PROGRAM_DIFFERS: "The site program installed at a site is not the portal's own, or reaches other pools.",
+    AlertKind.STRANGER_AT_SITE: "Somebody who is not this portal speaks to a site's program.",
     AlertKind.RUNS_TWICE: "A VM runs at both sites.",
     AlertKind.LOST_SITE_BACK: "A site that was lost in a disaster failover is back.",
 }

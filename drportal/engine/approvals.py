@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from drportal.engine.fence import FenceRung
 from drportal.engine.states import IllegalTransition, Transition
 
 
@@ -78,7 +79,8 @@ class Unfit(enum.StrEnum):
 class ApprovalFacts:
     """An approval as its row has it. ``said_yes``: people; ``may_approve``: those of them who still may, read now.
 
-    ``glass``: somebody broke the glass, and may do so still: no yes of another person is needed.
+    ``glass``: somebody broke the glass, and may do so still: no yes of another person is needed. ``attested_rung``:
+    what is attested; ``deviation``: why it goes on below the rung that the plan wants.
     """
 
     approval_id: str
@@ -95,6 +97,8 @@ class ApprovalFacts:
     glass: bool = False
     attested_by: str = ""
     attestation: str = ""
+    attested_rung: FenceRung = FenceRung.CUT
+    deviation: str = ""
 
     @property
     def sha256(self) -> str:

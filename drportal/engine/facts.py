@@ -96,6 +96,21 @@ class StatusFacts:
     """Snapshot mode: when the newest mirror snapshot that is complete at the copy was made, by the primary's clock."""
     bytes_per_second: float | None = None
     eta_s: float | None = None
+    copied_percent: int | None = None
+    """Of the objects of a copy that is being made from nothing."""
+
+    @property
+    def written_at(self) -> dt.datetime | None:
+        """When the daemon wrote it, by the portal's clock; None where its age is not known."""
+        return None if self.age_s is None else self.read_at - dt.timedelta(seconds=self.age_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyLook:
+    """How far a copy that is made from nothing was when its daemon first wrote this percent down."""
+
+    at: dt.datetime
+    percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +140,8 @@ class SideFacts:
     peer_direction: str | None = None
     last_heard: dt.datetime | None = None
     unreachable_since: dt.datetime | None = None
+    copying: tuple[CopyLook, ...] = ()
+    """While a copy is made anew here: the last percents that passed (``engine/recopy.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

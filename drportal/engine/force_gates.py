@@ -6,11 +6,18 @@ import datetime as dt
 
 from drportal.engine.approvals import ApprovalFacts, misfit
 from drportal.engine.facts import HoldFacts, Mode, RoleFacts, SnapshotFacts, StatusFacts, VmFacts
+from drportal.engine.fence import FenceRung, below, reached_alone
 from drportal.engine.gate_base import OFF_PHASES, ROLE_FRESH_S, GateId, GateResult, Reading
 
 USE_PLANNED = (
     "Nothing is forced at a site whose peer can be read: make a planned failover, or stop the writers there and look "
     "at the image's verdict."
+)
+
+
+GO_BELOW = (
+    "Cut its power or its network, or say why it goes on without, and ask for a new approval on the run's page (New "
+    "approval)."
 )
 
 
@@ -85,20 +92,44 @@ def g_approval(
     return say.met("The approval names this command and has not expired.")
 
 
-def g_fence(vm_there: VmFacts | None, attested_by: str, attestation: str, now: dt.datetime) -> GateResult:
-    """The VM cannot run at the other side: read there, or attested by a named person (power or network cut)."""
+def g_fence(
+    vm_there: VmFacts | None,
+    attested_by: str,
+    attestation: str,
+    now: dt.datetime,
+    *,
+    word: FenceRung = FenceRung.CUT,
+    wanted: FenceRung = FenceRung.OFF,
+    deviation: str = "",
+) -> GateResult:
+    """The VM cannot run at the other side, on the rung that the plan wants: read there, or attested by a named person.
+
+    ``word``: what is attested. ``deviation``: why it goes on below the wanted rung, by the same person; never below the
+    first, on which the VM is off (I5).
+    """
     say = Reading(GateId.FENCE, now)
     say.facts.update(attested_by=attested_by, phase_there=vm_there.phase if vm_there else None)
-    if vm_there is not None:
-        if vm_there.phase in OFF_PHASES:
-            return say.met("The other side's OpenNebula answers: the VM is off there.")
+    if vm_there is not None and vm_there.phase not in OFF_PHASES:
         return say.not_met(
             f"The other side's OpenNebula answers: the VM is {vm_there.state_word} there. It may run twice.",
             "Stop it there first.",
         )
-    if attested_by and attestation:
-        return say.met(f"Attested by {attested_by}: {attestation}")
-    return say.not_met("Nobody has attested that the VM cannot run at the other side.", "Say who cut it off, and how.")
+    attested = bool(attested_by and attestation)
+    reached = reached_alone(vm_there is not None or None, attested, word)
+    say.facts.update(rung=reached.value, rung_wanted=wanted.value)
+    if reached is FenceRung.NONE:
+        return say.not_met(
+            "Nobody has attested that the VM cannot run at the other side.", "Say who cut it off, and how."
+        )
+    how = (
+        "The other side's OpenNebula answers: the VM is off there."
+        if vm_there is not None
+        else f"Attested by {attested_by}: {attestation}"
+    )
+    lacking = below(reached, wanted, attested_by, deviation)
+    if lacking and not deviation:
+        return say.not_met(f"{how} {lacking} Nothing is started there.", GO_BELOW, hopeless=True)
+    return say.met(f"{how} {lacking}".strip())
 
 
 def g_alone(

@@ -39,6 +39,7 @@ class GateId(enum.StrEnum):
     PEER = "G-PEER"
     COPIED = "G-COPIED"
     FREE = "G-FREE"
+    HOME = "G-HOME"
 
 
 GATE_TITLES: dict[GateId, str] = {
@@ -59,6 +60,7 @@ GATE_TITLES: dict[GateId, str] = {
     GateId.PEER: "The copy that counts is whole, writable, and at the other side",
     GateId.COPIED: "The new copy is whole and follows",
     GateId.FREE: "No mirror daemon here holds the image",
+    GateId.HOME: "What stands for the VM at home does not run",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from drportal.engine.facts import (
-    DiskFacts,
     JournalFacts,
     MirrorSnap,
     Mode,
@@ -22,19 +21,11 @@ def off_remedy(vm: VmFacts) -> str:
         return "Its saved memory would be resumed over a disk that has moved on: resume it there, then power it off."
     if vm.phase in {"moving", "pending"}:
         return "It is changing state; wait until it rests, then power it off."
+    if vm.state_word.startswith("unknown("):
+        return "The portal has no word for this state: look at it there (onevm show), and bring it to POWEROFF."
     if vm.phase == "stuck":
         return "OpenNebula lost control of it: settle it there (onevm recover) and see that no process of it is left."
     return "Power it off there."
-
-
-def disk_trouble(disk: DiskFacts) -> str | None:
-    if disk.kind != "persistent":
-        return f"is {disk.kind}, not a persistent image"
-    if not disk.source:
-        return "has no known image behind it"
-    if disk.parent:
-        return f"({disk.source}) is a clone of {disk.parent}"
-    return None if disk.mirrored else f"({disk.source}) is not mirrored"
 
 
 def _show(position: Position | None) -> str:

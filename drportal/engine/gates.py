@@ -45,7 +45,6 @@ from drportal.engine.gate_parts import (
     compare_positions,
     demoted_roles,
     demoted_snapshots,
-    disk_trouble,
     off_remedy,
     path_heartbeat,
     path_journal,
@@ -54,6 +53,7 @@ from drportal.engine.gate_parts import (
     stuck,
     sync_snapshots,
 )
+from drportal.engine.unfit import ONE_WAY_REMEDY, disk_trouble, disks_remedy, one_way
 
 __all__ = [
     "FRESH_S",
@@ -120,6 +120,8 @@ def g_path(
     for side, name in ((source, "source"), (target, "target")):
         if side.reachable is not True:
             return say.unread(f"the {name} site, which does not answer,")
+    if wrong := one_way((("the source", source), ("the target", target))):
+        return say.not_met(wrong, ONE_WAY_REMEDY)
     if early := path_roles(say, target, source, fresh_s):
         return early
     if early := path_heartbeat(say, target.status, target.daemon_healthy, fresh_s, heartbeat_s):
@@ -247,15 +249,23 @@ def g_meta(
     captured_hash: str | None,
     now: dt.datetime,
     max_age_s: float,
+    *,
+    gone: bool = False,
 ) -> GateResult:
     """The VM's definition is held at the other side, and is what the front end says now. ``captured_at``: last captured
-    or confirmed."""
+    or confirmed. ``gone``: the home front end answered that it has no such VM any more, so nobody can confirm it; what
+    was captured last is what it is made anew from."""
     say = Reading(GateId.META, now)
     say.facts.update(version=captured_version, captured_hash=captured_hash, current_hash=current_hash)
     if captured_at is None or captured_hash is None:
         return say.not_met("The VM's definition was never captured.", "Run a discovery of this site pair.")
     age_s = (now - captured_at).total_seconds()
     say.facts["age_s"] = round(age_s, 1)
+    if gone:
+        return say.met(
+            f"The VM is gone at home. Version {captured_version} of its definition, last confirmed {span(age_s)} ago, "
+            "is what it is made anew from."
+        )
     if age_s < -CLOCK_SLACK_S:
         return say.cannot_tell("The captured definition is dated in the future.", "Check the portal's clock.")
     if current_hash is None:
@@ -283,7 +293,8 @@ def g_one(disks: Sequence[DiskFacts]) -> GateResult:
     if wrong:
         return say.not_met(
             f"{count(len(wrong), 'disk')} of {len(disks)} cannot be moved: {'; '.join(wrong)}.",
-            "Make each disk a persistent, flattened, mirrored image, or detach it, and discover again.",
+            disks_remedy(disks),
+            hopeless=True,
         )
     return say.met(f"{count(len(disks), 'disk')}: persistent, mirrored, no clone.")
 

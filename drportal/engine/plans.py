@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from drportal.engine.fence import FenceRung
 from drportal.engine.gates import GateId
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 
 
@@ -41,7 +42,7 @@ class PlanInput:
     """``source_site`` is the one left behind (failback: where the group is active), ``target_site`` where it goes.
 
     Only a way back reads the two observed sets: images demoted at the source, and images primary at the target.
-    ``saves``: the source site has a place for what a reprotect would discard.
+    ``salvage``: image key -> what becomes of what a reprotect would discard.
     """
 
     vms: tuple[PlannedVm, ...]
@@ -49,12 +50,21 @@ class PlanInput:
     target_site: str
     demoted_at_source: frozenset[str] = frozenset()
     primary_at_target: frozenset[str] = frozenset()
-    saves: bool = False
+    salvage: Mapping[str, SalvageWay] = field(default_factory=dict)
     fence_rung: FenceRung = FenceRung.DEMOTED
     """What the plan wants done at a site that came back, before anything else."""
 
+    lost_sight_of: frozenset[str] = frozenset()
+    """VMs (by key) that are UNKNOWN at home, where a failback goes: they are powered off there first."""
+
+    following: frozenset[str] = frozenset()
+    """Images at the fenced site that were seen to follow: they hold nothing of their own that could be measured."""
+
     shut_out: frozenset[str] = frozenset()
     """Images at the returned site whose writers are shut out there; a reprotect lets them in at its end."""
+
+    locked: frozenset[str] = frozenset()
+    """VMs at the returned site that a fence locked in OpenNebula; a reprotect unlocks them at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,8 @@ def _move(plan: PlanInput) -> list[PlannedStep]:
     power-off, which is paid anyway by whoever needs the whole group.
     """
     up, down = _groups(plan.vms), _groups(plan.vms, reverse=True)
-    checks = [_step(StepKind.VM_CHECK, vm.key, vm, plan, ()) for group in up for vm in group]
+    settles = {vm.key: (step_key(StepKind.VM_SETTLE, vm.key),) for vm in plan.vms if vm.key in plan.lost_sight_of}
+    checks = [_step(StepKind.VM_CHECK, vm.key, vm, plan, settles.get(vm.key, ())) for group in up for vm in group]
     offs = _chain(StepKind.VM_POWER_OFF, down, plan, [s.key for s in checks], lambda vm: ())
     last_off = [step_key(StepKind.VM_POWER_OFF, vm.key) for vm in down[-1]]
     images: list[PlannedStep] = []
@@ -194,7 +205,11 @@ def _failback(plan: PlanInput) -> tuple[PlannedStep, ...]:
         for group in _groups(plan.vms)
         for vm in group
     ]
-    return (*_move(plan), *retires)
+    return (*_settled(plan), *_move(plan), *retires)
+
+
+def _settled(plan: PlanInput) -> list[PlannedStep]:
+    return [_step(StepKind.VM_SETTLE, vm.key, vm, plan, ()) for vm in plan.vms if vm.key in plan.lost_sight_of]
 
 
 def _way_back(plan: PlanInput) -> tuple[PlannedStep, ...]:
@@ -244,6 +259,9 @@ def _disaster_failover(plan: PlanInput) -> tuple[PlannedStep, ...]:
     return (*images, *starts)
 
 
+SAVES = {SalvageWay.EXPORT: StepKind.IMAGE_SALVAGE, SalvageWay.COPY: StepKind.IMAGE_KEEP}
+
+
 def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
     """The source is the site that came back, the target where the group runs: at the target nothing acts. All VMs off
     first (5 first), so that none of them writes while another's disk is taken away; then each image by itself."""
@@ -259,21 +277,23 @@ def _reprotect(plan: PlanInput) -> tuple[PlannedStep, ...]:
                 measure = _step(StepKind.IMAGE_MEASURE, image, vm, plan, (before.key,))
                 images += [before, measure]
                 before = measure
-                if plan.saves:
-                    before = _step(StepKind.IMAGE_SALVAGE, image, vm, plan, (before.key,))
+                if saving := SAVES.get(plan.salvage.get(image, SalvageWay.WAIVE)):
+                    before = _step(saving, image, vm, plan, (before.key,))
                     images.append(before)
                 resync = _step(StepKind.IMAGE_RESYNC, image, vm, plan, (before.key,))
                 follows = _step(StepKind.IMAGE_FOLLOWS, image, vm, plan, (resync.key,))
                 images += [resync, follows]
                 if image in plan.shut_out:
                     images.append(_step(StepKind.IMAGE_LET_IN, image, vm, plan, (follows.key,)))
-    return (*stops, *images)
+    followed = [step.key for step in images if step.kind is StepKind.IMAGE_FOLLOWS]
+    unlocks = [_step(StepKind.VM_UNLOCK, vm.key, vm, plan, followed) for vm in plan.vms if vm.key in plan.locked]
+    return (*stops, *images, *unlocks)
 
 
 def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
     """The first thing at a site that came back, up to the rung that the plan wants: its writers shut out of Ceph, its
-    VMs off, its images not writable any more. Nothing is discarded. Each VM goes by itself: one that is off the air
-    sooner is a fork that grows less."""
+    VMs off and locked, its images not writable any more. Nothing is discarded. Each VM goes by itself: one that is off
+    the air sooner is a fork that grows less."""
     cuts: list[PlannedStep] = []
     stops: list[PlannedStep] = []
     images: list[PlannedStep] = []
@@ -283,12 +303,17 @@ def _fence(plan: PlanInput) -> tuple[PlannedStep, ...]:
             cuts += shut if plan.fence_rung >= FenceRung.SHUT_OUT else []
             before = [step.key for step in shut] if plan.fence_rung >= FenceRung.SHUT_OUT else []
             stops.append(_step(StepKind.VM_STOP_RETURNED, vm.key, vm, plan, before))
+            if plan.fence_rung >= FenceRung.LOCKED:
+                off = step_key(StepKind.VM_STOP_RETURNED, vm.key)
+                stops.append(_step(StepKind.VM_LOCK, vm.key, vm, plan, (off,)))
             if plan.fence_rung < FenceRung.DEMOTED:
                 continue
             for image in vm.image_keys:
                 own = step_key(StepKind.VM_STOP_RETURNED, vm.key)
                 demote = _step(StepKind.IMAGE_DEMOTE_RETURNED, image, vm, plan, (own,))
-                images += [demote, _step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,))]
+                images.append(demote)
+                if image not in plan.following:
+                    images.append(_step(StepKind.IMAGE_MEASURE, image, vm, plan, (demote.key,)))
     return (*cuts, *stops, *images)
 
 

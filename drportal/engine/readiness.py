@@ -6,13 +6,17 @@ import datetime as dt
 import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from drportal.engine.facts import DiskFacts, Side, SideFacts, VmFacts
+from drportal.engine.facts import DiskFacts, Side, SideFacts, VmFacts, WatcherFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.gate_parts import SETTLES
 from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path, g_peer_off, g_return
+from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
+from drportal.engine.salvage import SalvageChoice
 from drportal.engine.schedule_gaps import NOTHING_BACK, NOTHING_COPIED, USUAL, add_command
+from drportal.engine.unfit import flatten, hangs_on
 from drportal.engine.verdicts import Verdict, VerdictCode
 
 DEFINITION_MAX_AGE_S = 24 * 3600.0
@@ -84,6 +88,7 @@ class VmReadiness:
     without a peer.
 
     ``name_taken_by``: another VM at the target that bears the name. ``definition_seen_at``: last captured or confirmed.
+    ``target_host``, ``target_watchers``: read for a failback whose VM at home is UNKNOWN.
     """
 
     key: str
@@ -97,6 +102,8 @@ class VmReadiness:
     current_hash: str | None
     unmapped: tuple[str, ...] = ()
     name_taken_by: str | None = None
+    target_host: HostFacts | None = None
+    target_watchers: tuple[WatcherFacts, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,12 @@ class ReadinessInput:
     definition_max_age_s: float = DEFINITION_MAX_AGE_S
     salvage_dir: str = ""
     """Where the source site keeps what a reprotect would discard; empty: nowhere."""
+    salvage: Mapping[str, SalvageChoice] = field(default_factory=dict)
+    """Image key -> what was chosen for it; without one it is saved to ``salvage_dir`` where there is one."""
+    fence_wanted: FenceRung = FenceRung.NONE
+    fence_reached: FenceRung = FenceRung.NONE
+    """Of a reprotect: what the plan wants done at the returned site first, and what a fence run has reached there."""
+
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""
 
@@ -144,17 +157,18 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
     """Everything that speaks against beginning a run of this kind now. Reads nothing; the facts' ages count."""
     back = kind is RunKind.WAY_BACK
     per_image = {image.key: _image_gates(image, now, back, fresh_s) for image in given.images}
-    per_vm = {vm.key: _vm_gates(vm, now, given.definition_max_age_s, back, fresh_s) for vm in given.vms}
+    per_vm = {vm.key: _vm_gates(kind, vm, now, given.definition_max_age_s, fresh_s) for vm in given.vms}
     findings = [*site_findings(given.sites), *left_findings(given)]
     for image in given.images:
         if not back:
             findings += _verdict_findings(image, given.source_side)
+            findings += clone_findings(image.name, image.source)
             findings += _schedule_findings(image, {site.role: site.name for site in given.sites})
         findings += gate_findings(per_image[image.key], image.name)
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
         if not back:
-            findings += _vm_findings(vm)
+            findings += _vm_findings(vm, kind)
     if not back:
         findings += _target_findings(given)
     if not given.vms or not given.images:
@@ -206,13 +220,18 @@ def _image_gates(image: ImageReadiness, now: dt.datetime, back: bool, fresh_s: f
 
 
 def _vm_gates(
-    vm: VmReadiness, now: dt.datetime, max_age_s: float, back: bool, fresh_s: float
+    kind: RunKind, vm: VmReadiness, now: dt.datetime, max_age_s: float, fresh_s: float
 ) -> tuple[GateResult, ...]:
-    peer = g_peer_off(vm.at_target, now, fresh_s=fresh_s)
-    if back:
+    there, home = vm.at_target, kind is RunKind.FAILBACK
+    if home:
+        peer = g_home(there, vm.target_host, vm.target_watchers, now, fresh_s=fresh_s)
+    else:
+        peer = g_peer_off(there, now, fresh_s=fresh_s)
+    if kind is RunKind.WAY_BACK:
         return (peer,)
-    meta = g_meta(vm.definition_seen_at, vm.definition_number, vm.current_hash, vm.definition_hash, now, max_age_s)
-    return (meta, g_one(vm.disks), peer)
+    gone = home and there is not None and there.phase == "gone"
+    known = (vm.definition_seen_at, vm.definition_number, vm.current_hash, vm.definition_hash)
+    return (g_meta(*known, now, max_age_s, gone=gone), g_one(vm.disks), peer)
 
 
 def gate_findings(results: Iterable[GateResult], subject: str) -> Iterator[Finding]:
@@ -241,6 +260,12 @@ def left_findings(given: ReadinessInput) -> Iterator[Finding]:
         yield Finding("left_alone", Severity.WARN, name, f"It is left alone. {sentence}", remedy)
 
 
+def clone_findings(name: str, counts: SideFacts) -> Iterator[Finding]:
+    """``counts``: the side whose copy is moved, or copied again."""
+    if wrong := hangs_on(counts.role, name):
+        yield block("not_flattened", name, wrong, flatten(name))
+
+
 def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
     verdict = image.verdict
     follows = verdict.code in {VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, VerdictCode.BEHIND}
@@ -259,7 +284,7 @@ def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
             verdict.sentence,
             "Wait, or accept that the power-off lasts until it has caught up.",
         )
-    elif not follows:
+    elif not follows and verdict.code is not VerdictCode.ONE_WAY:  # that G-PATH says, with its remedy
         unknown = verdict.code is VerdictCode.CANNOT_TELL
         allowed = ", ".join(act.replace("_", " ") for act in verdict.allowed) or "nothing"
         remedy = SETTLES if verdict.code in MAY_SETTLE else f"Allowed now: {allowed}."
@@ -279,7 +304,7 @@ def _schedule_findings(image: ImageReadiness, sites: Mapping[str, str]) -> Itera
             )
 
 
-def _vm_findings(vm: VmReadiness) -> Iterator[Finding]:
+def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:
     if vm.at_source is None:
         yield block(
             "vm_unread", vm.name, "The VM's state could not be read.", "Check OpenNebula at the source.", unknown=True
@@ -300,13 +325,17 @@ def _vm_findings(vm: VmReadiness) -> Iterator[Finding]:
             "The VM is locked in OpenNebula.",
             "Unlock it (onevm unlock), or take it out of the group.",
         )
-    for network in vm.unmapped:
+    if vm.at_target is not None and vm.at_target.locked:
         yield block(
-            "network_unmapped",
+            "vm_locked",
             vm.name,
-            f"Network {network} has no counterpart at the target.",
-            "Complete the plan's network map.",
+            f"At the target it is {vm.at_target.state_word} and locked in OpenNebula: it could not be started.",
+            "Unlock it there (onevm unlock). What a fence of this plan locked, its reprotect unlocks at its end.",
         )
+    if kind is RunKind.FAILBACK:
+        yield from _home_findings(vm)
+    for network in vm.unmapped:
+        yield _unmapped(vm, network, kind)
     if vm.name_taken_by:
         yield Finding(
             "name_taken",
@@ -315,6 +344,43 @@ def _vm_findings(vm: VmReadiness) -> Iterator[Finding]:
             f"At the target {vm.name_taken_by} has the same name.",
             "Both will be listed; rename one.",
         )
+
+
+def _home_findings(vm: VmReadiness) -> Iterator[Finding]:
+    """What a failback will do with it beyond starting it: said before, and accepted."""
+    if vm.at_target is not None and vm.at_target.phase == "gone":
+        yield Finding(
+            "made_anew",
+            Severity.WARN,
+            vm.name,
+            f"At home the VM is gone. It is made anew there from version {vm.definition_number} of its captured "
+            "definition, under a new number; addresses are given out anew by its networks.",
+            "If its addresses matter, note them before: they are on the VM's page.",
+        )
+    if lost_sight_of(vm.at_target):
+        yield Finding(
+            "powered_off_hard",
+            Severity.WARN,
+            vm.name,
+            "At home OpenNebula has lost sight of the VM (UNKNOWN). It is powered off hard there first.",
+            None,
+        )
+
+
+def _unmapped(vm: VmReadiness, network: str, kind: RunKind) -> Finding:
+    if kind is RunKind.FAILBACK:
+        return block(
+            "network_unmapped",
+            vm.name,
+            f"At home the VM is gone, and so is network {network} of its captured definition, by number and by name.",
+            "Make a network of that name at home; the failback then uses it.",
+        )
+    return block(
+        "network_unmapped",
+        vm.name,
+        f"Network {network} has no counterpart at the target.",
+        "Complete the plan's network map.",
+    )
 
 
 def _target_findings(given: ReadinessInput) -> Iterator[Finding]:

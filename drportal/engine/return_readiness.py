@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.gate_base import OFF_PHASES, GateResult
+from drportal.engine.gate_parts import off_remedy
+from drportal.engine.gates import g_one
+from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
     FRESH_S,
@@ -14,14 +18,18 @@ from drportal.engine.readiness import (
     Readiness,
     ReadinessInput,
     Severity,
+    SiteReadiness,
     VmReadiness,
     block,
+    clone_findings,
     concluded,
     gate_findings,
     left_findings,
     site_findings,
 )
 from drportal.engine.return_gates import g_peer
+from drportal.engine.salvage import SalvageChoice, SalvageWay
+from drportal.engine.unfit import ONE_WAY_REMEDY, one_way
 from drportal.engine.verdicts import VerdictCode
 
 LEFT_THE_LINE = frozenset({VerdictCode.TWO_PRIMARIES, VerdictCode.DIVERGED})
@@ -40,12 +48,20 @@ def assess_return(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fre
     back = next((site.name for site in given.sites if site.role == "source"), "the returned site")
     for image in given.images:
         findings += gate_findings(per_image[image.key], image.name)
-        findings += _image_findings(kind, image, back, given.salvage_dir)
+        findings += _image_findings(kind, image, back, given)
+        if kind is RunKind.REPROTECT:
+            findings += _copy_findings(image, given.sites)
     for vm in given.vms:
         findings += _vm_findings(vm, back)
+    if kind is RunKind.REPROTECT:
+        findings += _fence_findings(given, back)
     if not given.images:
         findings.append(block("nothing_to_copy", "group", "The group has no image.", "Add VMs to the group."))
-    per_vm: dict[str, tuple[GateResult, ...]] = {vm.key: () for vm in given.vms}
+    per_vm: dict[str, tuple[GateResult, ...]] = {
+        vm.key: (g_one(vm.disks),) if kind is RunKind.REPROTECT else () for vm in given.vms
+    }
+    for vm in given.vms:
+        findings += gate_findings(per_vm[vm.key], vm.name)
     return concluded(findings, per_image, per_vm)
 
 
@@ -54,8 +70,8 @@ def _peer(image: ImageReadiness, now: dt.datetime, fresh_s: float) -> GateResult
     return g_peer(here, there, now, salvage_chosen=True, forced_here=image.forced_at_source, fresh_s=fresh_s)
 
 
-def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir: str) -> Iterator[Finding]:
-    code = image.verdict.code
+def _image_findings(kind: RunKind, image: ImageReadiness, back: str, given: ReadinessInput) -> Iterator[Finding]:
+    code, salvage_dir, chosen = image.verdict.code, given.salvage_dir, given.salvage.get(image.key)
     if code in LEFT_THE_LINE and kind is RunKind.FENCE:
         yield Finding(
             "fences",
@@ -65,6 +81,8 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir
             "lost stays in it until its copy is made anew (Reprotect).",
             None,
         )
+    elif code in LEFT_THE_LINE and chosen is not None and chosen.way is not SalvageWay.EXPORT:
+        yield _chosen_otherwise(chosen, image.name, back)
     elif code in LEFT_THE_LINE and salvage_dir:
         yield Finding(
             "saves_and_discards",
@@ -80,14 +98,51 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, salvage_dir
             Severity.WARN,
             image.name,
             f"What {back} wrote after contact was lost is nowhere else. It is discarded, and the image copied again.",
-            f"If anybody may want it: name a directory for it on the page of {back}, or save it first, there: "
-            f"rbd export {image.name} FILE. If nobody does, say why when you start the run; the trail keeps it.",
+            "If anybody may want it: choose that a copy is kept under a new name, or name a directory for it on the "
+            f"page of {back}. If nobody does, say why when you start the run; the trail keeps it.",
         )
     elif code in STAYS:
         yield Finding("stays", Severity.INFO, image.name, "It follows already: nothing of it is discarded.", None)
     else:
         unknown = code is VerdictCode.CANNOT_TELL
         yield block("verdict", image.name, image.verdict.sentence, "Look at the image's page.", unknown=unknown)
+
+
+def _fence_findings(given: ReadinessInput, back: str) -> Iterator[Finding]:
+    """A reprotect itself powers off and demotes: the second rung. More is done by a fence run only."""
+    reached = max(given.fence_reached, FenceRung.DEMOTED)
+    if reached < given.fence_wanted:
+        yield Finding(
+            "below_the_rung",
+            Severity.WARN,
+            back,
+            f"The plan wants rung {given.fence_wanted.value} there first ({RUNG_WORDS[given.fence_wanted]}); this run "
+            f"goes no higher than rung {reached.value} ({RUNG_WORDS[reached]}).",
+            "Fence it first. Or accept this: the trail keeps it with your name and your reason.",
+        )
+
+
+def _copy_findings(image: ImageReadiness, sites: Iterable[SiteReadiness]) -> Iterator[Finding]:
+    """What is discarded has to come back whole, and to follow from then on."""
+    yield from clone_findings(image.name, image.target)
+    names = {site.role: site.name for site in sites}
+    sides = (
+        (names.get("source", "the returned site"), image.source),
+        (names.get("target", "the other site"), image.target),
+    )
+    if wrong := one_way(sides):
+        yield block("one_way", image.name, wrong, ONE_WAY_REMEDY)
+
+
+def _chosen_otherwise(chosen: SalvageChoice, image: str, back: str) -> Finding:
+    if chosen.way is SalvageWay.COPY:
+        said = (
+            f"What {back} wrote after contact was lost is nowhere else. A copy of the image is kept at {back} first, "
+            "under a new name, then the image is discarded and copied again."
+        )
+        return Finding("keeps_and_discards", Severity.INFO, image, said, None)
+    said = f"What {back} wrote after contact was lost is discarded without a copy, because: {chosen.reason}"
+    return Finding("waived", Severity.INFO, image, said, None)
 
 
 def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:
@@ -104,10 +159,18 @@ def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:
             f"It runs at {back}: maybe at both sites at once. It is powered off there first.",
             "Better cut it off from its network now.",
         )
+    elif lost_sight_of(found):
+        yield Finding(
+            "powered_off_hard",
+            Severity.WARN,
+            vm.name,
+            f"OpenNebula at {back} has lost sight of it (UNKNOWN): it may run. It is powered off hard there first.",
+            f"If its host does not answer OpenNebula, cut that host's power first: nobody at {back} can stop the VM.",
+        )
     elif found.phase not in OFF_PHASES:
         yield block(
             "vm_state",
             vm.name,
             f"At {back} it is {found.state_word}; it can only be stopped from running.",
-            f"Bring it to POWEROFF at {back} by hand.",
+            off_remedy(found),
         )

@@ -10,6 +10,7 @@ from drportal.engine.gates import GateId
 
 
 class StepKind(enum.StrEnum):
+    VM_SETTLE = "vm.settle"
     VM_CHECK = "vm.check"
     VM_POWER_OFF = "vm.power_off"
     IMAGE_DEMOTE = "image.demote"
@@ -28,9 +29,12 @@ class StepKind(enum.StrEnum):
     IMAGE_FOLLOWS = "image.follows"
     IMAGE_FREE = "image.free"
     IMAGE_SALVAGE = "image.salvage"
+    IMAGE_KEEP = "image.keep"
     IMAGE_MEASURE = "image.measure"
     IMAGE_SHUT_OUT = "image.shut_out"
     IMAGE_LET_IN = "image.let_in"
+    VM_LOCK = "vm.lock"
+    VM_UNLOCK = "vm.unlock"
 
 
 class ProbeOutcome(enum.StrEnum):
@@ -72,6 +76,20 @@ class StepSpec:
 G = GateId
 
 _SPECS = (
+    # Of a failback, where OpenNebula at home has lost sight of the VM. Nothing depends on that VM yet: the group runs
+    # at the other side.
+    StepSpec(
+        StepKind.VM_SETTLE,
+        "Settle what was lost sight of",
+        "Power off {subject} at {site}, of which OpenNebula has lost sight",
+        "vm",
+        "target",
+        True,
+        False,
+        (G.HOME,),
+        (G.HOME,),
+        "Settled",
+    ),
     # Everything that can refuse, refuses here, while the VM still runs: a refusal after the power-off is an outage
     # for nothing.
     StepSpec(
@@ -284,6 +302,31 @@ _SPECS = (
         (),
         "Let in",
     ),
+    # Keeps people from starting it by mistake, administrators too: a lock ends only by being taken away.
+    StepSpec(
+        StepKind.VM_LOCK,
+        "Lock in OpenNebula",
+        "Lock {subject} and its images and disable its host in OpenNebula at {site}",
+        "vm",
+        "source",
+        True,
+        False,
+        (G.PEER,),
+        (),
+        "Locked",
+    ),
+    StepSpec(
+        StepKind.VM_UNLOCK,
+        "Unlock in OpenNebula",
+        "Unlock {subject} and its images and enable its host in OpenNebula at {site}",
+        "vm",
+        "source",
+        False,
+        False,
+        (),
+        (),
+        "Unlocked",
+    ),
     # Before anything is discarded: how much it is that nobody else has.
     StepSpec(
         StepKind.IMAGE_MEASURE,
@@ -309,6 +352,19 @@ _SPECS = (
         (G.OFF,),
         (),
         "Saved",
+    ),
+    # The same, in the pool itself.
+    StepSpec(
+        StepKind.IMAGE_KEEP,
+        "Keep a copy of what is nowhere else",
+        "Keep a copy of {subject} at {site} under a new name",
+        "image",
+        "source",
+        False,
+        False,
+        (G.OFF,),
+        (),
+        "Kept",
     ),
     StepSpec(
         StepKind.IMAGE_RESYNC,

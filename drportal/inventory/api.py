@@ -15,6 +15,7 @@ from drportal.inventory.connect import credential
 from drportal.inventory.connection_test import connection_test
 from drportal.inventory.models import CephThrough, Credential, SitePair
 from drportal.inventory.schemas import Pair, Site, pair_out, site_out
+from drportal.inventory.sights import MOST_FURTHER
 from drportal.roles import Permission
 
 router = Router()
@@ -48,6 +49,24 @@ Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=50)]
 Secret = Annotated[str, Field(max_length=20_000)]
 
 
+class LookedFor(Schema):
+    """An address at which a site is looked for besides: a monitor, another host. ``what``: its name for people."""
+
+    what: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,59}$")]
+    host: SshHost
+    port: SshPort
+
+
+def _looked_for(given: list[LookedFor]) -> list[LookedFor]:
+    names = [one.what for one in given]
+    if len({*names, "SSH host", "OpenNebula"}) < len(names) + 2:
+        raise ValueError("each address needs a name of its own, other than “SSH host” and “OpenNebula”")
+    return given
+
+
+LookedForList = Annotated[list[LookedFor], Field(max_length=MOST_FURTHER), AfterValidator(_looked_for)]
+
+
 class SiteIn(Schema):
     slug: Slug
     name: SiteName
@@ -57,6 +76,7 @@ class SiteIn(Schema):
     ceph_through: CephThrough = CephThrough.PROGRAM
     ceph_user: CephUser = ""
     salvage_dir: Directory = ""
+    looked_for: LookedForList = []
     opennebula_url: WebAddress
     opennebula_user: UserName
     host_keys: list[str] = []
@@ -72,6 +92,7 @@ class SiteChange(Schema):
     ceph_through: CephThrough | None = None
     ceph_user: CephUser | None = None
     salvage_dir: Directory | None = None
+    looked_for: LookedForList | None = None
     opennebula_url: WebAddress | None = None
     opennebula_user: UserName | None = None
 

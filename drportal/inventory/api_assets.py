@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
-from ninja import Field, Router, Schema
+from ninja import Field, Query, Router, Schema
 
 from drportal.api import needs, seen
 from drportal.audit.spreadsheets import A_TABLE, csv_file
@@ -41,13 +41,16 @@ from drportal.inventory.schemas import (
 from drportal.inventory.services import pair_get, site_get
 from drportal.inventory.target_files import TargetFiles, target_files
 from drportal.inventory.vm_table import (
+    VmFilter,
     VmProtection,
+    choosable,
     counts_by_protection,
     place_of,
     vms_after,
     vms_as_csv,
-    vms_named,
+    vms_of,
     vms_of_protection,
+    words_of,
 )
 from drportal.roles import Permission
 
@@ -71,6 +74,28 @@ class Vms(Schema):
     next: str | None
     total: int
     counts: dict[str, int]
+
+
+class VmWords(Schema):
+    """Each word with how many VMs have it; a VM may have several labels, and disks in several pools."""
+
+    labels: dict[str, int]
+    owners: dict[str, int]
+    pools: dict[str, int]
+
+
+class ChoosableVm(Schema):
+    id: int
+    name: str
+    nics: list[dict[str, Any]]
+
+
+class ChoosableVms(Schema):
+    """``in_other_groups``, ``not_protectable``: how many fit beside them, and why they are not here."""
+
+    items: list[ChoosableVm]
+    in_other_groups: int
+    not_protectable: int
 
 
 class VmDefinition(Schema):
@@ -185,13 +210,13 @@ def _status_part(output: str, name: str) -> str | None:
 def vm_list(
     request: HttpRequest,
     slug: str,
+    wanted: Query[VmFilter],
     protection: VmProtection | None = None,
-    q: SearchText = "",
     cursor: VmPlace = "",
     limit: Annotated[int, Field(ge=1, le=500)] = 100,
 ) -> Any:
     """The site's VMs by name, without those that have been gone for more than a day."""
-    rows = seen(request, vms_named(site_get(slug), q, timezone.now()))
+    rows = seen(request, vms_of(site_get(slug), wanted, timezone.now()))
     counts = counts_by_protection(rows)
     page = list(vms_after(vms_of_protection(rows, protection), cursor)[: limit + 1])
     return {
@@ -204,12 +229,36 @@ def vm_list(
 
 @router.get("/sites/{slug}/vms.csv", auth=needs(Permission.VIEW, ground=True), openapi_extra=A_TABLE)
 def vm_table(
-    request: HttpRequest, slug: str, protection: VmProtection | None = None, q: SearchText = ""
+    request: HttpRequest, slug: str, wanted: Query[VmFilter], protection: VmProtection | None = None
 ) -> StreamingHttpResponse:
     """All VMs that fit, as a file for a spreadsheet."""
     now = timezone.now()
-    rows = vms_of_protection(seen(request, vms_named(site_get(slug), q, now)), protection)
+    rows = vms_of_protection(seen(request, vms_of(site_get(slug), wanted, now)), protection)
     return csv_file(f"vms-{slug}-{now:%Y%m%d-%H%M}", vms_as_csv(rows))
+
+
+@router.get("/sites/{slug}/vms/words", auth=needs(Permission.VIEW, ground=True), response=VmWords)
+def vm_words(request: HttpRequest, slug: str) -> Any:
+    """Labels, owners and pools of the site's VMs, to choose by."""
+    return words_of(seen(request, vms_of(site_get(slug), VmFilter(), timezone.now())))
+
+
+@router.get("/sites/{slug}/vms/choosable", auth=needs(Permission.VIEW, ground=True), response=ChoosableVms)
+def vm_choosable(
+    request: HttpRequest,
+    slug: str,
+    wanted: Query[VmFilter],
+    protection: VmProtection | None = None,
+    group: int | None = None,
+) -> Any:
+    """All that fit and can be in a group; ``group``: in this one, so that its own VMs are among them."""
+    rows = seen(request, vms_of(site_get(slug), wanted, timezone.now()))
+    found = choosable(vms_of_protection(rows, protection), group)
+    return ChoosableVms.model_construct(
+        items=[ChoosableVm.model_construct(id=vm.pk, name=vm.name, nics=vm.nics) for vm in found.items],
+        in_other_groups=found.in_other_groups,
+        not_protectable=found.not_protectable,
+    )
 
 
 @router.get("/vms/{vm_id}", auth=needs(Permission.VIEW), response=Vm)

@@ -102,7 +102,7 @@ def come_home(row: VirtualMachine, vm: Vm, site: Site) -> None:
     facts = {"site": site.slug, "was": row.one_id, "is": vm.vm_id}
     row.one_id = vm.vm_id
     row.save(update_fields=["one_id"])
-    record("vm.come_home", vm.name, facts, actor="inventory")
+    record("vm.come_home", vm.name, facts, actor="inventory", site=site.slug)
 
 
 def image_ids(pair: SitePair) -> dict[str, int]:
@@ -121,6 +121,8 @@ def vm_fields(vm: Vm) -> dict[str, Any]:
         "memory_mb": vm.memory_mb,
         "marker": (vm.marker or "")[:200],
         "uuid": vm.uuid[:64],
+        "owner": vm.owner[:100],
+        "labels": f",{','.join(vm.labels)}," if vm.labels else "",
         "nics": [
             {
                 "nic_id": nic.nic_id,

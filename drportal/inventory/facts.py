@@ -87,6 +87,7 @@ def status_facts(status: MirrorStatus, read_at: dt.datetime) -> StatusFacts:
         copied_until=_copied_until(replay),
         bytes_per_second=status.bytes_per_second,
         eta_s=status.seconds_until_synced,
+        copied_percent=status.copied_percent,
     )
 
 

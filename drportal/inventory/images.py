@@ -11,6 +11,7 @@ from django.db.models import Q
 from drportal.drivers.base import ImageRef
 from drportal.drivers.names import RULE
 from drportal.engine.facts import Side, SideFacts
+from drportal.engine.recopy import percents_seen
 from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
 from drportal.inventory.facts import (
     absent_role,
@@ -106,6 +107,7 @@ def updated_side(
     names = found.image_names if names is None else names
     read_at = read_time(found)
     status = found.status(name)
+    said = status_facts(status, read_at) if status else None
     role = reading.role(ref) if ref else None
     if role is None:
         role = kept.role if name in names and kept.role and kept.role.exists else None
@@ -114,11 +116,12 @@ def updated_side(
     return SideFacts(
         reachable=True,
         role=role,
-        status=status_facts(status, read_at) if status else None,
+        status=said,
         journal=(reading.journals.get(ref) if ref else None) or kept.journal,
         snapshots=(reading.snapshots.get(ref) if ref else None) or kept.snapshots,
         daemon_healthy=daemon_healthy(found),
         peer_direction=peer_direction(found),
         last_heard=max(read_at, kept.last_heard) if kept.last_heard else read_at,
         unreachable_since=None,
+        copying=percents_seen(kept.copying, said),
     )

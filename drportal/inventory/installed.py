@@ -59,7 +59,8 @@ def write_program(site: Site, hello: Mapping[str, Any] | None, at: dt.datetime) 
     if changed:
         payload = {"before": known, "sha256": facts["sha256"], "version": facts["version"], "ours": own_hash()}
         payload["pools"] = facts["pools"]
-        record("site.program.changed" if known else "site.program.found", site.slug, payload, actor="portal")
+        action = "site.program.changed" if known else "site.program.found"
+        record(action, site.slug, payload, actor="portal", site=site.slug)
     return changed
 
 

@@ -29,6 +29,7 @@ class Site(models.Model):
     program = models.JSONField(default=dict)  # the installed site program, as it last told: version, sha256, path, …
     ceph_user = models.CharField(max_length=64, blank=True)  # rbd --id; blank: the site's default
     salvage_dir = models.CharField(max_length=200, blank=True)  # at the SSH host; blank: nothing is saved there
+    looked_for = models.JSONField(default=list)  # [{what, host, port}]: where else it is looked for when it is silent
     opennebula_url = models.URLField(max_length=300)
     opennebula_user = models.CharField(max_length=100)
     version = models.PositiveIntegerField(default=1)
@@ -51,6 +52,29 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Sight(models.Model):
+    """What one viewpoint (``portal``, or the slug of the site whose host looks) sees at one address of a site.
+
+    ``echo``: ``drivers.vantage.Echo``; empty where the viewpoint could not be asked. Written by
+    ``inventory/sights.py``.
+    """
+
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="sights")
+    viewpoint = models.CharField(max_length=50)
+    what = models.CharField(max_length=100)
+    address = models.CharField(max_length=300)
+    echo = models.CharField(max_length=20, blank=True)
+    sentence = models.TextField()
+    since = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["site", "viewpoint", "what"], name="one_sight_of_an_address")]
+
+    def __str__(self) -> str:
+        return f"{self.viewpoint} sees {self.what}: {self.sentence}"
 
 
 class Credential(models.Model):
@@ -293,6 +317,8 @@ class VirtualMachine(models.Model):
     memory_mb = models.IntegerField(default=0)
     nics = models.JSONField(default=list)  # [{nic_id, network_id, network, ip, mac}]
     uuid = models.CharField(max_length=64, blank=True)  # of the guest's machine, where its template sets one
+    owner = models.CharField(max_length=100, blank=True)
+    labels = models.TextField(blank=True)  # ",web,prod/shop,": each between commas, so that one can be looked for
     marker = models.CharField(max_length=200, blank=True, db_index=True)
     home_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="copies")
     read_at = models.DateTimeField()

@@ -21,12 +21,12 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, tran
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from drportal.drivers.base import ImageRef, MirrorStatus, PoolReading
+from drportal.drivers.base import CephSite, ImageRef, MirrorStatus, PoolReading
 from drportal.drivers.opennebula import Memory
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
-from drportal.inventory import cloud, heard, installed
+from drportal.inventory import cloud, heard, installed, sights
 from drportal.inventory.connect import Reach, SiteDrivers, site_drivers
 from drportal.inventory.exposure import Sampler
 from drportal.inventory.image_book import ImageBook
@@ -35,6 +35,7 @@ from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
 from drportal.inventory.schedules import ScheduleWatch, write_schedules
+from drportal.inventory.sights import Lookout
 
 logger = logging.getLogger(__name__)
 Given = ParamSpec("Given")
@@ -131,6 +132,10 @@ class Beside(Protocol):
         """Images (``pool/name``) at each side whose role and holders are read as often as can be."""
         ...
 
+    def refused_since(self, pair: SitePair) -> Mapping[Side, int]:
+        """From where on each site is asked what it has refused; a side that is not due is left out."""
+        ...
+
     def seen(self, one: RoundSeen) -> None:
         """Within the transaction of the round."""
         ...
@@ -138,6 +143,9 @@ class Beside(Protocol):
 
 class Nobody:
     def suspects(self, pair: SitePair) -> Mapping[Side, Collection[str]]:
+        return {}
+
+    def refused_since(self, pair: SitePair) -> Mapping[Side, int]:
         return {}
 
     def seen(self, one: RoundSeen) -> None:
@@ -153,6 +161,7 @@ class SideWatch:
         self.interval_s = interval_s
         self.turn = Turn(interval_s)
         self.turn.held = frozenset(held)
+        self.refused_since: int | None = None  # None: it is not due to be asked what it refused
         self.latest: SiteReading | None = None
         self.news = asyncio.Event()
         self._drivers: SiteDrivers | None = None
@@ -178,6 +187,10 @@ class SideWatch:
             if self._drivers is not None:
                 await self._drivers.close()
 
+    def ceph(self) -> CephSite | None:
+        """The site's, while there is a connection to it."""
+        return self._drivers.ceph if self._drivers is not None else None
+
     async def look(self) -> SiteReading:
         clock = asyncio.get_running_loop().time
         if self._drivers is not None and clock() - self._drivers_at > CONVERSATION_S:
@@ -202,6 +215,9 @@ class SideWatch:
             with_cloud=with_cloud,
             held_open=self.turn.suspects,
         )
+        if self.refused_since is not None:
+            since, self.refused_since = self.refused_since, None
+            await reader.refused(reading, since)
         self._pace_cloud(reading, with_cloud)
         self._schedules.go_on(reading, self._drivers.ceph, self.pools)
         return reading
@@ -251,7 +267,11 @@ class PairWatch:
             Side.A: SideWatch(pair.a, list(pair.pools), self.interval_s, held),
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
+        lookouts = [
+            Lookout(watch.site, sides[side.other].site.slug, sides[side.other].ceph) for side, watch in sides.items()
+        ]
         tasks = [asyncio.create_task(side.run()) for side in sides.values()]
+        tasks += [asyncio.create_task(lookout.run()) for lookout in lookouts]
         try:
             while await in_database(take_lease, self.pair_id, self.owner):
                 await self.wait_for_news(sides)
@@ -259,6 +279,8 @@ class PairWatch:
                 for watch in sides.values():
                     watch.latest = None
                 await in_database(self.write, pair, readings)
+                if looks := [look for one in lookouts for look in one.taken()]:
+                    await in_database(sights.write, looks)
                 large = any(reading.everything is not None for reading in readings.values())
                 readings = {}
                 if large:
@@ -267,9 +289,11 @@ class PairWatch:
                 if now_fingerprint != fingerprint:
                     return
                 suspects = await in_database(self.beside.suspects, pair)
+                refused_since = await in_database(self.beside.refused_since, pair)
                 for side, watch in sides.items():
                     watch.turn.held = frozenset(held)
                     watch.turn.suspects = frozenset(suspects.get(side, ()))
+                    watch.refused_since = refused_since.get(side)
         finally:
             for task in tasks:
                 task.cancel()

@@ -27,6 +27,8 @@ from drportal.drivers.base_cloud import CloudReading
 from drportal.drivers.errors import DriverError, IdentityChanged, Reason, Refused, Unreachable
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import Part, PoolObservation
+from drportal.drivers.refusals import Refusals
+from drportal.drivers.site_program import SiteProgram
 from drportal.engine.facts import JournalFacts, RoleFacts, SnapshotFacts, WatcherFacts
 from drportal.inventory.connect import SiteDrivers
 from drportal.inventory.facts import absent_role, journal_facts, role_facts, snapshot_facts, watcher_facts
@@ -69,6 +71,7 @@ class SiteReading:
     schedules: dict[str, SchedulesHeard] = field(default_factory=dict)  # asked beside the look, now and then
     ceph_version: str = ""
     hello: dict[str, Any] | None = None  # what the site program said of itself, where it is one that answers
+    refusals: Refusals | None = None  # what the site has refused since it was asked last; None: not asked, or not told
     everything: CloudReading | None = None
     answers: list[tuple[str, Answer]] = field(default_factory=list)  # (subject, raw answer), for Observations
 
@@ -231,6 +234,13 @@ class SiteReader:
                     reading.journals[info.ref] = journal_facts(await self.drivers.ceph.journal(info.ref))
         except DriverError:
             return  # not read: the verdict will say that it cannot tell
+
+    async def refused(self, reading: SiteReading, since: int) -> None:
+        """Into the reading: what the site has refused since then, if what answered there tells it."""
+        program = self.drivers.ceph
+        if isinstance(program, SiteProgram) and reading.hello is not None and reading.hello.get("refusals") is True:
+            with contextlib.suppress(DriverError):
+                reading.refusals = await program.refusals(since)
 
     # --- OpenNebula
 

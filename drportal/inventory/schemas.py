@@ -29,8 +29,10 @@ from drportal.inventory.models import (
 )
 from drportal.inventory.protectable import reasons_against
 from drportal.inventory.schedules_shown import ImageSchedule, PoolSchedule, image_schedules, pool_schedule
+from drportal.inventory.schemas_recopy import Recopy, recopy_out
 from drportal.inventory.services import fingerprint
 from drportal.inventory.side_words import bytes_behind, position
+from drportal.inventory.sights import sights_of
 
 # Without a word from the poller for this long, nothing it wrote is called true any more.
 SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
@@ -72,6 +74,19 @@ class PoolState(Schema):
     read_at: dt.datetime | None
 
 
+class SightOut(Schema):
+    """What one viewpoint sees at one address of a site, since when, and when it looked last. ``viewpoint``: ``portal``,
+    or the site whose host looks. ``echo``: greets, accepts, refuses, silent, no-way; empty: it could not be asked."""
+
+    viewpoint: str
+    what: str
+    address: str
+    echo: str
+    sentence: str
+    since: dt.datetime
+    seen_at: dt.datetime
+
+
 class Site(Schema):
     slug: str
     name: str
@@ -82,6 +97,8 @@ class Site(Schema):
     ceph_through: str
     ceph_user: str
     salvage_dir: str
+    looked_for: list[dict[str, Any]]
+    sights: list[SightOut]
     opennebula_url: str
     opennebula_user: str
     host_keys: list[HostKey]
@@ -131,6 +148,7 @@ class SideState(Schema):
     """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
 
     ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
+    ``recopy``: while the copy here is made from nothing.
     """
 
     exists: bool | None
@@ -139,6 +157,7 @@ class SideState(Schema):
     description: str | None
     entries_behind: int | None
     bytes_behind: int | None
+    recopy: Recopy | None
     features: list[str] | None
     parent: str | None
     position: str | None
@@ -281,6 +300,7 @@ def site_out(site: models.Site) -> Site:
         credentials=Credentials(**{kind.value: kept.get(kind) for kind in Credential.Kind}),
         program=installed_program(site),
         pools=[pool_state(pool) for pool in site.pools.all()],
+        sights=[SightOut(**sight) for sight in sights_of(site)],
     )
 
 
@@ -384,7 +404,7 @@ def _image_fields(row: MirroredImage, now: dt.datetime, vms: list[ImageVm]) -> d
         "verdict": code,
         "verdict_sentence": sentence,
         "primary_site": sites.get(row.primary_side),
-        "sides": {sites[side.value]: side_state(facts, now) for side, facts in sides.items()},
+        "sides": {sites[side.value]: side_state(facts, now, row.size_bytes) for side, facts in sides.items()},
         "vms": vms,
         "exposure": exposure_now(row, now),
         "changed_at": row.changed_at,
@@ -401,7 +421,7 @@ def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
     )
 
 
-def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
+def side_state(facts: SideFacts, now: dt.datetime, size_bytes: int | None = None) -> SideState:
     status, role = facts.status, facts.role
     age_s = None
     if status is not None and status.age_s is not None:
@@ -413,6 +433,7 @@ def side_state(facts: SideFacts, now: dt.datetime) -> SideState:
         description=status.description if status else None,
         entries_behind=status.entries_behind if status else None,
         bytes_behind=bytes_behind(status),
+        recopy=recopy_out(facts, size_bytes, now),
         features=list(role.features) if role and role.features is not None else None,
         parent=role.parent if role else None,
         position=position(status),

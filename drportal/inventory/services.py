@@ -55,7 +55,9 @@ def site_change(*, actor: str, slug: str, version: int, fields: Mapping[str, Any
         changed = {name: value for name, value in fields.items() if before[name] != value}
         if not changed:
             return site
-        values = changed | (UNKNOWN_AGAIN if changed.keys() - {"name"} else {}) | {"version": site.version + 1}
+        values = (
+            changed | (UNKNOWN_AGAIN if changed.keys() - {"name", "looked_for"} else {}) | {"version": site.version + 1}
+        )
         Site.objects.filter(pk=site.pk).update(**values)
         facts = {"before": {n: before[n] for n in changed}, "after": changed}
         record("site.change", slug, facts, actor=actor, site=slug)

@@ -253,7 +253,7 @@ def program_install(*, slug: str, actor: str, wishes: Wishes | None = None) -> S
         site.program = {**site.program, "wishes": wishes.kept(site), "options": options, "lines": lines}
         _keep(site, hello, there, through=CephThrough.INSTALLED)
         fingerprints = {rights: key.get_fingerprint() for rights, key in keys.items()}
-        record("site.program.install", slug, {"program": site.program, "keys": fingerprints}, actor=actor)
+        record("site.program.install", slug, {"program": site.program, "keys": fingerprints}, actor=actor, site=slug)
         publish("sites", site.version)
 
     _put(site, request, tried, keep, actor)
@@ -278,7 +278,7 @@ def program_upgrade(*, slug: str, actor: str) -> Site:
 
     def keep(there: InstalledThere, hello: Hello) -> None:
         _keep(site, hello, there, through=CephThrough.INSTALLED)
-        record("site.program.upgrade", slug, {"before": before, "after": site.program}, actor=actor)
+        record("site.program.upgrade", slug, {"before": before, "after": site.program}, actor=actor, site=slug)
         publish("sites", site.version)
 
     _put(site, {"do": "upgrade", "program": program_text()}, tried, keep, actor)
@@ -298,7 +298,9 @@ def program_uninstall(*, slug: str, actor: str) -> InstalledThere:
     with transaction.atomic():
         Credential.objects.filter(site=site, kind__in=KEYS.values()).delete()
         Site.objects.filter(pk=site.pk).update(ceph_through=CephThrough.PROGRAM, program={}, version=site.version + 1)
-        record("site.program.uninstall", slug, {"state": there.state, "receipts": there.receipts}, actor=actor)
+        record(
+            "site.program.uninstall", slug, {"state": there.state, "receipts": there.receipts}, actor=actor, site=slug
+        )
         publish("sites", site.version + 1)
     return there
 
@@ -311,7 +313,7 @@ def program_show(*, slug: str) -> tuple[Site, Hello]:
     if (hello.sha256, hello.program) != (site.program.get("sha256"), site.program.get("version")):
         with transaction.atomic():
             _keep(site, hello, None, through=CephThrough.INSTALLED)
-            record("site.program.changed", slug, {"program": site.program}, actor="portal")
+            record("site.program.changed", slug, {"program": site.program}, actor="portal", site=slug)
             publish("sites", site.version)
     return site, hello
 
@@ -340,7 +342,7 @@ def _installed(slug: str) -> Site:
 
 @transaction.atomic
 def _noted(site: Site, action: str, payload: dict[str, Any], actor: str) -> None:
-    record(action, site.slug, payload, actor=actor)
+    record(action, site.slug, payload, actor=actor, site=site.slug)
 
 
 def _keep(site: Site, hello: Hello, there: InstalledThere | None, *, through: str) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from ninja import Schema
 
 from drportal.audit.spreadsheets import csv_line, utc_cell
-from drportal.inventory.models import Site, VirtualMachine
-from drportal.inventory.schemas import Vm, vm_out, vm_rows
+from drportal.inventory.models import Site, VirtualMachine, VmDisk
+from drportal.inventory.protectable import reasons_against
+from drportal.inventory.schemas import SearchText, Vm, vm_out, vm_rows
 
 PAGE = 500
 GONE_SHOWN_FOR = dt.timedelta(days=1)
@@ -29,6 +33,22 @@ class VmProtection(enum.StrEnum):
     COPY = "copy"
 
 
+class VmFilter(Schema):
+    """``q``: in the VM's name or its group's; ``label``: one of its labels; ``pool``: of one of its disks' images."""
+
+    q: SearchText = ""
+    label: SearchText = ""
+    owner: SearchText = ""
+    pool: SearchText = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choosable:
+    items: list[VirtualMachine]
+    in_other_groups: int
+    not_protectable: int
+
+
 _WHICH = {
     VmProtection.IN_GROUP: Q(home_of=None, membership__isnull=False),
     VmProtection.NO_GROUP: Q(home_of=None, membership__isnull=True),
@@ -36,10 +56,40 @@ _WHICH = {
 }
 
 
-def vms_named(site: Site, q: str, now: dt.datetime) -> QuerySet[VirtualMachine]:
-    """Those whose name, or whose group's name, has ``q`` in it; without those that have been gone for long."""
+def vms_of(site: Site, wanted: VmFilter, now: dt.datetime) -> QuerySet[VirtualMachine]:
+    """Those that fit, whatever their protection; without those that have been gone for long."""
     rows = vm_rows().filter(Q(gone_at=None) | Q(gone_at__gt=now - GONE_SHOWN_FOR), site=site)
-    return rows.filter(Q(name__icontains=q) | Q(membership__group__name__icontains=q)) if q else rows
+    if wanted.q:
+        rows = rows.filter(Q(name__icontains=wanted.q) | Q(membership__group__name__icontains=wanted.q))
+    if wanted.label:
+        rows = rows.filter(labels__contains=f",{wanted.label},")
+    if wanted.owner:
+        rows = rows.filter(owner=wanted.owner)
+    if wanted.pool:
+        rows = rows.filter(pk__in=VmDisk.objects.filter(image__pool=wanted.pool).values("vm"))
+    return rows
+
+
+def words_of(rows: QuerySet[VirtualMachine]) -> dict[str, dict[str, int]]:
+    """What there is to choose by: labels, owners and pools, each with how many of the VMs have it."""
+    plain = rows.order_by()
+    labels: Counter[str] = Counter()
+    for text, n in plain.exclude(labels="").values_list("labels").annotate(n=Count("pk")):
+        labels.update({label: n for label in text.strip(",").split(",")})
+    owners = dict(plain.exclude(owner="").values_list("owner").annotate(n=Count("pk")))
+    disks = VmDisk.objects.filter(vm__in=plain.values("pk"), image__isnull=False).order_by()
+    pools = dict(disks.values_list("image__pool").annotate(n=Count("vm", distinct=True)))
+    found = {"labels": dict(labels), "owners": owners, "pools": pools}
+    return {what: dict(sorted(counts.items())) for what, counts in found.items()}
+
+
+def choosable(rows: QuerySet[VirtualMachine], group_id: int | None) -> Choosable:
+    """Of these VMs those that can be in the group (None: in one that is to be made), and how many can't."""
+    own = Q(membership=None) if group_id is None else Q(membership=None) | Q(membership__group=group_id)
+    there = rows.filter(gone_at=None, home_of=None).order_by("name", "one_id")
+    free = list(there.filter(own))
+    items = [vm for vm in free if not reasons_against(vm, list(vm.disks.all()))]
+    return Choosable(items, in_other_groups=there.exclude(own).count(), not_protectable=len(free) - len(items))
 
 
 def vms_of_protection(rows: QuerySet[VirtualMachine], which: VmProtection | None) -> QuerySet[VirtualMachine]:

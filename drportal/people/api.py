@@ -17,6 +17,7 @@ from drportal.errors import Unauthenticated
 from drportal.people import factors, oidc, services, sessions
 from drportal.people.api_factors import Challenge
 from drportal.people.models import ApiToken, BrowserSession
+from drportal.people.passwords import password_change
 from drportal.people.proof import Proof, prove, ways_to_prove
 from drportal.people.rights import rights_of, spelled_out
 from drportal.people.schemas import ProofIn
@@ -91,6 +92,17 @@ class SecondFactorIn(Schema):
 
     code: str = Field("", max_length=40)
     key: dict[str, Any] | None = None
+
+
+class PasswordIn(Schema):
+    """``password``: the one that you have."""
+
+    password: str = Field(max_length=1000)
+    new_password: str = Field(max_length=1000)
+
+
+class PasswordChanged(Schema):
+    sessions_ended: int
 
 
 class ToProvider(Schema):
@@ -244,6 +256,13 @@ def session_prove(request: HttpRequest, body: ProofIn) -> Any:
     """Show once more that it is you, for what needs it (403 ``password_again``). Good for a quarter of an hour."""
     prove(request, asker(request), body.proof())
     return Status(204, None)
+
+
+@router.put("/session/password", auth=needs_session(), response=PasswordChanged)
+def session_password(request: HttpRequest, body: PasswordIn) -> Any:
+    """Another password for yourself; your other sessions end. 403 ``wrong_password``, 422 ``weak_password``, 409
+    ``no_password`` for who signs in at the identity provider."""
+    return {"sessions_ended": password_change(request, asker(request), body.password, body.new_password)}
 
 
 @router.get("/tokens", auth=needs_session(), response=Tokens)

@@ -14,6 +14,7 @@ from ninja import Field, Router, Schema, Status
 from drportal.api import asker, asking, bearer_token, needs
 from drportal.errors import Forbidden, Invalid, NotFound
 from drportal.people import access, grants
+from drportal.people.sessions import signed_out
 from drportal.roles import Permission, Role
 
 router = Router()
@@ -109,6 +110,21 @@ class GrantTaken(Schema):
     reason: Reason
 
 
+class SignOutIn(Schema):
+    """``tokens``: withdraw their tokens, too."""
+
+    username: Annotated[str, Field(max_length=150)]
+    reason: Reason
+    tokens: bool = False
+
+
+class SignedOut(Schema):
+    """How many were ended and withdrawn."""
+
+    sessions: int
+    tokens: int
+
+
 @router.get("/access", auth=needs(Permission.VIEW), response=Access)
 def access_read(request: HttpRequest) -> Any:
     """Who may do what, where and why."""
@@ -153,6 +169,18 @@ def grant_create(request: HttpRequest, body: GrantIn) -> Any:
     )
     shown = access.shown_grants(who.rights).get(pk=made.pk)
     return Status(201, access.grant_out(shown, who.user, who.rights))
+
+
+@router.post("/access/sign-out", auth=needs(Permission.RIGHTS, again=True, everywhere=True), response=SignedOut)
+def access_sign_out(request: HttpRequest, body: SignOutIn) -> Any:
+    """End every session of somebody, and withdraw their tokens if asked to. They may sign in again."""
+    by_a_person(request)
+    person = User.objects.filter(username=body.username).first()
+    if person is None:
+        raise NotFound(f"There is no account {body.username}. Nobody was signed out.")
+    actor = asker(request).username
+    sessions, tokens = signed_out(person=person, actor=actor, reason=body.reason, tokens=body.tokens)
+    return SignedOut(sessions=sessions, tokens=tokens)
 
 
 @router.post("/grants/{grant_id}/take", auth=needs(Permission.RIGHTS, again=True), response={204: None})

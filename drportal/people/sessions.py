@@ -15,8 +15,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from drportal.audit.record import record
-from drportal.errors import NotFound
-from drportal.people.models import BrowserSession
+from drportal.errors import Invalid, NotFound
+from drportal.people.models import ApiToken, BrowserSession
 
 SEEN_EVERY = dt.timedelta(minutes=1)
 
@@ -67,6 +67,21 @@ def sessions_end_all(user: User) -> None:
     for session in BrowserSession.objects.filter(user=user):
         store_of(session.session_key).delete()
         session.delete()
+
+
+def signed_out(*, person: User, actor: str, reason: str, tokens: bool) -> tuple[int, int]:
+    """End all that somebody is signed in with, for who has lost a laptop or must go; ``tokens``: and withdraw their
+    tokens. How many sessions and tokens. Raises Invalid (reason).
+    """
+    if not reason.strip():
+        raise Invalid("Say why. Nobody was signed out.", code="reason")
+    with transaction.atomic():
+        sessions = len(sessions_of(person))
+        sessions_end_all(person)
+        withdrawn = ApiToken.objects.filter(user=person).delete()[0] if tokens else 0
+        facts = {"reason": reason.strip(), "sessions": sessions, "tokens": withdrawn}
+        record("person.signed_out", person.username, facts, actor=actor)
+    return sessions, withdrawn
 
 
 def session_revoke(owner: User, session_id: int) -> None:

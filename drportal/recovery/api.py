@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Router, Status
+from ninja import Field, Query, Router, Status
 
 from drportal.api import asker, asking, expected_version, needs, seen
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import Finding
+from drportal.engine.salvage import SalvageChoice, SalvageWay
 from drportal.errors import Invalid, NotFound
 from drportal.inventory.api_assets import SiteNetwork
 from drportal.inventory.models import MirroredImage, Network, Site, SitePair, VirtualMachine
@@ -22,6 +23,7 @@ from drportal.recovery.models import ProtectionGroup, RecoveryPlan
 from drportal.recovery.presenters import run_summary
 from drportal.recovery.preview import preview
 from drportal.recovery.readiness import Assessment, assess_now
+from drportal.recovery.salvaging import Wish
 from drportal.recovery.schemas import GateView, Plan, PlanIn, Plans, PlanSummary, Preview, Readiness, RunSummary
 from drportal.recovery.services import plans as services
 from drportal.roles import Permission
@@ -29,6 +31,7 @@ from drportal.roles import Permission
 router = Router()
 __all__ = ["RunSummary", "router", "run_summary"]
 NEWEST_RUNS = 20
+WayOfImage = Annotated[str, Field(pattern=r"^[0-9]{1,18}:(export|copy|waive)$")]
 
 
 @router.get("/groups", auth=needs(Permission.VIEW), response=schemas.Groups)
@@ -88,9 +91,20 @@ def plan_readiness(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANN
 
 
 @router.get("/plans/{int:plan_id}/preview", auth=needs(Permission.TEST), response=Preview)
-def plan_preview(request: HttpRequest, plan_id: int, kind: str = RunKind.PLANNED_FAILOVER.value) -> Any:
-    """Every step with its commands, the phrase to type, and what it means in numbers."""
-    return preview(services.plan_get(plan_id), kind_of(kind))
+def plan_preview(
+    request: HttpRequest,
+    plan_id: int,
+    kind: str = RunKind.PLANNED_FAILOVER.value,
+    salvage: SalvageWay | None = None,
+    salvage_of: Annotated[list[WayOfImage], Query(max_length=1000)] = [],  # noqa: B006  (ninja reads it, once)
+) -> Any:
+    """Every step with its commands, the phrase to type, and what it means in numbers.
+
+    Of a reprotect, ``salvage``: the way for all images; ``salvage_of``: ``IMAGE:WAY``, another for some.
+    """
+    others = dict(one.split(":") for one in salvage_of)
+    wish = Wish(salvage, {image: SalvageChoice(SalvageWay(way)) for image, way in others.items()})
+    return preview(services.plan_get(plan_id), kind_of(kind), wish)
 
 
 def kind_of(word: str) -> RunKind:

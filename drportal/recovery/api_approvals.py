@@ -13,7 +13,9 @@ from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung, what_is_fenced
 from drportal.inventory.installed import deposit_command
 from drportal.people.paced import BOTH_SITES, paced_read
-from drportal.recovery import models, schemas_approval
+from drportal.recovery import glass, models, schemas_approval, unfit
+from drportal.recovery.plan_copy import from_json
+from drportal.recovery.policy import policy_now
 from drportal.recovery.schemas_approval import (
     Approvals,
     ApproveIn,
@@ -27,7 +29,6 @@ from drportal.recovery.services import approvals as services
 from drportal.recovery.services import disaster
 from drportal.recovery.warrants import facts_of, who_could_approve
 from drportal.roles import Permission
-from drportal.settings import BREAK_GLASS
 
 router = Router()
 NEWEST = 100
@@ -35,18 +36,21 @@ NEWEST = 100
 
 @router.get("/plans/{int:plan_id}/disaster", auth=needs(Permission.VIEW), response=DisasterDoor)
 def disaster_door(request: HttpRequest, plan_id: int) -> Any:
-    """Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. 429
-    ``too_often``: they are being read for you."""
+    """Reads both sites now (at most about 25 s): what would be lost, and what forbids a disaster failover. What was
+    read is frozen; ask with its hash. 429 ``too_often``: they are being read for you."""
     with paced_read(asker(request), BOTH_SITES):
-        door = disaster.disaster_door(plan_id)
+        door, digest = disaster.disaster_open(plan_id)
     return DisasterDoor(
         plan_version=door.plan.version,
         source_site=door.source.slug,
         target_site=door.target.slug,
         phrase=door.phrase,
         blockers=list(door.blockers),
+        notes=list(door.notes),
+        fence_rung=door.copy.fence_rung,
         button=f"Ask to force-promote {count(len(door.copy.images()), 'image')} at {door.target.name}",
         evidence=evidence_out(door.content),
+        evidence_sha256=digest,
     )
 
 
@@ -82,8 +86,8 @@ def approval_list(request: HttpRequest, state: ApprovalState | None = None) -> A
 
 @router.get("/approvals/{int:approval_id}", auth=needs(Permission.VIEW), response=schemas_approval.Approval)
 def approval_read(request: HttpRequest, approval_id: int, look: bool = False) -> Any:
-    """``look``: also read both sites now, and mark what differs from the frozen evidence. 429 ``too_often``: they are
-    being read for you."""
+    """``look``: also read both sites now, and say all that differs from the frozen evidence, material or not. 429
+    ``too_often``: they are being read for you."""
     approval = services.approval_get(approval_id)
     if not look:
         return approval_out(approval, None)
@@ -116,6 +120,14 @@ def approval_break_glass(request: HttpRequest, approval_id: int, body: GlassIn) 
         **body.dict(include={"phrase", "reason", "evidence_sha256", "commands_sha256"}),
     )
     return approval_out(found)
+
+
+@router.post("/runs/{int:run_id}/glass-seen", auth=needs(Permission.VIEW), response={204: None})
+def glass_seen(request: HttpRequest, run_id: int) -> Any:
+    """That the asker has seen that this run was begun by one person alone. 409 ``not_told`` for who was not told."""
+    by_token = bearer_token(request) is not None
+    glass.glass_seen(run_id=run_id, user=asker(request), by_token=by_token)
+    return Status(204, None)
 
 
 @router.post("/approvals/{int:approval_id}/decline", auth=needs(Permission.APPROVE), response=schemas_approval.Approval)
@@ -154,8 +166,10 @@ def evidence_out(content: dict[str, Any]) -> schemas_approval.EvidenceOut:
     images = sorted(content["images"].values(), key=lambda image: str(image["name"]))
     return schemas_approval.EvidenceOut(
         taken_at=content["taken_at"],
+        lost_at=content.get("lost_at"),
         ways=ways,
         second_view=content.get("second_view"),
+        sights=content.get("sights", []),
         images=[schemas_approval.ImageEvidence(**image) for image in images],
         vms=[schemas_approval.VmSpread(**vm) for vm in content["vms"]],
     )
@@ -175,7 +189,7 @@ def summary_fields(row: models.Approval) -> dict[str, Any]:
         "created_at": row.created_at,
         "expires_at": row.expires_at,
         "expired": timezone.now() >= row.expires_at,
-        "needed": row.needed,
+        "needed": services.needed_now(row),
         "images": len(row.commands),
         "glass": row.glass,
     }
@@ -185,7 +199,7 @@ def approval_out(
     row: models.Approval, look: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 ) -> schemas_approval.Approval:
     now, differences = look if look is not None else (None, None)
-    facts = facts_of(row)
+    facts, copy = facts_of(row), from_json(row.run.plan_copy)
     voices = [
         schemas_approval.Said(name=voice.name, word=voice.word, text=voice.text, at=voice.at)
         for voice in row.voices.all()
@@ -193,14 +207,21 @@ def approval_out(
     return schemas_approval.Approval(
         **summary_fields(row),
         reason=row.run.reason,
-        glass_phrase=services.glass_phrase(row) if BREAK_GLASS else "",
+        glass_phrase=services.glass_phrase(row) if policy_now().break_glass else "",
         attested_by=row.attested_by,
         attestation=row.attestation,
+        deviation=row.deviation,
         fence=list(
             what_is_fenced(
-                row.run.source_site.name, FenceRung(row.run.plan.fence_rung), row.attested_by, row.attestation
+                row.run.source_site.name,
+                FenceRung(copy.fence_rung),
+                row.attested_by,
+                row.attestation,
+                FenceRung(row.attested_rung),
+                row.deviation,
             )
         ),
+        notes=list(unfit.notes(copy, row.evidence.content, row.run.source_site, row.run.target_site)),
         plan_version=row.plan_version,
         evidence_sha256=row.evidence.sha256,
         commands_sha256=services.commands_hash(row),

@@ -18,6 +18,7 @@ from drportal.engine.states import RunEvent, StepEvent
 from drportal.errors import NotFound
 from drportal.recovery import schemas
 from drportal.recovery.api_runs import report
+from drportal.recovery.glass import notices_of
 from drportal.recovery.models import Approval, Run
 from drportal.recovery.presenters import run_summary
 from drportal.recovery.reckoning import Losses, RecoveryTimeOut, deviations_of, losses_of, time_of
@@ -32,17 +33,21 @@ Cursor = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
 OF_THE_ENGINE = [
     *(f"step.{event}" for event in StepEvent if event not in (StepEvent.RETRY, StepEvent.SKIP)),
     *(f"run.{event}" for event in RunEvent if event not in (RunEvent.PAUSE, RunEvent.RESUME, RunEvent.CANCEL)),
+    *("approval.use", "approval.expire", "loss.measured", "vm.come_home"),
+    *("quarantine.begin", "quarantine.contact", "quarantine.signs", "quarantine.clear"),
 ]
 WORD = {"planned_failover": "planned failover", "way_back": "way back", "disaster_failover": "disaster failover"}
 
 
 class ReviewItem(Schema):
-    """``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``."""
+    """``state``: new, questioned, accepted. ``overdue``: not accepted by ``due_at``. ``alone``: one person began it
+    alone, and its plan is locked until it is accepted."""
 
     run: schemas.RunSummary
     state: str
     due_at: dt.datetime | None
     overdue: bool
+    alone: bool
 
 
 class Reviews(Schema):
@@ -68,8 +73,17 @@ class PersonAct(Schema):
     reason: str
 
 
+class GlassTold(Schema):
+    """Somebody who was told that the run was begun by one person alone. ``seen_at`` null: has not said so yet."""
+
+    name: str
+    told_at: dt.datetime
+    seen_at: dt.datetime | None
+
+
 class Review(Schema):
-    """One run in plain words. ``why_not``: why the asker may neither question nor accept it; empty when they may."""
+    """One run in plain words. ``told``: of a run begun alone, who was told. ``why_not``: why the asker may neither
+    question nor accept it; empty when they may."""
 
     item: ReviewItem
     approval_id: int | None
@@ -87,6 +101,7 @@ class Review(Schema):
     first_entry: int | None
     last_entry: int | None
     acts: list[ReviewActOut]
+    told: list[GlassTold]
     why_not: str
     made: Made
 
@@ -146,7 +161,8 @@ def item_of(run: Run) -> ReviewItem:
     """Of a row of ``reviewable()``."""
     state, due = reviews.review_state(getattr(run, "last_verb")), reviews.due_at(run)  # noqa: B009  (an annotation)
     overdue = due is not None and due < timezone.now() and state is not reviews.ReviewState.ACCEPTED
-    return ReviewItem(run=run_summary(run), state=state.value, due_at=due, overdue=overdue)
+    alone: bool = getattr(run, "alone")  # noqa: B009
+    return ReviewItem(run=run_summary(run), state=state.value, due_at=due, overdue=overdue, alone=alone)
 
 
 def review_of(run_id: int, name: str) -> Review:
@@ -175,6 +191,7 @@ def review_of(run_id: int, name: str) -> Review:
         first_entry=min(told.trail, default=None),
         last_entry=max(told.trail, default=None),
         acts=[ReviewActOut(verb=act.verb, by=act.by, text=act.text, at=act.at) for act in acts],
+        told=[GlassTold(name=row.name, told_at=row.told_at, seen_at=row.seen_at) for row in notices_of(run)],
         why_not=reviews.why_no_review(run, name, acts[-1].verb if acts else None),
         made=made_by(name),
     )

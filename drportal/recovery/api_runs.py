@@ -10,13 +10,18 @@ from ninja import Field, Router, Status
 from drportal.api import asker, needs, require_proof, seen
 from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
+from drportal.engine.salvage import SalvageChoice
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import models, schemas
 from drportal.recovery.models import StepAttempt
-from drportal.recovery.presenters import RunPage, losses_out, run_summary, title
+from drportal.recovery.presenters import RunPage, losses_out, plan_of, run_summary, title
 from drportal.recovery.reckoning import vm_times
+from drportal.recovery.salvaged import salvage_out
+from drportal.recovery.salvaging import Wish
 from drportal.recovery.schemas import ReasonIn, RunIn, Runs, RunSummary, StepDetail, WayBackIn
+from drportal.recovery.schemas_console import ChoiceIn, ChosenIn, Consequences
+from drportal.recovery.services import choices
 from drportal.recovery.services import runs as services
 from drportal.recovery.services import steps as step_services
 from drportal.roles import Permission
@@ -41,6 +46,9 @@ def run_create(request: HttpRequest, plan_id: int, body: RunIn) -> Any:
         request_key=body.request_key,
         accept_warnings=body.accept_warnings,
         discard_reason=body.discard_reason,
+        salvage=Wish(
+            body.salvage, {str(one.image_id): SalvageChoice(one.way, one.reason) for one in body.salvage_images}
+        ),
         actor=user.username,
         user=user,
     )
@@ -85,6 +93,27 @@ def run_resume(request: HttpRequest, run_id: int, body: ReasonIn) -> Any:
 def run_cancel(request: HttpRequest, run_id: int, body: ReasonIn) -> Any:
     """End the run; what is in flight ends first, then it is read where everything stands."""
     return run_summary(services.run_cancel(run_id=run_id, actor=asker(request).username, reason=body.reason))
+
+
+@router.post("/runs/{int:run_id}/consequences", auth=needs(Permission.VIEW), response=Consequences)
+def run_consequences(request: HttpRequest, run_id: int, body: ChoiceIn) -> Any:
+    """What would follow from a choice in a paused run. Nothing is changed."""
+    return choices.run_decision(run_id=run_id, choice=body.choice, vms=body.vms, up_to=body.up_to)
+
+
+@router.post("/runs/{int:run_id}/choice", auth=needs(Permission.RUN), response=RunSummary)
+def run_choose(request: HttpRequest, run_id: int, body: ChosenIn) -> Any:
+    """How a paused run goes on: retry these VMs, hold these, go on with the critical ones, or stop."""
+    run = choices.run_choose(
+        run_id=run_id,
+        choice=body.choice,
+        vms=body.vms,
+        up_to=body.up_to,
+        version=body.version,
+        reason=body.reason,
+        actor=asker(request).username,
+    )
+    return run_summary(run)
 
 
 @router.post("/runs/{int:run_id}/way-back", auth=needs(Permission.RUN), response={200: RunSummary, 201: RunSummary})
@@ -166,15 +195,18 @@ def _answers(kept: list[dict[str, Any]]) -> list[schemas.Answer]:
 def report(run: models.Run) -> schemas.Report:
     attempts = list(StepAttempt.objects.filter(step__run=run).select_related("step__site").order_by("intent_at"))
     steps = list(run.steps.select_related("site"))
+    salvage = salvage_out(run, steps, plan_of(run))
+    waived = [f"{one.image}: {one.sentence}" for one in salvage if one.state == "waived" and one.step_id is None]
     duration = (run.finished_at - run.started_at).total_seconds() if run.finished_at and run.started_at else None
     return schemas.Report(
         run=run_summary(run),
         duration_s=duration,
         vms=vm_times(steps),
         attempts=[_reported(attempt) for attempt in attempts],
-        exceptions=[_exception(step) for step in steps if step.state in (StepState.SKIPPED, StepState.FAILED)],
+        exceptions=[_exception(step) for step in steps if step.state in (StepState.SKIPPED, StepState.FAILED)] + waived,
         standing=[schemas.Standing(**line) for line in run.standing],
         exact_loss=losses_out(run),
+        salvage=salvage,
         trail=list(AuditEntry.objects.filter(run_id=run.pk).values_list("seq", flat=True)),
     )
 

@@ -14,7 +14,7 @@ from drportal.inventory.facts import side_from_json
 from drportal.inventory.images import contested
 from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
 from drportal.recovery import quarantine
-from drportal.recovery.fences import shut_out_at
+from drportal.recovery.fences import locked_at, shut_out_at
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -68,16 +68,27 @@ def came_back(group: ProtectionGroup, share: Share | None = None) -> bool:
     return rows.exists() and (share is None or rows.filter(disks__vm__in=share.vm_ids).exists())
 
 
+def runs_at_home(group: ProtectionGroup) -> bool:
+    """Whether a VM of a group that is away was last seen to run at home all the same. Nothing goes home then."""
+    if group.active_site_id == group.home_site_id or not group.home_site.opennebula_reachable:
+        return False
+    at_home = VirtualMachine.objects.filter(membership__group=group, site=group.home_site, gone_at=None)
+    return at_home.filter(phase="running").exists()
+
+
 def _why_not_at_returned(group: ProtectionGroup, kind: RunKind) -> str:
     suspect = quarantine.returned(group) is not None
-    if not suspect and not came_back(group):
+    if kind is RunKind.FENCE and runs_at_home(group):
+        return ""
+    left = kind is RunKind.REPROTECT and bool(locked_at(peer_of(group, survivor(group)), group))
+    if not suspect and not left and not came_back(group):
         waiting = next(iter(quarantine.open_quarantines(group)), None)
         if waiting is not None:
             return f"{waiting.site.name} has not been heard of again yet."
         needs = "has to be fenced" if kind is RunKind.FENCE else "has to be made anew"
         return f"No copy of the group {needs}."
     share = share_of(group, survivor(group))
-    if (suspect and share.vm_ids) or came_back(group, share):
+    if ((suspect or left) and share.vm_ids) or came_back(group, share):
         return ""
     return " ".join(f"{one.name}: {one.sentence} {one.remedy}" for one in share.left_alone)
 
@@ -129,6 +140,7 @@ def copy_of_plan(plan: RecoveryPlan, source: Site, target: Site, kind: RunKind |
         image_datastore_id=plan.image_datastore_id,
         fence_rung=plan.fence_rung,
         shut_out=shut_out_at(source, plan.group) if kind is RunKind.REPROTECT else {},
+        locked=locked_at(source, plan.group) if kind is RunKind.REPROTECT else {},
         salvage_dir="" if source.ceph_through == CephThrough.RBD else source.salvage_dir,
     )
 
@@ -147,7 +159,7 @@ def _vm(member: GroupMember) -> VmCopy:
     vm = member.vm
     definition = vm.definitions.order_by("-number").first()
     if definition is None:
-        raise Conflict(f"The definition of {vm.name} was never captured. Run a discovery.", code="no_definition")
+        raise Conflict(_no_definition(vm), code="no_definition")
     disks = list(vm.disks.select_related("image"))
     images = tuple(_image(vm, disk, definition.images.get(str(disk.disk_id), {})) for disk in disks if disk.image_id)
     return VmCopy(
@@ -163,6 +175,16 @@ def _vm(member: GroupMember) -> VmCopy:
         captured_at=definition.captured_at,
         images=images,
         disks=tuple(_disk(vm, disk) for disk in disks),
+    )
+
+
+def _no_definition(vm: VirtualMachine) -> str:
+    if vm.gone_at is None and vm.phase != "gone":
+        return f"The definition of {vm.name} was never captured. Run a discovery."
+    return (
+        f"{vm.name} is gone at {vm.site.name}, and its definition was never captured: it cannot be made anew there. "
+        "Make it there by hand (onevm create, from the definition of its copy at the other site), run a discovery, and "
+        f"put the new VM into the group in place of {vm.name}."
     )
 
 

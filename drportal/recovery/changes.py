@@ -12,30 +12,61 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from django.db import connection
+
 from drportal.audit.record import plain
 from drportal.audit.verify import canonical
 from drportal.drivers.base import Answer
 from drportal.engine.gates import GateResult
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
+from drportal.inventory.bulk import update_rows
 from drportal.recovery.lease import LeaseLost
 from drportal.recovery.made_primary import forced_by
 from drportal.recovery.models import GateCheck, ProtectionGroup, Run, RunImage, Step, StepAttempt
-from drportal.recovery.recorder import Change
+from drportal.recovery.recorder import Alike, Change
+from drportal.rows import insert_rows
 
 KEPT_CHARACTERS = 16_000
 NEWEST_READING = ["outcome", "sentence", "facts", "remedy", "checked_at", "checks", "answers"]
 
 
-def step_change(step_id: int, version: int, state: StepState, sentence: str, **fields: Any) -> Change:
-    """``version`` is what the executor believes; it goes up by one."""
+@dataclass(frozen=True, slots=True)
+class StepNow:
+    """``version`` is what the executor believes; it goes up by one. A time that is None stays as it is."""
 
-    def change() -> None:
-        rows = Step.objects.filter(pk=step_id, version=version)
-        if not rows.update(state=state.value, version=version + 1, sentence=sentence, **fields):
-            raise LeaseLost(f"step {step_id} was changed by somebody else; what this executor believes is out of date")
+    step_id: int
+    version: int
+    state: StepState
+    sentence: str
+    attempt: int
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
 
-    return change
+
+def step_change(now: StepNow) -> Change:
+    return Alike(_steps_changed, now)
+
+
+def _steps_changed(steps: Sequence[StepNow]) -> None:
+    """One prepared statement for all (``inventory.bulk``), and each a compare-and-set."""
+    ready, quote = connection.ops.adapt_datetimefield_value, connection.ops.quote_name
+    # The table is our own model's; values are parameters.
+    sql = (
+        f"UPDATE {quote(Step._meta.db_table)} SET state = %s, version = version + 1, sentence = %s, attempt = %s, "  # noqa: S608
+        "started_at = coalesce(%s, started_at), finished_at = coalesce(%s, finished_at) WHERE id = %s AND version = %s"
+    )
+    values = [
+        (s.state.value, s.sentence, s.attempt, ready(s.started_at), ready(s.finished_at), s.step_id, s.version)
+        for s in steps
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
+        if cursor.rowcount != len(steps):
+            raise LeaseLost(
+                f"a step of {', '.join(str(s.step_id) for s in steps)} was changed by somebody else; "
+                "what this executor believes is out of date"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +83,12 @@ class Intent:
 
 
 def attempt_opened(intent: Intent) -> Change:
-    def change() -> None:
-        StepAttempt.objects.create(
+    return Alike(_attempts_opened, intent)
+
+
+def _attempts_opened(intents: Sequence[Intent]) -> None:
+    StepAttempt.objects.bulk_create(
+        StepAttempt(
             step_id=intent.step_id,
             number=intent.number,
             operation_id=intent.operation_id,
@@ -62,63 +97,78 @@ def attempt_opened(intent: Intent) -> Change:
             host=intent.host,
             intent_at=intent.at,
         )
+        for intent in intents
+    )
 
-    return change
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnd:
+    """``outcome``: done, found_done, not_done, refused, unreachable, unknown, conflict."""
+
+    step_id: int
+    number: int
+    outcome: str
+    sentence: str
+    at: dt.datetime
+    answers: tuple[Answer, ...]
 
 
-def attempt_closed(
-    step_id: int, number: int, outcome: str, sentence: str, at: dt.datetime, answers: Iterable[Answer]
-) -> Change:
-    """``outcome``: done, found_done, not_done, refused, unreachable, unknown, conflict.
+def attempt_closed(end: AttemptEnd) -> Change:
+    """A later word replaces *unknown*."""
+    return Alike(_attempts_closed, end)
 
-    A later word replaces *unknown*.
-    """
-    kept = answers_json(answers)
-    statuses = [answer["exit_status"] for answer in kept if answer["exit_status"] is not None]
 
-    def change() -> None:
-        row = StepAttempt.objects.get(step_id=step_id, number=number)
-        row.finished_at, row.outcome, row.sentence = at, outcome, sentence
+def _attempts_closed(ends: Sequence[AttemptEnd]) -> None:
+    steps = {end.step_id for end in ends}
+    rows = {(row.step_id, row.number): row for row in StepAttempt.objects.filter(step_id__in=steps)}
+    for end in ends:
+        row = rows[end.step_id, end.number]
+        kept = answers_json(end.answers)
+        statuses = [answer["exit_status"] for answer in kept if answer["exit_status"] is not None]
+        row.finished_at, row.outcome, row.sentence = end.at, end.outcome, end.sentence
         row.answers = [*row.answers, *kept]
         if row.exit_status is None and statuses:
             row.exit_status = statuses[0]
-        row.save()
-
-    return change
+    closed = [rows[end.step_id, end.number] for end in ends]
+    update_rows(closed, ("finished_at", "outcome", "sentence", "answers", "exit_status"))
 
 
 @dataclass(frozen=True, slots=True)
 class GateSeen:
     """A gate's newest reading; ``checks``: how many there were in all."""
 
+    step_id: int
     result: GateResult
     answers: tuple[Answer, ...]
     checks: int
+    at: dt.datetime
 
 
-def gates_seen(step_id: int, seen: Sequence[GateSeen], at: dt.datetime) -> Change:
-    """One row per gate of a step, the newest reading in it; all of them in one statement."""
-    rows = [
-        GateCheck(
-            step_id=step_id,
-            gate=one.result.gate.value,
-            outcome=one.result.outcome.value,
-            sentence=one.result.sentence,
-            facts=dict(one.result.facts),
-            remedy=one.result.remedy or "",
-            checked_at=at,
-            checks=one.checks,
-            answers=answers_json(one.answers),
-        )
-        for one in seen
-    ]
+def gate_seen(seen: GateSeen) -> Change:
+    """One row per gate of a step, the newest reading in it."""
+    return Alike(_gates_seen, seen)
 
-    def change() -> None:
-        GateCheck.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["step", "gate"], update_fields=NEWEST_READING
-        )
 
-    return change
+def _gates_seen(seen: Sequence[GateSeen]) -> None:
+    newest = {(one.step_id, one.result.gate): one for one in seen}  # a row may be named once in a statement
+    insert_rows(
+        [
+            GateCheck(
+                step_id=one.step_id,
+                gate=one.result.gate.value,
+                outcome=one.result.outcome.value,
+                sentence=one.result.sentence,
+                facts=dict(one.result.facts),
+                remedy=one.result.remedy or "",
+                checked_at=one.at,
+                checks=one.checks,
+                answers=answers_json(one.answers),
+            )
+            for one in newest.values()
+        ],
+        unique=["step_id", "gate"],
+        update=NEWEST_READING,
+    )
 
 
 def run_change(run_id: int, expected: RunState, to: RunState, sentence: str, **fields: Any) -> Change:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Unreachable
 from drportal.engine.evidence import image_loss, spread_s
-from drportal.engine.facts import Mode, RoleFacts, SnapshotFacts, StatusFacts
+from drportal.engine.facts import Mode, Position, RoleFacts, SideFacts, SnapshotFacts, StatusFacts
 from drportal.engine.force_gates import whole_copy
+from drportal.inventory import sights
 from drportal.inventory.connect import site_drivers
-from drportal.inventory.models import MirroredImage, Site
+from drportal.inventory.facts import side_from_json
+from drportal.inventory.models import MirroredImage, Observation, Site
 from drportal.recovery import second_view
-from drportal.recovery.changes import answers_json
+from drportal.recovery.changes import answers_json, cut
 from drportal.recovery.made_primary import MadePrimary, made_primary
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy
@@ -26,8 +30,8 @@ LOOK_S = 25.0
 def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     """Reads both sites now and the rows of what was last heard. Blocks for at most about ``LOOK_S``.
 
-    JSON values: {format, taken_at, source, target, second_view, images: {key: …}, vms: [{name, spread_s}]}. A part
-    that could not be read is null, with the reason in ``trouble``.
+    JSON values: {format, taken_at, lost_at, source, target, second_view, images: {key: …}, vms: [{name, spread_s}]}. A
+    part that could not be read is null, with the reason in ``trouble``.
     """
     rows = {str(row.pk): row for row in MirroredImage.objects.filter(pk__in=[i.key for i in copy.images()])}
     pace = Pace()
@@ -38,7 +42,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     ]
     world = World(ends[0], ends[1], copy, pace, {}, {})
 
-    async def read() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    async def read() -> tuple[Any, list[dict[str, Any]]]:
         try:
             there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph))
             images = list(await asyncio.gather(*(_image(world, image) for image in copy.images())))
@@ -46,13 +50,17 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
         finally:
             await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
 
-    second, seen = asyncio.run(read())
+    (second, looks), seen = asyncio.run(read())
+    sights.write(looks)
     source.refresh_from_db()
     made = made_primary(rows)
+    lost_at = silent_since(source)
+    last = last_answers(source, [image.source for image in copy.images()])
     images = {
         image.key: {
             **found,
-            **_heard(rows.get(image.key), found["image_id"], source, source.pk == _a_of(rows, image)),
+            **_heard(rows.get(image.key), found["image_id"], lost_at, source.pk == _a_of(rows, image)),
+            "last_answers_there": last.get(image.source, []),
             **_if_primary(found, made.get(image.key), target),
         }
         for image, found in zip(copy.images(), seen, strict=True)
@@ -60,6 +68,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "taken_at": utc_now().isoformat(),
+        "lost_at": _iso(lost_at),
         "source": source.slug,
         "target": target.slug,
         "source_reachable": {
@@ -68,6 +77,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
             "opennebula": [source.opennebula_reachable, _iso(source.opennebula_since), source.opennebula_sentence],
         },
         "second_view": second,
+        "sights": sights.sights_of(source),
         "images": images,
         "vms": [
             {"name": vm.name, "spread_s": spread_s([_until(rows.get(image.key)) for image in vm.images])}
@@ -89,14 +99,35 @@ def _iso(at: Any) -> str | None:
     return at.isoformat() if at is not None else None
 
 
-def _heard(row: MirroredImage | None, image_id: str | None, source: Site, source_is_a: bool) -> dict[str, Any]:
-    """What the rows know: the last facts of the other side, the bound of the loss, whether the copy was shown whole."""
+def silent_since(source: Site) -> dt.datetime | None:
+    """When contact was lost, as the poller found it. None: it has not, or not yet."""
     ways = ((source.ssh_reachable, source.ssh_since), (source.ceph_reachable, source.ceph_since))
-    silent = [since for ok, since in ways if ok is False and since]
-    loss = image_loss(_until(row), silent[0] if silent else None)
+    return next((since for ok, since in ways if ok is False and since), None)
+
+
+def last_answers(site: Site, subjects: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """What the silent site answered last about each image, raw, of each command the newest."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    commands: set[tuple[str, str]] = set()
+    rows = Observation.objects.filter(site=site, subject__in=list(subjects)).order_by("-at", "-pk")
+    for row in rows:
+        if (row.subject, row.command) not in commands:
+            commands.add((row.subject, row.command))
+            raw = {"command": row.command, "at": row.at.isoformat(), "sha256": row.sha256, "output": cut(row.output)}
+            found.setdefault(row.subject, []).append(raw)
+    return found
+
+
+def _heard(
+    row: MirroredImage | None, image_id: str | None, lost_at: dt.datetime | None, source_is_a: bool
+) -> dict[str, Any]:
+    """What the rows know: the last facts of the other side, the bound of the loss, whether the copy was shown whole."""
+    there, here = ((row.side_a, row.side_b) if source_is_a else (row.side_b, row.side_a)) if row else ({}, {})
+    loss = image_loss(_until(row), lost_at)
     known = {
         "verdict": row.verdict if row else "cannot_tell",
-        "last_heard_there": (row.side_a if source_is_a else row.side_b) if row else {},
+        "last_heard_there": there,
+        "last_heard": positions_heard(side_from_json(there), side_from_json(here), lost_at),
         "protected_until": _iso(_until(row)),
         "loss_s": loss.seconds,
         "loss": loss.sentence,
@@ -104,6 +135,47 @@ def _heard(row: MirroredImage | None, image_id: str | None, source: Site, source
     tracked = row.track.get("copy_id") if row else None
     known["shown_whole_before"] = bool(_until(row) and image_id and tracked == image_id)
     return known
+
+
+def positions_heard(there: SideFacts, here: SideFacts, lost_at: dt.datetime | None) -> dict[str, Any]:
+    """The newest position of either side that was heard before the look, with its time.
+
+    ``there``: of the silent side itself; where it told none, what the copy's daemon knew of it. ``before_lost_s``: how
+    long before contact was lost the silent side was heard last.
+    """
+    position_there, at = _heard_there(there, here)
+    status = here.status
+    heard_at = there.last_heard
+    before_s = (lost_at - heard_at).total_seconds() if lost_at and heard_at else None
+    return {
+        "there": position_there,
+        "there_at": _iso(at),
+        "here": _words(status.replayed) if status and status.replayed else None,
+        "here_at": _iso(told_at(status)) if status and status.replayed else None,
+        "heard_at": _iso(heard_at),
+        "before_lost_s": max(0.0, before_s) if before_s is not None else None,
+    }
+
+
+def _heard_there(there: SideFacts, here: SideFacts) -> tuple[str | None, dt.datetime | None]:
+    """The silent side's newest position, and when it was so."""
+    own = [snap for snap in there.snapshots.snaps if snap.made_here] if there.snapshots else []
+    if own and there.snapshots:
+        return f"snapshot {own[-1].snap_id}", there.snapshots.read_at
+    if there.journal and there.journal.local:
+        return _words(there.journal.local), there.journal.read_at
+    if here.status and here.status.primary_position:
+        return _words(here.status.primary_position), told_at(here.status)
+    return None, None
+
+
+def told_at(status: StatusFacts) -> dt.datetime | None:
+    """When the mirror daemon wrote it down."""
+    return status.read_at - dt.timedelta(seconds=status.age_s) if status.age_s is not None else None
+
+
+def _words(position: Position) -> str:
+    return f"{position.tag_tid}.{position.entry_tid}"
 
 
 def _if_primary(found: dict[str, Any], made: MadePrimary | None, target: Site) -> dict[str, Any]:
@@ -146,15 +218,21 @@ async def _image(world: World, image: ImageCopy) -> dict[str, Any]:
         # It answered, if only with a refusal: that is not silence.
         answers_there = True
         trouble.append(error.detail)
-    status, snapshots = await _copy_of(world, image, here, answers, trouble)
-    return _told(image, here, there, answers_there, status, snapshots, answers, trouble)
+    status, snapshots, direction = await _copy_of(world, image, here, answers, trouble)
+    return {
+        **_told(image, here, there, answers_there, status, snapshots),
+        **await _opened_by(world, image, here, answers, trouble),
+        "peer_direction": direction,
+        "trouble": trouble,
+        "answers": answers_json(answers),
+    }
 
 
 async def _copy_of(
     world: World, image: ImageCopy, here: RoleFacts | None, answers: list[Answer], trouble: list[str]
-) -> tuple[StatusFacts | None, SnapshotFacts | None]:
+) -> tuple[StatusFacts | None, SnapshotFacts | None, str | None]:
     if here is None or not here.exists:
-        return None, None
+        return None, None, None
     try:
         async with asyncio.timeout(LOOK_S):
             side, _ = await world.target.side(image, positions=False)
@@ -162,10 +240,27 @@ async def _copy_of(
             if here.mode is Mode.SNAPSHOT:
                 snapshots, answer = await world.target.snapshots(ref_of(image))
                 answers.append(answer)
-            return side.status, snapshots
+            return side.status, snapshots, side.peer_direction
     except (DriverError, TimeoutError) as error:
         trouble.append(str(getattr(error, "detail", error)) or "no answer in time")
-        return None, None
+        return None, None, None
+
+
+async def _opened_by(
+    world: World, image: ImageCopy, here: RoleFacts | None, answers: list[Answer], trouble: list[str]
+) -> dict[str, Any]:
+    """Who has the copy open besides mirror daemons, and which clients those are."""
+    if here is None or not here.exists:
+        return {"opened_by": None, "mirroring": None}
+    try:
+        async with asyncio.timeout(LOOK_S):
+            found, answer = await world.target.watchers(ref_of(image))
+            mirroring = await world.target.mirroring(image.pool)
+            answers.append(answer)
+            return {"opened_by": sorted(found.foreign), "mirroring": sorted(mirroring.clients)}
+    except (DriverError, TimeoutError) as error:
+        trouble.append(str(getattr(error, "detail", error)) or "no answer in time")
+        return {"opened_by": None, "mirroring": None}
 
 
 def _told(
@@ -175,11 +270,9 @@ def _told(
     answers_there: bool,
     status: StatusFacts | None,
     snapshots: SnapshotFacts | None,
-    answers: list[Answer],
-    trouble: list[str],
 ) -> dict[str, Any]:
-    whole = [snap for snap in snapshots.since_own if snap.complete is True] if snapshots else []
-    replayed = status.replayed if status else None
+    copies = snapshots.since_own if snapshots else ()
+    whole = [snap for snap in copies if snap.complete is True]
     return {
         "name": image.source,
         "mode": here.mode.value if here and here.mode else None,
@@ -193,12 +286,12 @@ def _told(
         "whole_copy": whole_copy(here.mode if here else None, status, snapshots),
         "newest_complete_snapshot": whole[-1].snap_id if whole else None,
         "replicated_snapshot": whole[-1].primary_snap_id if whole else None,
-        "replayed_position": f"{replayed.tag_tid}.{replayed.entry_tid}" if replayed else None,
+        "copying_snapshots": [snap.snap_id for snap in copies if snap.complete is not True],
+        "replayed_position": _words(status.replayed) if status and status.replayed else None,
+        "told_at": _iso(told_at(status)) if status else None,
         "status": f"{status.state}, {status.description}" if status else None,
         "status_age_s": status.age_s if status else None,
         "entries_behind": status.entries_behind if status else None,
-        "trouble": trouble,
-        "answers": answers_json(answers),
     }
 
 

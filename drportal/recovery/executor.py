@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -38,6 +39,9 @@ logger = logging.getLogger(__name__)
 FINISHED = frozenset({StepState.SUCCEEDED, StepState.SKIPPED})
 IN_DOUBT = frozenset({StepState.RUNNING, StepState.UNKNOWN})
 CANCEL_AGAIN_S = 2.0
+# The loop and the database's thread take turns: with Python's own 5 ms, each time the loop has waited for anything it
+# waits so long again while that thread reckons.
+SWITCH_S = 0.0005
 
 
 def drive(run_id: int, pace: Pace | None = None) -> str:
@@ -45,6 +49,7 @@ def drive(run_id: int, pace: Pace | None = None) -> str:
 
     Returns the state it was left in, or a word why it was not driven. For the RQ job; blocks.
     """
+    sys.setswitchinterval(SWITCH_S)
     return asyncio.run(drive_here(run_id, pace or pace_from_environment()))
 
 
@@ -141,6 +146,7 @@ class RunDriver:
         await self.recorder.renew()  # and so learn at once what people asked
         try:
             self.run = await self.recorder.read(lambda: load(self.lease.run_id, self.history))
+            self.control.on_hold = self.run.on_hold
         except UnreadablePlanCopy as error:
             return await self._cannot_read(str(error))
         world, closers = await self.recorder.read(lambda: open_world(self.run, self.pace))
@@ -151,6 +157,8 @@ class RunDriver:
                 return await self._give_up(wrong.sentence.rstrip("."), self._lapses(wrong))
             if self.run.kind in (RunKind.REPROTECT, RunKind.FENCE):
                 await self._ready_to_measure()
+            if self.run.kind == RunKind.DISASTER_FAILOVER:
+                world.source.expect_silence()  # or nobody would have said yes
             await self._begin()
             while (end := await self._to_rest()) is None:
                 pass
@@ -244,10 +252,13 @@ class RunDriver:
                 self.tasks[step.key] = asyncio.ensure_future(runner.perform())
 
     def _lost(self) -> frozenset[str]:
-        """What a disaster passes over; nothing in any other run, which stops at its first error."""
+        """What is passed over: VMs on hold; in a disaster also what has failed, where another run stops at once."""
+        held = frozenset(
+            step.key for step in self.run.steps if step.vm_key in self.run.on_hold and step.state not in FINISHED
+        )
         if self.run.kind != RunKind.DISASTER_FAILOVER:
-            return frozenset()
-        return given_up(self.run.steps, [step.key for step in self.run.steps if step.state is StepState.FAILED])
+            return held
+        return held | given_up(self.run.steps, [step.key for step in self.run.steps if step.state is StepState.FAILED])
 
     async def _collect(self) -> None:
         for key, task in list(self.tasks.items()):
@@ -303,6 +314,7 @@ class RunDriver:
             standing,
             cancelled=self.run.state is RunState.CANCELLING,
             forced=self.run.kind == RunKind.DISASTER_FAILOVER,
+            on_hold=self.run.on_hold,
         )
         if self.run.state is RunState.CANCELLING:
             return await self._cancelled(sentence, standing)
@@ -311,7 +323,7 @@ class RunDriver:
         return RunState.PAUSED.value
 
     def _failed(self) -> bool:
-        return any(step.state is StepState.FAILED for step in self.run.steps)
+        return any(step.state is StepState.FAILED and step.vm_key not in self.run.on_hold for step in self.run.steps)
 
     async def _finish(self, standing: list[dict[str, str]]) -> str:
         skipped = [step for step in self.run.steps if step.state is StepState.SKIPPED]

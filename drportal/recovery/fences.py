@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from drportal.engine.fence import FenceRung, FenceSteps, reached, reached_alone, rung_sentence
+from django.db.models import Q
+
+from drportal.engine.fence import FenceRung, FenceSteps, lowest, reached, reached_alone, rung_sentence
 from drportal.engine.gates import GateId
 from drportal.engine.plans import RunKind
-from drportal.engine.states import StepState
+from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site
 from drportal.recovery import schemas
-from drportal.recovery.models import Approval, GateCheck, ProtectionGroup, Run, Step, StepAttempt
+from drportal.recovery.models import Approval, GateCheck, ProtectionGroup, Quarantine, Run, Step, StepAttempt
+from drportal.recovery.plan_copy import LockedThere, from_json
 
 _ADDRESS = re.compile(r" osd blocklist add (\S+) ")
+_LOCK = re.compile(r"one\.(vm|image)\.lock\((\d+), ")
+_HOST = re.compile(r"one\.host\.status\((\d+), ([01])\)")
 _SENT_NOT = ("refused", "unreachable")
 
 
@@ -30,6 +35,50 @@ def shut_out_at(site: Site, group: ProtectionGroup) -> dict[str, tuple[str, ...]
         elif attempt.step.state == StepState.SUCCEEDED.value:
             found.pop(key, None)
     return found
+
+
+def locked_at(site: Site, group: ProtectionGroup) -> dict[str, LockedThere]:
+    """VM key -> what of it is locked in OpenNebula there, by the portal's own record, whatever became of each attempt:
+    what was locked before by somebody else was never sent.
+
+    A host is shared: it stays disabled while another group is fenced on that rung there, and the last one to be
+    unlocked enables what any of them disabled.
+    """
+    found: dict[str, LockedThere] = {}
+    hosts: list[int] = []
+    kinds = (StepKind.VM_LOCK.value, StepKind.VM_UNLOCK.value)
+    attempts = StepAttempt.objects.filter(step__site=site, step__kind__in=kinds)
+    for attempt in attempts.select_related("step__run").order_by("intent_at"):
+        step, command = attempt.step, attempt.command
+        key, own = step.params["vm"], step.run.group_id == group.pk
+        hosts += [int(number) for number, status in _HOST.findall(command) if status == "1"]
+        enabled = {int(number) for number, status in _HOST.findall(command) if status == "0"}
+        hosts = [number for number in hosts if number not in enabled]
+        if own and step.kind == StepKind.VM_LOCK.value:
+            before = found.get(key, LockedThere())
+            found[key] = LockedThere(before.vms + _numbers("vm", command), before.images + _numbers("image", command))
+        elif own and step.state == StepState.SUCCEEDED.value:
+            found.pop(key, None)
+    others = Quarantine.objects.filter(site=site, cleared_at=None).exclude(group=group)
+    if found and hosts and not others.filter(group__plan__fence_rung__gte=FenceRung.LOCKED.value).exists():
+        first = next(iter(found))
+        found[first] = found[first]._replace(hosts=tuple(dict.fromkeys(hosts)))
+    return found
+
+
+def rung_of_last_fence(group: ProtectionGroup, site: Site) -> FenceRung:
+    """What the group's last run there reached, if that was a fence; a move or a whole reprotect after it has undone
+    it."""
+    in_vain = Q(kind=RunKind.REPROTECT.value) & ~Q(state=RunState.SUCCEEDED.value)
+    last = Run.objects.filter(group=group, started_at__isnull=False).exclude(in_vain).order_by("-pk").first()
+    if last is None or last.kind != RunKind.FENCE or last.source_site_id != site.pk:
+        return FenceRung.NONE
+    fences = fences_out(last, last.steps.all(), from_json(last.plan_copy).fence_rung)
+    return lowest(FenceRung(fence.rung) for fence in fences)
+
+
+def _numbers(kind: str, command: str) -> tuple[int, ...]:
+    return tuple(int(number) for found, number in _LOCK.findall(command) if found == kind)
 
 
 def fences_out(run: Run, steps: Iterable[Step], wanted: int) -> list[schemas.Fence]:
@@ -49,16 +98,18 @@ def _returned(name: str, steps: list[Step], wanted: FenceRung) -> schemas.Fence:
         own = [step for step in steps if step.kind == kind.value]
         return bool(own) and all(step.state == StepState.SUCCEEDED.value for step in own)
 
-    let_in = any(step.kind == StepKind.IMAGE_LET_IN.value and step.state == StepState.SUCCEEDED.value for step in steps)
+    def undone(kind: StepKind) -> bool:
+        return any(step.kind == kind.value and step.state == StepState.SUCCEEDED.value for step in steps)
+
     seen = FenceSteps(
         off=done(StepKind.VM_STOP_RETURNED),
         demoted=done(StepKind.IMAGE_DEMOTE_RETURNED),
-        shut_out=done(StepKind.IMAGE_SHUT_OUT) and not let_in,
+        shut_out=done(StepKind.IMAGE_SHUT_OUT) and not undone(StepKind.IMAGE_LET_IN),
+        locked=done(StepKind.VM_LOCK) and not undone(StepKind.VM_UNLOCK),
     )
     rung = reached(seen)
-    aim = (
-        wanted if any(step.kind == StepKind.IMAGE_SHUT_OUT.value for step in steps) else min(wanted, FenceRung.DEMOTED)
-    )
+    climbs = {StepKind.IMAGE_SHUT_OUT.value, StepKind.VM_LOCK.value}
+    aim = wanted if any(step.kind in climbs for step in steps) else min(wanted, FenceRung.DEMOTED)
     return schemas.Fence(vm=name, rung=rung.value, wanted=aim.value, sentence=rung_sentence(rung, aim))
 
 
@@ -74,8 +125,10 @@ def _alone(run: Run, name: str, steps: list[Step]) -> schemas.Fence:
         said = check.sentence if check is not None else "Not looked at yet."
         return schemas.Fence(vm=name, rung=0, wanted=FenceRung.CUT.value, sentence=f"Rung 0: {said}")
     off = check.facts.get("phase_there") is not None
-    rung = reached_alone(off or None, bool(approval and approval.attestation))
+    wanted = FenceRung(from_json(run.plan_copy).fence_rung)
+    attested, word = bool(approval and approval.attestation), FenceRung(approval.attested_rung if approval else 0)
+    rung = reached_alone(off or None, attested, word)
     sentence = f"{rung_sentence(rung, FenceRung.OFF)} {check.sentence}"
     if not off:
         sentence += " Rungs 1 to 4 cannot be reached: the site does not answer."
-    return schemas.Fence(vm=name, rung=rung.value, wanted=FenceRung.CUT.value, sentence=sentence)
+    return schemas.Fence(vm=name, rung=rung.value, wanted=wanted.value, sentence=sentence)

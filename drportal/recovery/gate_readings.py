@@ -15,10 +15,13 @@ from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Refused, Unreachable
 from drportal.drivers.orders import Warrant
 from drportal.engine import gates
-from drportal.engine.facts import Mode, RoleFacts
+from drportal.engine.facts import Mode, RoleFacts, VmFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
+from drportal.engine.home_gates import g_home
 from drportal.engine.return_gates import g_peer
+from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.world import SiteEnd, World, ref_of
 
@@ -169,8 +172,11 @@ async def _promoted(world: World, subject: Subject) -> GateReading:
 
 
 async def _meta(world: World, subject: Subject) -> GateReading:
+    """On the way home the VM may be gone there: then nobody can confirm its definition any more."""
     hash_now, confirmed_at = subject.definition_now
-    vm = subject.vm
+    vm, home, gone = subject.vm, world.other(subject.here), None
+    if home.slug == world.plan.home_site:
+        gone = await world.locate(home, vm)
     result = gates.g_meta(
         confirmed_at or vm.captured_at,
         vm.definition_number,
@@ -178,8 +184,15 @@ async def _meta(world: World, subject: Subject) -> GateReading:
         vm.definition_sha256,
         world.clock(),
         META_MAX_AGE_S,
+        gone=gone is not None and gone.vm is None,
     )
-    return GateReading(result)
+    return GateReading(result, (gone.answer,) if gone is not None else ())
+
+
+async def _home(world: World, subject: Subject) -> GateReading:
+    located = await world.locate(subject.here, subject.vm)
+    host, watchers, answers = await proof_of(subject.here, subject.vm, located)
+    return GateReading(g_home(located.facts, host, watchers, world.clock()), (located.answer, *answers))
 
 
 async def _one(world: World, subject: Subject) -> GateReading:
@@ -249,12 +262,24 @@ async def _approval(world: World, subject: Subject) -> GateReading:
 
 async def _fence(world: World, subject: Subject) -> GateReading:
     facts = await world.approval() if world.approval is not None else None
-    said = (facts.attested_by, facts.attestation) if facts is not None else ("", "")
-    try:
+    wanted = FenceRung(world.plan.fence_rung)
+    there: VmFacts | None = None
+    answers: tuple[Answer, ...] = ()
+    with contextlib.suppress(Unreachable):
         located = await world.locate(world.other(subject.here), subject.vm)
-    except Unreachable:
-        return GateReading(g_fence(None, *said, world.clock()))
-    return GateReading(g_fence(located.facts, *said, world.clock()), (located.answer,))
+        there, answers = located.facts, (located.answer,)
+    if facts is None:
+        return GateReading(g_fence(there, "", "", world.clock(), wanted=wanted), answers)
+    result = g_fence(
+        there,
+        facts.attested_by,
+        facts.attestation,
+        world.clock(),
+        word=facts.attested_rung,
+        wanted=wanted,
+        deviation=facts.deviation,
+    )
+    return GateReading(result, answers)
 
 
 async def _alone(world: World, subject: Subject) -> GateReading:
@@ -280,7 +305,7 @@ async def _peer(world: World, subject: Subject) -> GateReading:
     async def one(image: ImageCopy) -> GateReading:
         ref, here = ref_of(image), subject.here
         (mine, a), (theirs, b) = await asyncio.gather(here.role(ref), world.other(here).role(ref))
-        forced, chosen = image.key in world.forced_at_source, world.plan.salvage_chosen
+        forced, chosen = image.key in world.forced_at_source, world.plan.salvage_of(image.key) is not None
         result = g_peer(mine, theirs, world.clock(), salvage_chosen=chosen, forced_here=forced)
         return GateReading(result, tuple(answer for answer in (a, b) if answer))
 
@@ -316,6 +341,7 @@ READERS: dict[GateId, Reader] = {
     GateId.FENCE: _fence,
     GateId.ALONE: _alone,
     GateId.FREE: _free,
+    GateId.HOME: _home,
     GateId.OFF: _off,
     GateId.PATH: _path,
     GateId.SYNC: _sync,

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
+from drportal.audit.record import record
 from drportal.engine.states import TERMINAL_RUN
-from drportal.recovery.models import Approval, ProtectionGroup, Run, Voice
+from drportal.errors import Conflict, Forbidden
+from drportal.events import publish
+from drportal.people.rights import people_who_may
+from drportal.recovery.models import Approval, GlassNotice, ProtectionGroup, Run, Voice
+from drportal.roles import Permission
 
 
 def glass_runs() -> list[Run]:
@@ -22,6 +30,40 @@ def locked_by(group: ProtectionGroup) -> Run | None:
 
 def locked_words(run: Run) -> str:
     return f"The plan is locked: run {run.pk} was begun by one person alone, and no manager has accepted it yet."
+
+
+def tell(approval: Approval, actor: User) -> list[str]:
+    """Within the transaction: a notice to everybody who might have said yes, or has to review it. Their names."""
+    plan = approval.run.plan
+    people = {
+        person.pk: person
+        for permission in (Permission.APPROVE, Permission.REVIEW)
+        for person in people_who_may(permission, plan)
+        if person.pk != actor.pk
+    }
+    told = sorted(people.values(), key=lambda person: person.username)
+    GlassNotice.objects.bulk_create(
+        [GlassNotice(approval=approval, person=person, name=person.username) for person in told]
+    )
+    return [person.username for person in told]
+
+
+def notices_of(run: Run) -> list[GlassNotice]:
+    return list(GlassNotice.objects.filter(approval__run=run).order_by("name"))
+
+
+def glass_seen(*, run_id: int, user: User, by_token: bool) -> None:
+    """Raises Conflict where nothing is told to this person, Forbidden for a token: a program has seen nothing."""
+    if by_token:
+        raise Forbidden("A token sees nothing. Nothing was changed. Sign in.", code="token_cannot_approve")
+    with transaction.atomic():
+        mine = GlassNotice.objects.filter(approval__run=run_id, person=user)
+        if not mine.exists():
+            raise Conflict("Nothing was told to you about this run. Nothing was changed.", code="not_told")
+        if mine.filter(seen_at=None).update(seen_at=timezone.now()):
+            # As an act of the review: who has only looked at what was done may still accept it.
+            record("review.glass_seen", f"run {run_id}", {}, actor=user.username, run_id=run_id)
+            publish("overview")
 
 
 def alone(run: Run) -> str:

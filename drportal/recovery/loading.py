@@ -17,9 +17,10 @@ from drportal.recovery.models import Run, Step, StepAttempt
 from drportal.recovery.news import News
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import PlanCopy, UnreadablePlanCopy, from_json
+from drportal.recovery.silence import Silence, one_of
 from drportal.recovery.step_runner import History
 from drportal.recovery.step_writer import StepRow
-from drportal.recovery.world import LOOKS_BY_PROGRAM, SiteEnd, World
+from drportal.recovery.world import LOOKS_BY_PROGRAM, SiteEnd, World, ref_of
 
 Closer = Callable[[], Awaitable[None]]
 # After a reprotect the group is where its survivors are, in case a disaster that was cut short did not say so.
@@ -43,6 +44,7 @@ class Loaded:
     target: Site
     plan: PlanCopy
     steps: list[StepRow]
+    on_hold: frozenset[str]
 
 
 def load(run_id: int, history: History) -> Loaded:
@@ -74,6 +76,7 @@ def load(run_id: int, history: History) -> Loaded:
         target=run.target_site,
         plan=plan,
         steps=steps,
+        on_hold=frozenset(run.on_hold),
     )
 
 
@@ -101,15 +104,19 @@ def _step(row: Step, attempt: StepAttempt | None) -> StepRow:
 
 def open_world(run: Loaded, pace: Pace) -> tuple[World, list[Closer]]:
     """Drivers for both sites (nothing is sent yet), and each step's task."""
+    plan = run.plan
     closers: list[Closer] = []
     ends = {}
     for site in (run.source, run.target):
         drivers = site_drivers(site, Reach(acts=True))
-        closers.append(drivers.close)
-        ends[site.slug] = SiteEnd(
-            site.slug, site.name, site.ssh_host, drivers.ceph, drivers.cloud, pace, shell=drivers.shell
+        silences = (
+            Silence(f"{site.name}'s Ceph host", one_of(drivers.ceph, [ref_of(image) for image in plan.images()])),
+            Silence(f"{site.name}'s OpenNebula", drivers.cloud.version),
         )
-    plan = run.plan
+        closers += [*(silence.close for silence in silences), drivers.close]
+        ends[site.slug] = SiteEnd(
+            site.slug, site.name, site.ssh_host, drivers.ceph, drivers.cloud, pace, drivers.shell, *silences
+        )
     wanted = {vm.definition_id for vm in plan.vms}
     definitions = dict(CapturedDefinition.objects.filter(pk__in=wanted).values_list("pk", "vm_xml"))
     if missing := wanted - definitions.keys():

@@ -15,12 +15,13 @@ from drportal.engine.fence import FenceRung
 from drportal.engine.plans import RunKind
 from drportal.engine.states import ACTIVE_RUN, RunState, StepState
 from drportal.inventory.models import MirroredImage, Site, SitePair, VirtualMachine
-from drportal.recovery.models_approval import Approval, Evidence, Voice
+from drportal.recovery.models_approval import Approval, Evidence, GlassNotice, Voice
 
 __all__ = [
     "Approval",
     "Evidence",
     "GateCheck",
+    "GlassNotice",
     "GroupMember",
     "ProtectionGroup",
     "RecoveryPlan",
@@ -121,6 +122,7 @@ class Run(models.Model):
     standing = models.JSONField(
         default=list
     )  # where each image and VM stood when the run came to rest: [{kind, name, where, sentence, read_at}]
+    on_hold = models.JSONField(default=list)  # keys of VMs that are passed over until a person retries them
     pause_asked = models.BooleanField(default=False)
     cancel_asked = models.BooleanField(default=False)
     fence = models.PositiveIntegerField(default=0)
@@ -244,5 +246,6 @@ class StepAttempt(models.Model):
 
 
 from drportal.recovery.models_loss import MeasuredLoss as MeasuredLoss  # noqa: E402  (where Django looks for models)
+from drportal.recovery.models_policy import PolicyChange as PolicyChange  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_quarantine import Quarantine as Quarantine  # noqa: E402  (where Django looks for models)
 from drportal.recovery.models_reviews import ReviewAct as ReviewAct  # noqa: E402  (where Django looks for models)

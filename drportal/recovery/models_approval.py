@@ -36,6 +36,8 @@ class Approval(models.Model):
     commands = models.JSONField()
     attested_by = models.CharField(max_length=150)
     attestation = models.TextField()
+    attested_rung = models.PositiveSmallIntegerField(default=5)
+    deviation = models.TextField(blank=True)  # why it goes on below the fence rung that the plan wants
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     needed = models.PositiveSmallIntegerField(default=1)
     glass = models.BooleanField(default=False)  # one person went on alone; who and why is a Voice
@@ -54,6 +56,23 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"approval {self.pk} of run {self.run_id}"
+
+
+class GlassNotice(models.Model):
+    """That somebody went on alone, told to one person who might have said yes, or has to review it."""
+
+    approval = models.ForeignKey(Approval, on_delete=models.CASCADE, related_name="notices")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=150)
+    told_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["approval", "person"], name="one_notice_of_a_person")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.approval_id}"
 
 
 class Voice(models.Model):

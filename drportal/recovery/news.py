@@ -50,13 +50,17 @@ class News:
                 del self._listening[ref]
 
     async def run(self) -> None:
+        """Each site at its own pace: one that hangs keeps no news of the other."""
+        await asyncio.gather(*(self._follow(number, site) for number, site in enumerate(self._sites)))
+
+    async def _follow(self, number: int, site: CephSite) -> None:
         while True:
             await self._some.wait()
             if not self._listening:
                 self._some.clear()
                 continue
             began = time.monotonic()
-            await asyncio.gather(*(self._look(number, site) for number, site in enumerate(self._sites)))
+            await self._look(number, site)
             took_s = time.monotonic() - began
             await asyncio.sleep(max(self._every_s, took_s / SHARE - took_s))
 

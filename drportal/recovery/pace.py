@@ -24,14 +24,14 @@ class Pace:
     poll_first_s: float = 1.0
     poll_last_s: float = 3.0
     gate_write_s: float = 5.0  # an unchanged gate is written again this often, so that its time stays fresh
-    confirm_s: float = 0.5  # between the two agreeing readings before a destructive act
+    confirm_s: float = 0.1  # between the two agreeing readings before a destructive act; each is made anew
     gate_patience_s: float = 900.0
     verify_patience_s: float = 120.0
     vm_patience_s: float = 600.0
     settle_s: float = 35.0
     pause_patience_s: float = 30.0
     shared_read_s: float = 2.0
-    news_s: float = 0.5  # images that steps wait for are looked at together this often, where that is one exchange
+    news_s: float = 0.2  # images that steps wait for are looked at together this often, where that is one exchange
     hint_s: float = 0.3
 
 

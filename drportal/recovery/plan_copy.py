@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from drportal.engine.facts import DiskFacts
 from drportal.engine.fence import FenceRung
 from drportal.engine.plans import PlanInput, PlannedVm
+from drportal.engine.salvage import SalvageChoice, SalvageWay
 
 FORMAT = 1
 
@@ -61,6 +62,14 @@ class VmCopy:
     disks: tuple[DiskFacts, ...]
 
 
+class LockedThere(NamedTuple):
+    """What a fence locked and disabled in OpenNebula for a VM, by number, and nothing has undone since."""
+
+    vms: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
+    hosts: tuple[int, ...] = ()
+
+
 class LeftAlone(NamedTuple):
     """A VM of the group that a run does not touch, why, and what can be done about it."""
 
@@ -89,14 +98,26 @@ class PlanCopy:
 
     discard_reason: str = ""
     """Where nothing is saved: why it may be discarded."""
+    salvage: Mapping[str, SalvageChoice] = field(default_factory=dict)
+    """Image key -> what was chosen for it and not for all."""
     left_alone: tuple[LeftAlone, ...] = ()
     fence_rung: int = FenceRung.DEMOTED.value
     shut_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Image key -> addresses that are shut out of the source site's Ceph, and not let in again yet."""
+    locked: Mapping[str, LockedThere] = field(default_factory=dict)
+    """VM key -> what of it is locked in the source site's OpenNebula, and not unlocked yet."""
 
-    @property
-    def salvage_chosen(self) -> bool:
-        return bool(self.salvage_dir or self.discard_reason)
+    def salvage_of(self, key: str) -> SalvageChoice | None:
+        """None: nobody has said what becomes of it."""
+        if key in self.salvage:
+            return self.salvage[key]
+        if self.salvage_dir:
+            return SalvageChoice(SalvageWay.EXPORT)
+        return SalvageChoice(SalvageWay.WAIVE, self.discard_reason) if self.discard_reason else None
+
+    def salvages(self) -> dict[str, SalvageChoice]:
+        found = {image.key: self.salvage_of(image.key) for image in self.images()}
+        return {key: choice for key, choice in found.items() if choice is not None}
 
     def vm(self, key: str) -> VmCopy:
         return next(vm for vm in self.vms if vm.key == key)
@@ -107,7 +128,13 @@ class PlanCopy:
     def images(self) -> tuple[ImageCopy, ...]:
         return tuple(image for vm in self.vms for image in vm.images)
 
-    def plan_input(self, demoted: frozenset[str] = frozenset(), promoted: frozenset[str] = frozenset()) -> PlanInput:
+    def plan_input(
+        self,
+        demoted: frozenset[str] = frozenset(),
+        promoted: frozenset[str] = frozenset(),
+        lost_sight_of: frozenset[str] = frozenset(),
+        following: frozenset[str] = frozenset(),
+    ) -> PlanInput:
         vms = tuple(PlannedVm(vm.key, vm.name, vm.priority, tuple(image.key for image in vm.images)) for vm in self.vms)
         return PlanInput(
             vms,
@@ -115,9 +142,12 @@ class PlanCopy:
             self.target_site,
             demoted,
             promoted,
-            bool(self.salvage_dir),
-            FenceRung(self.fence_rung),
-            frozenset(self.shut_out),
+            salvage={key: choice.way for key, choice in self.salvages().items()},
+            fence_rung=FenceRung(self.fence_rung),
+            lost_sight_of=lost_sight_of,
+            following=following,
+            shut_out=frozenset(self.shut_out),
+            locked=frozenset(self.locked),
         )
 
 
@@ -134,8 +164,10 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "promote_sent_by_parent": sorted(copy.promote_sent_by_parent),
         "salvage_dir": copy.salvage_dir,
         "discard_reason": copy.discard_reason,
+        "salvage": {key: [choice.way.value, choice.reason] for key, choice in copy.salvage.items()},
         "fence_rung": copy.fence_rung,
         "shut_out": {key: list(addresses) for key, addresses in copy.shut_out.items()},
+        "locked": {key: [list(numbers) for numbers in there] for key, there in copy.locked.items()},
         "left_alone": [list(one) for one in copy.left_alone],
     }
 
@@ -158,8 +190,10 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             promote_sent_by_parent=frozenset(data["promote_sent_by_parent"]),
             salvage_dir=str(data.get("salvage_dir", "")),
             discard_reason=str(data.get("discard_reason", "")),
+            salvage={key: SalvageChoice(SalvageWay(way), why) for key, (way, why) in data.get("salvage", {}).items()},
             fence_rung=FenceRung(data.get("fence_rung", FenceRung.DEMOTED)).value,
             shut_out={key: tuple(addresses) for key, addresses in data.get("shut_out", {}).items()},
+            locked={key: LockedThere(*map(tuple, there)) for key, there in data.get("locked", {}).items()},
             left_alone=tuple(LeftAlone(*one) for one in data.get("left_alone", [])),
         )
     except (KeyError, TypeError, ValueError) as error:

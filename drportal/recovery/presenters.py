@@ -16,12 +16,17 @@ from drportal.engine.approvals import ApprovalState
 from drportal.engine.fence import FenceRung
 from drportal.engine.gates import GATE_TITLES, GateId
 from drportal.engine.plans import RunKind
+from drportal.engine.recopy import CopyState, Recopy
 from drportal.engine.states import TERMINAL_RUN, RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery import building, models, schemas
+from drportal.recovery.console import console_out
 from drportal.recovery.fences import fences_out
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
+from drportal.recovery.quarantine import returned
+from drportal.recovery.recopies import recopies_of, recopy_out
+from drportal.recovery.salvaged import salvage_out
 from drportal.recovery.services.disaster import why_no_new_approval
 from drportal.recovery.services.runs import why_no_way_back
 from drportal.roles import Role
@@ -79,14 +84,22 @@ def driven(run: models.Run, now: dt.datetime) -> bool:
     return run.lease_until is not None and run.lease_until > now
 
 
+def plan_of(run: models.Run) -> PlanCopy | None:
+    try:
+        return from_json(run.plan_copy)
+    except UnreadablePlanCopy:
+        return None  # the run's own sentence says so; the page still shows its state and trail
+
+
 class RunPage:
     """One run's page, built from its steps and gate checks."""
 
     def __init__(self, run: models.Run) -> None:
         self.run = run
         self.steps = list(run.steps.select_related("site"))
-        self.plan = self._plan()
+        self.plan = plan_of(run)
         self.approval = models.Approval.objects.filter(run=run).first()
+        self.copies: dict[str, Recopy] = {}
         self.checks: dict[int, dict[str, GateCheck]] = {}
         slim = GateCheck.objects.filter(step__run=run).defer("answers", "facts")
         for check in slim:
@@ -100,15 +113,10 @@ class RunPage:
             )
             into.append(step)
 
-    def _plan(self) -> PlanCopy | None:
-        try:
-            return from_json(self.run.plan_copy)
-        except UnreadablePlanCopy:
-            return None  # the run's own sentence says so; the page still shows its state and trail
-
     def out(self) -> schemas.Run:
         counts = Counter(step.state for step in self.steps)
         columns = self.columns()
+        self.copies = recopies_of(self.run, self.steps, self.plan)
         return schemas.Run(
             **summary_fields(self.run, counts),
             approval_id=self.approval.pk if self.approval else None,
@@ -119,7 +127,10 @@ class RunPage:
             tally=self._tally(counts),
             standing=[schemas.Standing(**line) for line in self.run.standing],
             exact_loss=losses_out(self.run),
+            salvage=salvage_out(self.run, self.steps, self.plan),
+            recopy=recopy_out(self.copies, self.plan),
             fence=fences_out(self.run, self.steps, self.plan.fence_rung if self.plan else FenceRung.DEMOTED.value),
+            console=console_out(self.run, self.steps, self.plan),
         )
 
     def columns(self) -> list[schemas.Column]:
@@ -146,6 +157,10 @@ class RunPage:
 
     def _image(self, image: ImageCopy, columns: list[schemas.Column]) -> schemas.RunImage:
         cells = self._cells(self.of_image.get(image.key, []), columns)
+        copied, follows = self.copies.get(image.key), cells.get(StepKind.IMAGE_FOLLOWS)
+        if copied is not None and follows is not None and copied.state in (CopyState.COPYING, CopyState.UNTOLD):
+            follows.word = "Copying" if copied.percent is None else f"Copying {copied.percent} %"
+            follows.sentence = f"{copied.sentence} {follows.sentence}"
         return schemas.RunImage(image_id=int(image.key), name=image.source, cells=cells)
 
     def _cells(self, steps: list[Step], columns: list[schemas.Column]) -> dict[str, schemas.Cell]:
@@ -196,7 +211,9 @@ class RunPage:
                 asked = self.approval.requested_by
                 return f"An approver other than {asked} decides about the new approval; then the run goes on."
             if any(step.state == StepState.FAILED for step in self.steps):
-                return f"An {WHO} decides: resume, retry or skip the failed step, or cancel."
+                return f"An {WHO} decides: retry, hold, go on with the critical VMs, or stop (below); or skip a step."
+            if self.run.on_hold:
+                return f"An {WHO} decides: retry what is on hold, or stop (below)."
             return f"An {WHO} decides: resume, or cancel."
         if not driven(run, timezone.now()):
             return (
@@ -218,7 +235,12 @@ class RunPage:
                 "nothing may start there. Make its copies anew then (Reprotect): until then there is no second one."
             )
         if run.kind == RunKind.FENCE and run.state == RunState.SUCCEEDED:
-            return f"{run.source_site.name} is fenced. Make its copies anew now (Reprotect)."
+            if building.came_back(run.group) or returned(run.group):
+                return f"{run.source_site.name} is fenced. Make its copies anew now (Reprotect)."
+            return (
+                f"{run.source_site.name} is fenced, and its copies follow: a failback may be asked for. What a fence "
+                "locked there, a reprotect unlocks."
+            )
         if run.kind == RunKind.REPROTECT and run.state == RunState.SUCCEEDED:
             return f"The group is protected again. A failback takes it to {run.group.home_site.name} when you want."
         return "Nothing is left to do here."

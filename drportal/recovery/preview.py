@@ -5,15 +5,20 @@ from __future__ import annotations
 from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
 from drportal.drivers.rbd_commands import RbdCommands, command_line
 from drportal.engine.fence import RUNG_WORDS, FenceRung
+from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict
-from drportal.inventory.models import CapturedDefinition, Site, SiteResource, VirtualMachine
+from drportal.inventory.models import CapturedDefinition, Network, Site, SiteResource, VirtualMachine
 from drportal.recovery import building, schemas
 from drportal.recovery.acts.base import call_text
+from drportal.recovery.home import networks_at_home
 from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+from drportal.recovery.salvaged import images_out, ways_out
+from drportal.recovery.salvaging import NO_WISH, Wish, with_choices
 from drportal.recovery.world import ref_of
 
 ROLE_ACTS = {
@@ -21,28 +26,38 @@ ROLE_ACTS = {
     StepKind.IMAGE_PROMOTE: "promote",
     StepKind.IMAGE_DEMOTE_RETURNED: "demote",
     StepKind.IMAGE_SALVAGE: "salvage",
+    StepKind.IMAGE_KEEP: "keep_copy",
     StepKind.IMAGE_RESYNC: "resync",
 }
 VM_ACTIONS = {
+    StepKind.VM_SETTLE: "poweroff-hard",
     StepKind.VM_POWER_OFF: "poweroff",
     StepKind.VM_RETIRE: "terminate",
     StepKind.VM_STOP_RETURNED: "poweroff",
 }
 MOST_LOSSES = 20
+LOCKS = (
+    "Once a VM is off, it and its images are locked at {site} (one.vm.lock, one.image.lock), and its host is disabled "
+    "there (one.host.status): nobody can start it by mistake, and that host takes no new VM. Its other VMs "
+    "go on. A reprotect unlocks and enables again at its end."
+)
 SHUTS_OUT = (
     "First whoever has the images open at {site}, mirror daemons left out, is shut out of its Ceph for a day (ceph osd "
     "blocklist add, with the address that it has then): its writes fail at once, as by a pulled cable. A reprotect "
     "lets it in again at its end."
 )
+NOBODY: frozenset[str] = frozenset()
 NOT_YET = -1_000_000  # stands for a number that OpenNebula gives only when the image is registered
 
 
-def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
-    """Reads rows only. Raises Conflict where such a run makes no sense now."""
+def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.Preview:
+    """Reads rows only. Raises Conflict where such a run makes no sense now, Invalid where the wish can't be."""
     source, target = building.direction(plan.group, kind)
     copy = building.copy_of_plan(plan, source, target, kind)
+    if kind is RunKind.REPROTECT:
+        copy = with_choices(copy, source, wish, "(to be said)")
     try:
-        steps = build(kind, copy.plan_input())
+        steps = build(kind, copy.plan_input(lost_sight_of=_lost_sight_of(copy) if kind is RunKind.FAILBACK else NOBODY))
     except PlanImpossible as error:
         raise Conflict(str(error), code="plan_impossible") from None
     show = _Show(copy, {source.slug: source, target.slug: target})
@@ -56,8 +71,16 @@ def preview(plan: RecoveryPlan, kind: RunKind) -> schemas.Preview:
         phrase=building.phrase(kind, plan.group, target),
         button=_button(kind, vms, images, source, target),
         discard_question=_discard_question(copy, source, kind),
+        salvage_ways=ways_out(copy, source) if kind is RunKind.REPROTECT else [],
+        salvage_images=images_out(copy) if kind is RunKind.REPROTECT else [],
         consequences=[*consequences(copy, source, target, kind), *_left_alone(copy)],
     )
+
+
+def _lost_sight_of(copy: PlanCopy) -> frozenset[str]:
+    """By what was seen last; the run itself reads it anew."""
+    rows = VirtualMachine.objects.filter(pk__in=[vm.key for vm in copy.vms], gone_at=None, state_word=LOST_SIGHT)
+    return frozenset(str(key) for key in rows.values_list("pk", flat=True))
 
 
 def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) -> str:
@@ -70,9 +93,11 @@ def _button(kind: RunKind, vms: int, images: int, source: Site, target: Site) ->
 
 def _discard_question(copy: PlanCopy, source: Site, kind: RunKind) -> str:
     """Empty where nothing is discarded, or all of it is saved first."""
-    if kind is not RunKind.REPROTECT or copy.salvage_dir:
+    waived = [key for key, choice in copy.salvages().items() if choice.way is SalvageWay.WAIVE]
+    if kind is not RunKind.REPROTECT or not waived:
         return ""
-    return f"Why may what {source.name} wrote after contact was lost be discarded without a copy?"
+    of = "" if len(waived) == len(copy.images()) else f" into {_count(len(waived), 'image')}"
+    return f"Why may what {source.name} wrote{of} after contact was lost be discarded without a copy?"
 
 
 def _left_alone(copy: PlanCopy) -> list[str]:
@@ -89,12 +114,29 @@ def _returned(copy: PlanCopy, source: Site, target: Site) -> list[str]:
         "group runs, nothing is touched.",
         f"Each image that left the line of {target.name} is demoted at {source.name}, discarded and copied again: "
         f"at most {_count(len(copy.images()), 'image')}, {gib:.1f} GiB over the line. One that follows already stays.",
-        f"What {source.name} wrote after contact was lost is "
-        + (f"saved to {copy.salvage_dir} there first, then discarded. " if copy.salvage_dir else "gone then. ")
-        + "There is no way back from this.",
+        *_salvages(copy, source),
         f"Until an image is copied {target.name} has the only good copy of it, and it cannot be failed over.",
         "The run stops at the first error and waits for a person. Afterwards a failback brings the group home.",
     ]
+
+
+def _salvages(copy: PlanCopy, source: Site) -> list[str]:
+    ways = [choice.way for choice in copy.salvages().values()]
+    says = {
+        SalvageWay.EXPORT: f"saved to {copy.salvage_dir} there first, then discarded.",
+        SalvageWay.COPY: "kept there first as a copy under a new name, not mirrored, then discarded. The copy takes "
+        "room in the pool until somebody removes it: rbd rm, with the name that the run tells.",
+        SalvageWay.WAIVE: "gone then.",
+    }
+    said = []
+    for way, becomes in says.items():
+        number = ways.count(way)
+        of = "" if number == len(ways) else f" into {_count(number, 'image')}"
+        if number:
+            said.append(
+                f"What {source.name} wrote{of} after contact was lost is {becomes} There is no way back from this."
+            )
+    return said
 
 
 def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:
@@ -103,6 +145,7 @@ def _fenced(copy: PlanCopy, source: Site, target: Site) -> list[str]:
     return [
         f"The plan wants rung {wanted.value}: {RUNG_WORDS[wanted]}.",
         *([SHUTS_OUT.format(site=source.name)] if shuts_out else []),
+        *([LOCKS.format(site=source.name)] if copy.fence_rung >= FenceRung.LOCKED else []),
         f"Whatever of {_count(len(copy.vms), 'VM')} runs at {source.name} is powered off"
         + (
             "."
@@ -179,7 +222,8 @@ class _Show:
 
     def _one_id(self, site: Site, vm: VmCopy) -> int | None:
         if site.slug == self.copy.home_site:
-            return vm.home_one_id
+            gone = VirtualMachine.objects.filter(pk=vm.key, gone_at__isnull=False).exists()
+            return None if gone else vm.home_one_id
         return (
             VirtualMachine.objects.filter(site=site, marker=vm.marker, gone_at=None)
             .values_list("one_id", flat=True)
@@ -215,12 +259,16 @@ class _Show:
         if number is not None:
             return [call_text("vm.action", "resume", number)]
         stand_ins = {image.disk_id: NOT_YET - image.disk_id for image in vm.images}
+        networks: dict[int | str, int] = {home: peer for home, peer in self.copy.networks.items()}
         try:
+            if site.slug == self.copy.home_site:
+                there = Network.objects.filter(site=site, gone_at=None).values_list("one_id", "name")
+                networks, _ = networks_at_home(self.documents[vm.definition_id], there)
             template = vm_template(
                 self.documents[vm.definition_id],
                 name=vm.name,
                 image_ids=stand_ins,
-                networks={home: peer for home, peer in self.copy.networks.items()},
+                networks=networks,
                 marker=vm.marker,
                 home_marker=vm.home_marker,
             )

@@ -37,7 +37,9 @@ def begun(run_id: int, image_key: str, at: dt.datetime) -> Change:
         Quarantine.objects.filter(pk=row.pk).update(calm_since=None)
         if new:
             payload = {"quarantine": row.pk, "site": run.source_site.slug, "group": run.group.name}
-            record("quarantine.begin", _named(row), payload, actor=run.requested_name, run_id=run.pk)
+            record(
+                "quarantine.begin", _named(row), payload, actor=run.requested_name, run_id=run.pk, site=row.site.slug
+            )
             _tell(row)
 
     return change
@@ -118,7 +120,14 @@ def contact(row: Quarantine, answers: bool, now: dt.datetime) -> None:
     row.contact_at, row.first_contact_at = now, row.first_contact_at or now
     row.save(update_fields=["contact_at", "first_contact_at"])
     if first:
-        record("quarantine.contact", _named(row), {"quarantine": row.pk, "at": now}, actor="poller", run_id=row.run_id)
+        record(
+            "quarantine.contact",
+            _named(row),
+            {"quarantine": row.pk, "at": now},
+            actor="poller",
+            run_id=row.run_id,
+            site=row.site.slug,
+        )
         _tell(row)
 
 
@@ -135,7 +144,7 @@ def looked(row: Quarantine, seen: Outlook, now: dt.datetime) -> None:
     row.save(update_fields=["signs", "unread", "looked_at", "calm_since"])
     if news:
         payload = {"quarantine": row.pk, "signs": [sign["sentence"] for sign in signs]}
-        record("quarantine.signs", _named(row), payload, actor="poller", run_id=row.run_id)
+        record("quarantine.signs", _named(row), payload, actor="poller", run_id=row.run_id, site=row.site.slug)
         _tell(row)
     if over(row.calm_since, now):
         said = f"{row.site.name} has nothing that runs or can be written, and each image follows, for a minute now."
@@ -178,7 +187,9 @@ def _clear(row: Quarantine, now: dt.datetime, run: Run | None, how: str, actor: 
     row.cleared_at, row.cleared_by, row.cleared_how, row.signs = now, run, how, []
     row.save(update_fields=["cleared_at", "cleared_by", "cleared_how", "signs"])
     payload = {"quarantine": row.pk, "how": how}
-    record("quarantine.clear", _named(row), payload, actor=actor, run_id=run.pk if run else row.run_id)
+    record(
+        "quarantine.clear", _named(row), payload, actor=actor, run_id=run.pk if run else row.run_id, site=row.site.slug
+    )
     _tell(row)
 
 

@@ -10,9 +10,12 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from drportal.drivers.base_cloud import CloudReading
+from drportal.drivers.base_cloud import CloudReading, Vm
 from drportal.drivers.errors import DriverError
-from drportal.engine.facts import Mode, Side, SideFacts, VmFacts
+from drportal.drivers.opennebula_templates import TemplateError
+from drportal.engine.facts import Mode, Side, SideFacts, WatcherFacts
+from drportal.engine.fence import FenceRung
+from drportal.engine.home_gates import HostFacts
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import (
     Capacity,
@@ -30,11 +33,13 @@ from drportal.inventory.definitions import definition_hash
 from drportal.inventory.models import CapturedDefinition, Site
 from drportal.inventory.schedules import KnownSchedules
 from drportal.recovery import building
+from drportal.recovery.fences import rung_of_last_fence
+from drportal.recovery.home import named, networks_at_home, proof_of
 from drportal.recovery.made_primary import forced_at
 from drportal.recovery.models import ProtectionGroup
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
-from drportal.recovery.world import SiteEnd, World, utc_now
+from drportal.recovery.world import Located, SiteEnd, World, utc_now
 
 DEADLINE_S = 20.0
 # Four exact reads an image; a site whose Ceph shares a small machine with its clients answers some twenty a second.
@@ -69,11 +74,10 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
         SiteEnd(site.slug, site.name, site.ssh_host, made.ceph, made.cloud, pace)
         for site, made in zip((source, target), drivers, strict=True)
     ]
-    world = World(ends[0], ends[1], plan, pace, {}, {}, forced_at_source=forced_at(source, plan))
-    seen = {
-        str(row.vm_id): row.seen_at
-        for row in CapturedDefinition.objects.filter(pk__in=[vm.definition_id for vm in plan.vms])
-    }
+    captured = list(CapturedDefinition.objects.filter(pk__in=[vm.definition_id for vm in plan.vms]))
+    seen = {str(row.vm_id): row.seen_at for row in captured}
+    definitions = {row.pk: row.vm_xml for row in captured}
+    world = World(ends[0], ends[1], plan, pace, definitions, {}, forced_at_source=forced_at(source, plan))
     source_side = Side.A if source.pk == group.pair.a_id else Side.B
     home_side = Side.A if group.home_site_id == group.pair.a_id else Side.B
 
@@ -86,6 +90,9 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
             await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
 
     given = asyncio.run(read())
+    if kind is RunKind.REPROTECT:
+        reached = rung_of_last_fence(group, source)
+        given = replace(given, fence_wanted=FenceRung(plan.fence_rung), fence_reached=reached)
     return Assessment(kind, plan, given, utc_now())
 
 
@@ -134,6 +141,7 @@ class _Look:
             ),
             capacity=self._capacity(clouds),
             salvage_dir=world.plan.salvage_dir,
+            salvage=world.plan.salvages(),
             left_alone=world.plan.left_alone,
         )
 
@@ -183,29 +191,54 @@ class _Look:
             and found.marker != vm.marker
             and self.world.target.slug != self.world.plan.home_site
         ]
-        mapped = self.world.plan.networks
-        going_home = self.world.target.slug == self.world.plan.home_site
-        nics = there.nics if there else ()
+        host, watchers = await self._proof(vm, at_target)
         return VmReadiness(
             key=vm.key,
             name=vm.name,
-            at_source=at_source,
-            at_target=at_target,
+            at_source=at_source.facts if at_source else None,
+            at_target=at_target.facts if at_target else None,
             disks=vm.disks,
             definition_seen_at=self.seen.get(vm.key),
             definition_number=vm.definition_number,
             definition_hash=vm.definition_sha256,
             current_hash=definition_hash(there, images) if there else None,
-            unmapped=() if going_home else tuple(nic.network for nic in nics if str(nic.network_id) not in mapped),
+            unmapped=self._unmapped(vm, at_target, there, clouds[1]),
             name_taken_by=namesakes[0] if namesakes else None,
+            target_host=host,
+            target_watchers=watchers,
         )
 
-    async def _at(self, end: SiteEnd, vm: VmCopy) -> VmFacts | None:
+    def _unmapped(
+        self, vm: VmCopy, at_target: Located | None, there: Vm | None, target: CloudReading | None
+    ) -> tuple[str, ...]:
+        """On the way home only a VM that is gone there needs networks: those of its definition."""
+        plan = self.world.plan
+        if self.world.target.slug != plan.home_site:
+            return tuple(nic.network for nic in there.nics if str(nic.network_id) not in plan.networks) if there else ()
+        if at_target is None or at_target.vm is not None or target is None:
+            return ()
+        try:
+            return networks_at_home(self.world.definitions[vm.definition_id], named(target))[1]
+        except TemplateError as error:
+            return (f"of it, which cannot be read ({error}),",)
+
+    async def _at(self, end: SiteEnd, vm: VmCopy) -> Located | None:
         try:
             async with asyncio.timeout(deadline_for(self.world.plan) / 2):
-                return (await self.world.locate(end, vm, 5.0)).facts
+                return await self.world.locate(end, vm, 5.0)
         except (DriverError, TimeoutError):
             return None
+
+    async def _proof(
+        self, vm: VmCopy, at_target: Located | None
+    ) -> tuple[HostFacts | None, tuple[WatcherFacts, ...] | None]:
+        if at_target is None or self.world.target.slug != self.world.plan.home_site:
+            return None, None
+        try:
+            async with asyncio.timeout(deadline_for(self.world.plan) / 2):
+                return (await proof_of(self.world.target, vm, at_target))[:2]
+        except (DriverError, TimeoutError):
+            return None, None
 
     def _site(
         self, which: int, role: str, images: list[ImageReadiness], clouds: Sequence[CloudReading | None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from drportal.drivers.errors import DriverError
 from drportal.engine.gate_base import count
@@ -69,10 +69,17 @@ def _line(world: World, kind: str, name: str, where: str, sentence: str) -> dict
 
 
 def resting_sentence(
-    steps: Sequence[StepRow], error_at: StepRow | None, standing: Standing, *, cancelled: bool, forced: bool
+    steps: Sequence[StepRow],
+    error_at: StepRow | None,
+    standing: Standing,
+    *,
+    cancelled: bool,
+    forced: bool,
+    on_hold: Collection[str] = (),
 ) -> str:
     """Why it rests, where it stands in numbers, and what a person can do. ``forced``: there is no way back."""
-    failed = [step for step in steps if step.state is StepState.FAILED]
+    failed = [step for step in steps if step.state is StepState.FAILED and step.vm_key not in on_hold]
+    held = list(dict.fromkeys(step.task.vm.name for step in steps if step.vm_key in on_hold and _is_open(step)))
     unknown = [step for step in steps if step.state in (StepState.UNKNOWN, StepState.RUNNING)]
     said = []
     if failed:
@@ -91,10 +98,20 @@ def resting_sentence(
     elif unknown:
         said.append(f"Unknown: {', '.join(_name(step) for step in unknown[:3])}; it will be read before anything acts.")
     said.append(_counted(standing))
+    if held:
+        said.append(f"On hold: {', '.join(held[:6])}{f' and {len(held) - 6} more' if len(held) > 6 else ''}.")
     if not cancelled:
         choices = "Resume tries again from here" if not failed else "Resume tries it again, or skip it with a reason"
+        if held:
+            choices += ", without what is on hold"
+        if failed or held:
+            choices += "; single VMs can be retried or held, and the critical ones go first, below"
         said.append(f"{choices}; cancel ends the run{' as it stands' if forced else ' and offers the way back'}.")
     return " ".join(said)
+
+
+def _is_open(step: StepRow) -> bool:
+    return step.state not in (StepState.SUCCEEDED, StepState.SKIPPED)
 
 
 def cut_short_sentence(world: World) -> str:

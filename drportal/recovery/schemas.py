@@ -7,15 +7,18 @@ from typing import Annotated, Any
 
 from ninja import Field, Schema
 
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.api_assets import SiteNetwork
 from drportal.inventory.schemas import GroupRef, Vm
+from drportal.inventory.schemas_recopy import Recopy
+from drportal.recovery.schemas_console import Console, Reason
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Reason = Annotated[str, Field(max_length=2000)]
 RequestKey = Annotated[str, Field(min_length=1, max_length=64)]
 Typed = Annotated[str, Field(max_length=300)]
 NetworkId = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MOST_VMS = 5000  # of a plan
 RowId = Annotated[int, Field(ge=1, le=2**62)]
 
 
@@ -31,7 +34,7 @@ class PlanIn(Schema):
     group_name: Name
     pair_id: RowId
     home_site: Annotated[str, Field(max_length=50)]
-    members: Annotated[list[MemberIn], Field(max_length=500)]
+    members: Annotated[list[MemberIn], Field(max_length=MOST_VMS)]
     network_map: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], NetworkId] = {}
     image_datastore_id: NetworkId | None = None
     fence_rung: Annotated[int, Field(ge=0, le=5)] = 2
@@ -187,7 +190,26 @@ class PreviewStep(Schema):
     destructive: bool
 
 
+class SalvageWayOut(Schema):
+    """``why_not``: null where it can be chosen."""
+
+    way: SalvageWay
+    sentence: str
+    why_not: str | None
+
+
+class SalvageImage(Schema):
+    image_id: int
+    name: str
+    vm_name: str
+    way: SalvageWay | None
+
+
 class Preview(Schema):
+    """Of a reprotect, ``salvage_ways`` and ``salvage_images``: what may be chosen, and what is chosen here of each.
+
+    ``discard_question``: to be answered where something is not saved."""
+
     kind: str
     plan_version: int
     source_site: str
@@ -197,10 +219,20 @@ class Preview(Schema):
     button: str
     consequences: list[str]
     discard_question: str = ""
+    salvage_ways: list[SalvageWayOut] = []
+    salvage_images: list[SalvageImage] = []
+
+
+class SalvageOfImage(Schema):
+    image_id: RowId
+    way: SalvageWay
+    reason: Reason = ""
 
 
 class RunIn(Schema):
-    """``discard_reason``: of a reprotect, needed where its preview asks for it (``discard_question``)."""
+    """Of a reprotect, ``salvage``: one way for all images (null: saved where there is a place for it), and
+    ``salvage_images``: another for some. ``discard_reason``: needed where its preview asks for it
+    (``discard_question``)."""
 
     kind: Annotated[str, Field(max_length=30)]
     plan_version: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -209,6 +241,8 @@ class RunIn(Schema):
     request_key: RequestKey
     accept_warnings: bool = False
     discard_reason: Reason = ""
+    salvage: SalvageWay | None = None
+    salvage_images: Annotated[list[SalvageOfImage], Field(max_length=10_000)] = []
 
 
 class ReasonIn(Schema):
@@ -300,6 +334,38 @@ class Loss(Schema):
     measured_at: dt.datetime
 
 
+class Salvaged(Schema):
+    """What was chosen for an image before its copy was discarded, and what came of it. ``state``: that of its step, or
+    ``waived``: by whom and why is in ``sentence``."""
+
+    image: str
+    way: SalvageWay
+    state: str
+    sentence: str
+    step_id: int | None
+
+
+class ImageRecopy(Recopy):
+    image: str
+
+
+class RunRecopy(Schema):
+    """All copies that a reprotect makes anew. ``copied_bytes``: at least, where ``untold`` is not 0. ``told_at``: the
+    oldest. ``eta_s``: at the present rate; null where that of any is not known."""
+
+    whole: int
+    copying: int
+    not_begun: int
+    untold: int
+    total_bytes: int | None
+    copied_bytes: int
+    bytes_per_second: float | None
+    eta_s: float | None
+    told_at: dt.datetime | None
+    sentence: str
+    images: list[ImageRecopy]
+
+
 class Run(RunSummary):
     """``approval_id``: what a second person is, or was, asked; null where the kind needs none."""
 
@@ -311,7 +377,10 @@ class Run(RunSummary):
     tally: Tally
     standing: list[Standing]
     exact_loss: list[Loss]
+    salvage: list[Salvaged]
+    recopy: RunRecopy | None
     fence: list[Fence]
+    console: Console | None = None
 
 
 class Answer(Schema):
@@ -393,4 +462,5 @@ class Report(Schema):
     exceptions: list[str]
     standing: list[Standing]
     exact_loss: list[Loss]
+    salvage: list[Salvaged]
     trail: list[int]

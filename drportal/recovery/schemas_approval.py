@@ -7,6 +7,7 @@ from typing import Any
 
 from ninja import Field, Schema
 
+from drportal.inventory.schemas import SightOut
 from drportal.people.schemas import ProofIn
 
 
@@ -17,6 +18,20 @@ class Way(Schema):
     ok: bool | None
     since: dt.datetime | None
     sentence: str
+
+
+class LastHeard(Schema):
+    """The newest positions that were heard of either side before contact was lost, with their times.
+
+    ``before_lost_s``: how long before contact was lost the silent side was heard last.
+    """
+
+    there: str | None = None
+    there_at: dt.datetime | None = None
+    here: str | None = None
+    here_at: dt.datetime | None = None
+    heard_at: dt.datetime | None = None
+    before_lost_s: float | None = None
 
 
 class ImageEvidence(Schema):
@@ -32,6 +47,8 @@ class ImageEvidence(Schema):
     newest_complete_snapshot: int | None = None
     replayed_position: str | None = None
     entries_behind: int | None = None
+    opened_by: list[str] | None = None
+    last_heard: LastHeard = LastHeard()
     status: str | None = None
     status_age_s: float | None = None
     verdict: str | None = None
@@ -70,17 +87,22 @@ class SecondView(Schema):
 
 
 class EvidenceOut(Schema):
-    """``second_view`` null: the evidence was taken before there was one."""
+    """``lost_at``: when contact was lost, as the poller found it. ``second_view`` null: the evidence was taken before
+    there was one."""
 
     taken_at: dt.datetime
+    lost_at: dt.datetime | None
     ways: list[Way]
     second_view: SecondView | None
+    sights: list[SightOut]
     images: list[ImageEvidence]
     vms: list[VmSpread]
 
 
 class DisasterDoor(Schema):
-    """``blockers`` empty: it may be asked for. ``button``: what the act is called, with its numbers."""
+    """``blockers`` empty: it may be asked for. ``notes``: what it will not save, and what will have no way back.
+    ``button``: what the act is called, with its numbers. ``fence_rung``: what the plan wants. ``evidence_sha256``: of
+    what was read, frozen; a request that names it is bound to it."""
 
     plan_version: int
     source_site: str
@@ -88,17 +110,27 @@ class DisasterDoor(Schema):
     phrase: str
     button: str
     blockers: list[str]
+    notes: list[str]
+    fence_rung: int
     evidence: EvidenceOut
+    evidence_sha256: str
 
 
 class DisasterIn(Schema):
-    """``attestation``: who made sure, and how, that nothing runs at the lost site any more."""
+    """``attestation``: who made sure, and how, that nothing runs at the lost site any more. ``evidence_sha256``: as the
+    door gave it; empty: what the request itself reads is frozen.
+
+    ``attested_rung``: 5 power or network cut, 1 VMs seen to be off. ``deviation``: why it goes on below the plan's.
+    """
 
     plan_version: int
     phrase: str = Field(max_length=300)
     reason: str = Field(max_length=2000)
     attestation: str = Field(max_length=2000)
+    attested_rung: int = 5
+    deviation: str = Field(default="", max_length=2000)
     request_key: str = Field(min_length=8, max_length=64)
+    evidence_sha256: str = Field("", max_length=64)
 
 
 class NewApprovalIn(Schema):
@@ -106,6 +138,8 @@ class NewApprovalIn(Schema):
 
     reason: str = Field(max_length=2000)
     attestation: str = Field(max_length=2000)
+    attested_rung: int = 5
+    deviation: str = Field(default="", max_length=2000)
 
 
 class ApproveIn(ProofIn):
@@ -134,10 +168,14 @@ class Said(Schema):
 
 
 class Difference(Schema):
+    """``material``: what was asked for is not so any more; ``why``: why it is, or is not."""
+
     subject: str
     field: str
     then: Any
     now: Any
+    material: bool
+    why: str
 
 
 class ApprovalSummary(Schema):
@@ -164,6 +202,8 @@ class Approval(ApprovalSummary):
     ``sha256``: of all that the approval is bound to, as the site's receipts keep it. ``deposit``: what the target
     site's own people type there before the last yes, where that site asks for it; else empty.
 
+    ``notes``: as at the disaster door.
+
     ``could_approve``: who could say yes to it now, by name; empty once it is decided.
 
     ``now`` and ``differences`` are null where nobody asked to look (``look``).
@@ -173,7 +213,9 @@ class Approval(ApprovalSummary):
     glass_phrase: str
     attested_by: str
     attestation: str
+    deviation: str
     fence: list[str]
+    notes: list[str]
     plan_version: int
     evidence_sha256: str
     commands_sha256: str

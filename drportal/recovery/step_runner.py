@@ -7,6 +7,7 @@ not answered is *unknown*, and only a probe leads out of that.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 import uuid
@@ -49,12 +50,14 @@ class Control:
     """What the run's driver tells its steps.
 
     ``halt``: begin nothing more; ``hurry``: do not even wait for what is unknown; ``let_go``: wait for that no longer
-    where the site that could tell does not answer.
+    where the site that could tell does not answer. ``on_hold``: VMs of which nothing begins; what is unknown of them is
+    read all the same.
     """
 
     halt: asyncio.Event = field(default_factory=asyncio.Event)
     hurry: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    on_hold: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -78,9 +81,19 @@ class StepRunner(StepWriter):
         super().__init__(world, step, lease, recorder, actor)
         self.control, self.history = control, history
         self.act = ACTS[step.kind]
+        self._listening = contextlib.ExitStack()
+        self._moved: asyncio.Event | None = None
 
     async def perform(self) -> StepState:
         """Until the step is done, failed, or halted where it waits. Raises LeaseLost, or what the database raised."""
+        with self._listening:
+            if GateId.DEMOTED in self.step.spec.gates_before:
+                # What it waits for comes a moment after its turn: what moves between its first look and its first
+                # rest would be missed.
+                self._listen()
+            return await self._perform()
+
+    async def _perform(self) -> StepState:
         if self.step.state is StepState.RUNNING:
             await self._move(
                 StepEvent.LOSE_SIGHT,
@@ -93,7 +106,7 @@ class StepRunner(StepWriter):
                 if not await self._resolve():
                     return self.step.state
                 continue
-            if self.control.halt.is_set():
+            if self.control.halt.is_set() or self.step.vm_key in self.control.on_hold:
                 return self.step.state
             if await self._try():
                 continue
@@ -110,15 +123,25 @@ class StepRunner(StepWriter):
 
     async def _rest(self, wait_s: float) -> None:
         """Until the next look is due: the time is over, the run halts, or there is news of the image."""
-        image = self.step.task.image
-        if image is None or self.world.news is None:
+        moved = self._listen()
+        if moved is None:
             await self._sleep(wait_s, self.control.halt)
             return
-        with self.world.news.listen(ref_of(image), Mode(image.mode)) as news:
-            waiting = [asyncio.ensure_future(event.wait()) for event in (news, self.control.halt)]
-            await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
+        waiting = [asyncio.ensure_future(event.wait()) for event in (moved, self.control.halt)]
+        await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
+    def _listen(self) -> asyncio.Event | None:
+        """Set when the image has moved since the last look (``_try``); None where nobody tells."""
+        image, news = self.step.task.image, self.world.news
+        if self._moved is None and image is not None and news is not None:
+            self._moved = self._listening.enter_context(news.listen(ref_of(image), Mode(image.mode)))
+        return self._moved
+
+    def _listen_no_more(self) -> None:
+        self._listening.close()
+        self._moved = None
 
     # --- before the deed
 
@@ -127,9 +150,12 @@ class StepRunner(StepWriter):
         async with self.world.turns:
             if self.control.halt.is_set():
                 return False
+            if self._moved is not None:
+                self._moved.clear()
             decided = await self._decide()
         if isinstance(decided, bool):
             return decided
+        self._listen_no_more()
         await self._do(*decided)
         return True
 
@@ -189,11 +215,11 @@ class StepRunner(StepWriter):
             return True
         said = " ".join(f"{reading.result.gate}: {reading.result.sentence}" for reading in unmet)
         hopeless = next((reading.result for reading in unmet if reading.result.hopeless), None)
-        await self._write_gates(readings, always=hopeless is not None)
         if hopeless is not None:
+            await self._write_gates(readings, always=True)
             await self._move(StepEvent.REFUSE, f"{said} {hopeless.remedy or ''}".strip())
         else:
-            await self._wait_for(said)
+            await self._wait_for(said, readings)
         return False
 
     # --- the deed
@@ -395,7 +421,7 @@ class StepRunner(StepWriter):
         """The site's own word on this step's last attempt; after it, an act that never arrived there never will."""
         if not self.step.spec.acts_on_role or not self.step.open_operation:
             return None
-        return await self.step.task.end.ceph.receipt(self.step.open_operation)
+        return await self.step.task.end.receipt(self.step.open_operation)
 
     async def _known(self, outcome: str, event: StepEvent, sentence: str, probe: Probe) -> None:
         await self._close(outcome, event, sentence, probe.answers)

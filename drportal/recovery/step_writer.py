@@ -14,6 +14,7 @@ from drportal.engine.states import StepEvent, StepState, next_step_state
 from drportal.engine.steps import STEP_KINDS, StepKind, StepSpec
 from drportal.recovery import changes
 from drportal.recovery.acts.base import Task
+from drportal.recovery.changes import StepNow
 from drportal.recovery.gate_readings import GateReading
 from drportal.recovery.lease import Lease
 from drportal.recovery.recorder import Change, Recorder
@@ -66,19 +67,29 @@ class StepWriter:
     def _subject_name(self) -> str:
         return self.step.task.image.source if self.step.task.image else self.step.task.vm.name
 
-    async def _wait_for(self, sentence: str) -> None:
+    async def _wait_for(self, sentence: str, readings: Sequence[GateReading] = ()) -> None:
+        """``readings``: why it waits; written with it where they are news."""
         if self.step.state is StepState.PENDING:
-            await self._move(StepEvent.WAIT, sentence, trail=False)
+            await self._move(StepEvent.WAIT, sentence, gates=self._news_of(readings), trail=False)
         else:
-            await self._say(sentence)
+            await self._say(sentence, readings)
 
-    async def _say(self, sentence: str) -> None:
-        """A new sentence in the same state; written only when it is new."""
+    async def _say(self, sentence: str, readings: Sequence[GateReading] = ()) -> None:
+        """A new sentence in the same state; it and the readings are written only when they are new."""
         step = self.step
+        seen = self._gate_changes(self._news_of(readings))
         if sentence == step.sentence:
+            if seen:
+                await self.recorder.write(*seen)
             return
-        await self.recorder.write(changes.step_change(step.id, step.version, step.state, sentence))
+        await self.recorder.write(changes.step_change(self._now(step.state, sentence)), *seen)
         step.version, step.sentence = step.version + 1, sentence
+
+    def _now(self, state: StepState, sentence: str, attempt: int | None = None, **times: dt.datetime) -> StepNow:
+        number = self.step.attempt if attempt is None else attempt
+        return StepNow(
+            self.step.id, self.step.version, state, sentence, number, times.get("started_at"), times.get("finished_at")
+        )
 
     async def _close(
         self,
@@ -98,7 +109,11 @@ class StepWriter:
         more = (
             []
             if number is None
-            else [changes.attempt_closed(self.step.id, number, outcome, sentence, self.world.clock(), kept)]
+            else [
+                changes.attempt_closed(
+                    changes.AttemptEnd(self.step.id, number, outcome, sentence, self.world.clock(), tuple(kept))
+                )
+            ]
         )
         payload = {
             "outcome": outcome,
@@ -127,14 +142,12 @@ class StepWriter:
         """
         step = self.step
         state = next_step_state(step.state, event, acts_on_image=step.spec.acts_on_role)
-        fields: dict[str, object] = {}
+        times: dict[str, dt.datetime] = {}
         now = self.world.clock()
-        if attempt is not None:
-            fields["attempt"] = attempt
         if event is StepEvent.BEGIN:
-            fields["started_at"] = now
+            times["started_at"] = now
         if state in (StepState.SUCCEEDED, StepState.FAILED):
-            fields["finished_at"] = now
+            times["finished_at"] = now
         fact = Fact(
             f"step.{event}",
             f"{step.spec.title}: {self._subject_name()} at {step.task.end.name}",
@@ -152,7 +165,7 @@ class StepWriter:
             step.task.end.slug,
         )
         await self.recorder.write(
-            changes.step_change(step.id, step.version, state, sentence, **fields),
+            changes.step_change(self._now(state, sentence, attempt, **times)),
             *more,
             *self._gate_changes(gates),
             facts=[fact] if trail else [],
@@ -161,9 +174,12 @@ class StepWriter:
         step.attempt = attempt if attempt is not None else step.attempt
 
     async def _write_gates(self, readings: Sequence[GateReading], *, always: bool = False) -> None:
-        due = [reading for reading in readings if always or self._is_news(reading.result)]
+        due = readings if always else self._news_of(readings)
         if due:
             await self.recorder.write(*self._gate_changes(due))
+
+    def _news_of(self, readings: Sequence[GateReading]) -> list[GateReading]:
+        return [reading for reading in readings if self._is_news(reading.result)]
 
     def _is_news(self, result: GateResult) -> bool:
         before = self._gates_written.get(result.gate)
@@ -176,9 +192,11 @@ class StepWriter:
         ) or time.monotonic() - written > self.pace.gate_write_s
 
     def _gate_changes(self, readings: Iterable[GateReading]) -> list[Change]:
-        seen = []
+        found = []
         for reading in readings:
-            _, _, checks = self._gates_written.get(reading.result.gate, (None, 0.0, 0))
-            self._gates_written[reading.result.gate] = (reading.result, time.monotonic(), checks + 1)
-            seen.append(changes.GateSeen(reading.result, reading.answers, checks + 1))
-        return [changes.gates_seen(self.step.id, seen, self.world.clock())] if seen else []
+            result = reading.result
+            _, _, checks = self._gates_written.get(result.gate, (None, 0.0, 0))
+            self._gates_written[result.gate] = (result, time.monotonic(), checks + 1)
+            seen = changes.GateSeen(self.step.id, result, reading.answers, checks + 1, self.world.clock())
+            found.append(changes.gate_seen(seen))
+        return found

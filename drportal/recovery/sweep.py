@@ -1,5 +1,5 @@
 """Rings for every run that should be driven and is not (its executor was killed, Redis lost the ring, or nobody was
-there to hear it), and ends the requests for an approval that nobody decided in time.
+there to hear it), and ends the requests for an approval or another policy that nobody decided in time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from drportal import jobs
 from drportal.recovery.lease import DRIVEN, free_lease
 from drportal.recovery.models import Run
 from drportal.recovery.services.approvals import approvals_expire
+from drportal.recovery.services.policy import policies_expire
 from drportal.settings import LEASE_S, SWEEP_INTERVAL_S
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Sweeper:
     def sweep(self) -> list[int]:
         """The runs that were rung for."""
         approvals_expire()
+        policies_expire()
         found = abandoned()
         self._rung = {run_id: at for run_id, at in self._rung.items() if run_id in found}
         if not found:

@@ -22,6 +22,8 @@ from drportal.engine.approvals import (
     misfit,
     next_approval_state,
 )
+from drportal.engine.evidence import Bound
+from drportal.engine.fence import FenceRung
 from drportal.engine.states import StepState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site
@@ -73,6 +75,8 @@ def facts_of(approval: Approval) -> ApprovalFacts:
         glass=approval.glass and any(may_break_glass(voice.person, plan) for voice in alone),
         attested_by=approval.attested_by,
         attestation=approval.attestation,
+        attested_rung=FenceRung(approval.attested_rung),
+        deviation=approval.deviation,
     )
 
 
@@ -125,6 +129,13 @@ def why_not_usable(run_id: int) -> Misfit | None:
         commands=forced_commands(run.target_site, still_to_force(run), warrant),
         now=timezone.now(),
     )
+
+
+def bound_now(approval: Approval) -> Bound:
+    """What its yes would be bound to if it were asked for now."""
+    warrant = Warrant(approval.token, approval.evidence.sha256)
+    run = approval.run
+    return Bound(run.plan.version, tuple(forced_commands(run.target_site, still_to_force(run), warrant)))
 
 
 def forced_commands(site: Site, images: Iterable[ImageCopy], warrant: Warrant) -> list[str]:

@@ -19,6 +19,7 @@ from drportal.drivers.base import (
 )
 from drportal.drivers.base_cloud import CloudImage, CloudReading, CloudSite, Vm
 from drportal.drivers.errors import DriverError, Reason, Refused
+from drportal.drivers.orders import Receipt
 from drportal.engine.approvals import ApprovalFacts
 from drportal.engine.exact_loss import ExactLoss
 from drportal.engine.facts import (
@@ -36,6 +37,7 @@ from drportal.recovery.news import News
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.shared_reads import SharedRead
+from drportal.recovery.silence import Silence
 
 Clock = Callable[[], dt.datetime]
 Value = TypeVar("Value")
@@ -73,6 +75,8 @@ class SiteEnd:
     cloud: CloudSite
     pace: Pace
     shell: Shell | None = None  # None where nothing is ever sent (readiness), and where the site keeps receipts
+    ceph_silence: Silence | None = None  # None: each read waits for itself
+    cloud_silence: Silence | None = None
     _pools: dict[str, SharedRead[PoolReading]] = field(default_factory=dict)
     _mirroring: dict[str, SharedRead[MirrorClients]] = field(default_factory=dict)
     _clouds: list[SharedRead[CloudReading]] = field(default_factory=list)
@@ -85,6 +89,17 @@ class SiteEnd:
     def look(self) -> SiteEnd:
         return replace(self, _seen={})
 
+    def expect_silence(self) -> None:
+        for silence in (self.ceph_silence, self.cloud_silence):
+            if silence is not None:
+                silence.expect()
+
+    async def _ceph(self, read: Callable[[], Awaitable[Value]]) -> Value:
+        return await (read() if self.ceph_silence is None else self.ceph_silence.hear(read))
+
+    async def _cloud(self, read: Callable[[], Awaitable[Value]]) -> Value:
+        return await (read() if self.cloud_silence is None else self.cloud_silence.hear(read))
+
     async def _once(self, what: str, ref: ImageRef, read: Callable[[], Awaitable[Value]]) -> Value:
         if self._seen is None:
             return await read()
@@ -94,12 +109,12 @@ class SiteEnd:
         return value
 
     async def pool(self, pool: str, max_age_s: float | None = None) -> PoolReading:
-        shared = self._pools.setdefault(pool, SharedRead(lambda: self.ceph.pool(pool)))
+        shared = self._pools.setdefault(pool, SharedRead(lambda: self._ceph(lambda: self.ceph.pool(pool))))
         return await shared.get(self.pace.shared_read_s if max_age_s is None else max_age_s)
 
     async def everything(self, max_age_s: float) -> CloudReading:
         if not self._clouds:
-            self._clouds.append(SharedRead(self.cloud.everything))
+            self._clouds.append(SharedRead(lambda: self._cloud(self.cloud.everything)))
         return await self._clouds[0].get(max_age_s)
 
     async def role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
@@ -114,7 +129,7 @@ class SiteEnd:
     async def _role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
         asked_at = utc_now()
         try:
-            info = await self.ceph.info(ref)
+            info = await self._ceph(lambda: self.ceph.info(ref))
         except Refused as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
@@ -122,29 +137,43 @@ class SiteEnd:
         return facts.role_facts(info), info.answer
 
     async def journal(self, ref: ImageRef) -> tuple[JournalFacts, Answer]:
-        reading = await self._once("journal", ref, lambda: self.ceph.journal(ref))
+        reading = await self._once("journal", ref, lambda: self._ceph(lambda: self.ceph.journal(ref)))
         return facts.journal_facts(reading), reading.answer
 
     async def snapshots(self, ref: ImageRef) -> tuple[SnapshotFacts, Answer]:
-        reading = await self._once("snapshots", ref, lambda: self.ceph.snapshots(ref))
+        reading = await self._once("snapshots", ref, lambda: self._ceph(lambda: self.ceph.snapshots(ref)))
         return facts.snapshot_facts(reading), reading.answer
 
     async def newest_snapshot(self, ref: ImageRef) -> MirrorSnapshot | None:
         """The newest mirror snapshot here, as this look has read it."""
-        reading = await self._once("snapshots", ref, lambda: self.ceph.snapshots(ref))
+        reading = await self._once("snapshots", ref, lambda: self._ceph(lambda: self.ceph.snapshots(ref)))
         return reading.mirror_snapshots[-1] if reading.mirror_snapshots else None
+
+    async def mirroring(self, pool: str) -> MirrorClients:
+        shared = self._mirroring.setdefault(pool, SharedRead(lambda: self._mirror_clients(pool)))
+        return await shared.get(self.pace.shared_read_s)
 
     async def watchers(self, ref: ImageRef) -> tuple[WatcherFacts, Answer]:
         """Who has the image open. Which of them are mirror daemons is asked once for all images of the pool."""
-        shared = self._mirroring.setdefault(ref.pool, SharedRead(lambda: self.ceph.mirror_clients(ref.pool)))
-        mirroring = await shared.get(self.pace.shared_read_s)
-        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        mirroring, reading = await asyncio.gather(
+            self.mirroring(ref.pool),
+            self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref))),
+        )
         return facts.watcher_facts(reading, mirroring), reading.answer
+
+    async def _mirror_clients(self, pool: str) -> MirrorClients:
+        return await self._ceph(lambda: self.ceph.mirror_clients(pool))
+
+    async def receipt(self, operation_id: str) -> Receipt | None:
+        return await self._ceph(lambda: self.ceph.receipt(operation_id))
+
+    async def vm(self, one_id: int) -> tuple[Vm, Answer]:
+        return await self._cloud(lambda: self.cloud.vm(one_id))
 
     async def holders(self, ref: ImageRef) -> tuple[frozenset[str], Answer]:
         """Addresses of those who have the image open and are no mirror daemon's; read anew."""
-        mirroring = await self.ceph.mirror_clients(ref.pool)
-        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        mirroring = await self._mirror_clients(ref.pool)
+        reading = await self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref)))
         foreign = {watcher.address for watcher in reading.watchers if watcher.client not in mirroring.clients}
         return frozenset(foreign), reading.answer
 
@@ -153,21 +182,20 @@ class SiteEnd:
 
         Which of all are its own its manager tells; while that is away too, all count (a dead peer's have no watch).
         """
-        mirroring = await self.ceph.mirror_clients(ref.pool)
+        mirroring = await self._mirror_clients(ref.pool)
         try:
             daemons = (await self.pool(ref.pool)).daemons
         except DriverError:
             daemons = ()
-        reading = await self._once("watchers", ref, lambda: self.ceph.watchers(ref))
+        reading = await self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref)))
         return facts.hold_facts(reading, mirroring, daemons), reading.answer
 
     async def side(self, image: ImageCopy, *, positions: bool) -> tuple[SideFacts, list[Answer]]:
         """Role and shared status; with ``positions`` also the journal's positions or the mirror snapshots, read
         after the role.
         """
-        role, answer = await self.role(ref_of(image))
+        (role, answer), pool = await asyncio.gather(self.role(ref_of(image)), self.pool(image.pool))
         answers = [answer] if answer else []
-        pool = await self.pool(image.pool)
         status = pool.statuses.get(image.name)
         journal, snapshots = None, None
         if positions and role.exists and image.mode == Mode.JOURNAL:
@@ -260,7 +288,7 @@ class World:
         if end.slug == self.plan.home_site:
             asked_at = utc_now()
             try:
-                found, answer = await end.cloud.vm(vm.home_one_id)
+                found, answer = await end.vm(vm.home_one_id)
                 if found.phase != "gone":
                     return Located(found, facts.vm_facts(found, answer.started_at), (), answer)
             except Refused as error:

@@ -7,8 +7,9 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from drportal.site_program.clients import SHUT_OUT, Clients, Held
+from drportal.site_program.copies import check_pool, keep, kept_copy, left_behind
 from drportal.site_program.deposits import check_deposit, use_deposit
-from drportal.site_program.exports import export, written
+from drportal.site_program.exports import check_folder, export, written
 from drportal.site_program.freeing import check_daemons, free
 from drportal.site_program.judging import OWN_WORDS, reached, reason_of, role_of
 from drportal.site_program.store import Lock, Store, at_point
@@ -61,6 +62,11 @@ class Acts:
         self._orphans: Optional[Dict[str, Set[str]]] = None
         self._mutex, self._asking = threading.Lock(), threading.Lock()
 
+    def mirroring(self, pool: str, clients: List[str]) -> None:
+        """Who was just seen to be a mirror daemon there. Client numbers are never used again."""
+        with self._asking:
+            self._mirroring.setdefault(pool, set()).update(clients)
+
     # ---- asking for receipts
 
     def known(self, op: str) -> Optional[Json]:
@@ -102,7 +108,8 @@ class Acts:
         receipt["state"] = "unknown" if goal is None else "done" if goal else "not-done"
         receipt.update(how="found", after=now, ended_at=time.time())
         if receipt["exit"] is None:
-            receipt["text"] = "The process that acted died; this was read afterwards."
+            died = "The process that acted died; this was read afterwards."
+            receipt["text"] = ("%s %s" % (died, left_behind(now))).strip()
         elif receipt["state"] != "done":
             receipt["reason"] = reason_of(receipt["verb"], receipt["exit"], now)
         try:
@@ -147,6 +154,8 @@ class Acts:
             return {"blocklisted": self._listed(receipt["addresses"])}
         if receipt["verb"] == "salvage-export" and self._settings.salvage is not None:
             return written(self._settings.salvage, receipt) or {}
+        if receipt["verb"] == "salvage-copy":
+            return kept_copy(self._engine, receipt)
         pool, image = receipt["pool"], receipt["image"]
         try:
             state = role_of(self._engine.info(pool, image), lambda: self._engine.snapshots(pool, image))
@@ -246,6 +255,7 @@ class Acts:
                 check_daemons(held, addresses, set(self._engine.mirror_clients(request["pool"])))
                 before = {"blocklisted": self._listed(addresses)}
                 before["watching"] = sorted({one["address"] for one in held.watchers()} & set(addresses))
+            self._check_room(verb, request)
             receipt = self._begin(verb, request, lock, before)
 
             def deed() -> Outcome:
@@ -258,10 +268,22 @@ class Acts:
                 exit_status, text, found = export(self._engine, folder, output, receipt, lock.fd)
                 return exit_status, text, found, exit_status == 0
 
+            def kept() -> Outcome:
+                exit_status, text, found = keep(self._engine, output, receipt, lock.fd)
+                return exit_status, text, found, None if found is None else reached(receipt, found, text)
+
             def freed() -> Outcome:
                 return free(self._engine, held, addresses, expire_s, output, lock.fd)
 
-            return self._carry_out(verb, receipt, {"salvage-export": salvage, "free": freed}.get(verb, deed))
+            others = {"salvage-export": salvage, "salvage-copy": kept, "free": freed}
+            return self._carry_out(verb, receipt, others.get(verb, deed))
+
+    def _check_room(self, verb: str, request: Json) -> None:
+        """Before anything is begun that may be hours long."""
+        if verb == "salvage-export":
+            check_folder(self._engine, str(self._settings.salvage), request["pool"], request["image"])
+        if verb == "salvage-copy":
+            check_pool(self._engine, request["pool"], request["image"])
 
     def _carry_out(self, verb: str, receipt: Json, deed: Callable[[], Outcome]) -> Json:
         """Begun, so the receipt is the answer whatever goes wrong now; it stays `begun` until it can be settled."""
@@ -351,8 +373,7 @@ class Acts:
         watchers = held.watchers()
         foreign = [one for one in watchers if str(one["client"]) not in named | self._mirroring.get(pool, set())]
         if foreign:
-            # Client numbers are never used again, so what was a mirror daemon's once may be remembered.
-            with self._asking:
+            with self._asking:  # what was a mirror daemon's once may be remembered (``mirroring``)
                 known = self._mirroring.setdefault(pool, set())
                 if any(str(one["client"]) not in known for one in foreign):
                     known.update(self._engine.mirror_clients(pool))

@@ -15,6 +15,7 @@ MODULES = (
     "connection",
     "librbd",
     "exports",
+    "copies",
     "measuring",
     "reach",
     "freeing",
@@ -22,6 +23,7 @@ MODULES = (
     "acts",
     "turns",
     "news",
+    "refusals",
     "serve",
 )
 _OWN_IMPORT = re.compile(r"^from drportal\.site_program\.\w+ import (\([^)]*\)|[^\n(]*)\n", re.MULTILINE)

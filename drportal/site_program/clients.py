@@ -299,6 +299,17 @@ class Clients:
             "daemons": verbose.get("daemons") or [],
         }
 
+    def room(self, pool: str) -> int:
+        """Bytes that still go into it, by Ceph's reckoning and the pool's quota."""
+        text = self.read("ceph", "df", "detail", "--format", "json")
+        try:
+            told = next(one["stats"] for one in json.loads(text)["pools"] if one["name"] == pool)
+            quota = int(told.get("quota_bytes") or 0)
+            left = [int(told["max_avail"])] + ([quota - int(told["stored"])] if quota else [])
+        except (ValueError, KeyError, TypeError, StopIteration):
+            raise Fault("refused", "Ceph did not tell how much room pool %s has." % pool, exit=0, reason="other")
+        return max(0, min(left))
+
     def schedules(self, pool: str) -> List[Json]:
         """What Ceph's manager takes mirror snapshots by. Asked by the client with both engines: it is the manager that
         answers, which may hang alone, and a client that waits for it can be ended."""

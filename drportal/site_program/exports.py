@@ -10,14 +10,30 @@ import os
 from typing import Optional, Tuple
 
 from drportal.site_program.clients import Clients
-from drportal.site_program.wire import Json
+from drportal.site_program.wire import Fault, Json
 
-_SPARE_BYTES = 1 << 30
-_NO_ROOM = 28
+SPARE_BYTES = 1 << 30
 
 
 def _final(folder: str, receipt: Json) -> str:
     return os.path.join(folder, "%s.%s.rbd-diff" % (receipt["image"], receipt["op"].replace(":", "-")))
+
+
+def used_bytes(engine: Clients, pool: str, image: str) -> int:
+    return sum(int(one["used_size"]) for one in engine.read_json("du", "%s/%s" % (pool, image))["images"])
+
+
+def check_folder(engine: Clients, folder: str, pool: str, image: str) -> None:
+    """Raises Fault."""
+    try:
+        space = os.statvfs(folder)
+    except OSError as error:
+        text = "The directory for salvage can't be used: %s. Nothing was done." % error
+        raise Fault("precondition", text, failed="directory", expected=folder, seen=None)
+    needed, room = used_bytes(engine, pool, image) + SPARE_BYTES, space.f_bavail * space.f_frsize
+    if room < needed:
+        text = "%s has room for %d bytes, and the export may need %d. Nothing was done." % (folder, room, needed)
+        raise Fault("precondition", text, failed="room", expected=needed, seen=room)
 
 
 def export(engine: Clients, folder: str, output: str, receipt: Json, lock: int) -> Tuple[int, str, Optional[Json]]:
@@ -28,10 +44,6 @@ def export(engine: Clients, folder: str, output: str, receipt: Json, lock: int) 
     image = "%s/%s" % (receipt["pool"], receipt["image"])
     final = _final(folder, receipt)
     part = final + ".part"
-    used = sum(one["used_size"] for one in engine.read_json("du", image)["images"])
-    space = os.statvfs(folder)
-    if space.f_bavail * space.f_frsize < used + _SPARE_BYTES:
-        return _NO_ROOM, "%s has no room for %d bytes." % (folder, used), None
     exit_status, text = engine.run_act("rbd", ["export-diff", "--no-progress", image, part], output, lock)
     if exit_status:
         with contextlib.suppress(FileNotFoundError):

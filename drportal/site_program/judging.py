@@ -48,6 +48,8 @@ def reached(receipt: Json, now: Json, said: str) -> Optional[bool]:
         return _shut_out(receipt, now)
     if verb == "salvage-export":
         return True if "path" in now else None if "image_id" in now else False
+    if verb == "salvage-copy":
+        return False if "copy" not in now else None if now["mirrored"] else True
     if now.get("absent"):
         return True if verb == "resync" else None
     if verb == "resync":

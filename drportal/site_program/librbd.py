@@ -44,6 +44,7 @@ _FEATURES = (
 _STATES = ("unknown", "error", "syncing", "starting_replay", "replaying", "stopping_replay", "stopped")
 _DIRECTIONS = ("rx-only", "tx-only", "rx-tx")
 _MODES = ("disabled", "image", "pool")
+ROLES_FOR_AN_OPENING = 8
 _READING = {"client_mount_timeout": "5", "rados_mon_op_timeout": "5", "rados_osd_op_timeout": "5"}
 
 
@@ -334,7 +335,9 @@ class Librbd(Clients):
             statuses = {one["name"]: self._status_of(pool, one, sites) for one in self._statuses(pool)}
         wanted = list(statuses) if names is None else list(names)
         ids = {one["name"]: one["id"] for one in self._all(pool)}
-        roles = self._roles(pool) if "info" in parts else {}
+        # All roles are read at once, or those of a few by opening them: whichever is less in this pool.
+        few = len(wanted) * ROLES_FOR_AN_OPENING < len(ids)
+        roles = self._roles(pool) if "info" in parts and not few else {}
 
         def info(name: str) -> Any:
             return self._cheap_info(pool, name, ids[name], roles.get(ids[name]))

@@ -21,6 +21,7 @@ from drportal.site_program.connection import BINDINGS
 from drportal.site_program.librbd import Librbd
 from drportal.site_program.news import News
 from drportal.site_program.reach import reach
+from drportal.site_program.refusals import LOG, refusals_since
 from drportal.site_program.store import MOST_OPEN, Store
 from drportal.site_program.turns import Turns
 from drportal.site_program.wire import (
@@ -39,12 +40,16 @@ from drportal.site_program.wire import (
     check_request,
     parsed_line,
     request_id,
+    request_op,
 )
 
 BEAT_S = 10.0
 IMAGES_PER_LINE = 500
 RECEIPTS_PER_LINE = 200
 LOGGED_BYTES = 400  # of a refused line
+# Two dozen threads that mostly wait for Ceph and the disk: with Python's own 5 ms, one of them that reckons makes each
+# of the others wait so long after every answer.
+SWITCH_S = 0.0005
 _CHUNK = 1 << 16
 
 
@@ -111,10 +116,15 @@ class Input:
 
 
 class Server:
-    """One conversation with the portal. ``engine``: how Ceph is asked; None: as the settings say."""
+    """One conversation with the portal. ``engine``: how Ceph is asked; None: as the settings say. ``client``: as in
+    SSH_CLIENT, where that is not set.
+    """
 
-    def __init__(self, settings: Settings, output: Output, text_hash: str, engine: Optional[Clients] = None) -> None:
+    def __init__(
+        self, settings: Settings, output: Output, text_hash: str, engine: Optional[Clients] = None, client: str = ""
+    ) -> None:
         self._settings = settings
+        self._client = client or os.environ.get("SSH_CLIENT", "")
         self._output = output
         self._text_hash = text_hash
         self._store = Store(settings.state)
@@ -173,12 +183,12 @@ class Server:
                     raise Fault("busy", "%d requests wait already. Nothing was done." % QUEUE)
                 self._waiting += 1
         except Fault as fault:
-            self._refuse(request_id(request), fault, line)
+            self._refuse(request_id(request), fault, line, request_op(request))
             return
         if verb in ACTS:
             self._turns.submit(request.get("at_once", MOST_AT_ONCE), lambda: self._answer(verb, request))
             return
-        kind = "ask" if verb in ("receipt", "receipts", "acknowledge", "hello") else "read"
+        kind = "ask" if verb in ("receipt", "receipts", "acknowledge", "refusals", "hello") else "read"
         self._pools[kind].submit(self._answer, verb, request)
 
     def _permit(self, verb: str, request: Json) -> None:
@@ -187,12 +197,13 @@ class Server:
         pools = self._settings.pools
         if pools is not None and request.get("pool", pools[0]) not in pools:
             raise Fault("not-allowed", "This key may not reach pool %s. Nothing was done." % request["pool"])
-        if verb not in ("hello", "reach", "receipt", "receipts", "acknowledge") and self._ceph is None:
+        if verb not in ("hello", "reach", "receipt", "receipts", "acknowledge", "refusals") and self._ceph is None:
             raise Fault("not-allowed", "There is no Ceph client on this host. Nothing was done.")
 
-    def _refuse(self, number: Optional[str], fault: Fault, line: bytes) -> None:
-        entry = {"code": fault.code, "text": fault.text, "client": os.environ.get("SSH_CLIENT", "")}
-        self._store.log("refused.log", dict(entry, line=line[:LOGGED_BYTES].decode("utf-8", "backslashreplace")))
+    def _refuse(self, number: Optional[str], fault: Fault, line: bytes, op: str = "") -> None:
+        """``op``: the operation that it names, if any."""
+        entry = {"code": fault.code, "text": fault.text, "client": self._client, "rights": self._settings.rights}
+        self._store.log(LOG, dict(entry, op=op, line=line[:LOGGED_BYTES].decode("utf-8", "backslashreplace")))
         self._output.line({"id": number, "ok": False, "error": fault.as_json()})
 
     def _answer(self, verb: str, request: Json) -> None:
@@ -205,11 +216,11 @@ class Server:
         except Fault as fault:
             if verb in ACTS:
                 told = json.dumps(request).encode()
-                self._refuse(number, fault, told)
+                self._refuse(number, fault, told, request["op"])
             else:
                 self._output.line({"id": number, "ok": False, "error": fault.as_json()})
         except Exception as error:  # the boundary: whatever it was, the portal must hear of it
-            self._store.log("refused.log", {"code": "internal", "text": repr(error), "verb": verb})
+            self._store.log(LOG, {"code": "internal", "text": repr(error), "verb": verb})
             text = "The site program failed: %s: %s." % (type(error).__name__, error)
             self._output.line({"id": number, "ok": False, "error": Fault("internal", text).as_json()})
         finally:
@@ -245,6 +256,7 @@ class Server:
             "receipt": lambda: {"receipt": self._receipt(request)},
             "receipts": lambda: self._receipts(request),
             "acknowledge": lambda: self._acknowledge(request),
+            "refusals": lambda: dict(refusals_since(self._store, request["since"]), address=self._client.split(" ")[0]),
         }
         return ways[verb]()
 
@@ -274,6 +286,7 @@ class Server:
             "force_promote": self._settings.force_promote,
             "salvage": self._settings.salvage is not None,
             "news": True,
+            "refusals": True,
             "state": self._settings.state,
             "site_clock": site_clock(),
         }
@@ -292,6 +305,8 @@ class Server:
                 except Fault as fault:
                     errors[part] = fault.as_json()
         clock = site_clock()
+        if "mirror-clients" in last:
+            self._acts.mirroring(pool, last["mirror-clients"])
         if "news" in request:
             images, last = self._news.picked(request, images, last)
         names = list(images)
@@ -372,6 +387,7 @@ def main(argv: List[str]) -> None:
     """Never returns: the process ends at once, without waiting for reads of a cluster that may be dead."""
     settings = settings_of(argv)
     os.umask(0o077)
+    sys.setswitchinterval(SWITCH_S)
     os.environ["LC_ALL"] = "C"
     woken, wake = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -383,9 +383,14 @@ class Store:
     def log(self, name: str, entry: Json) -> None:
         """One line. A log that can't be written must not stop an act that has begun, so this never raises."""
         path = self._path(name)
-        line = json.dumps(dict(entry, at=round(time.time(), 3), pid=os.getpid()), sort_keys=True) + "\n"
         try:
-            with self._held("log"):
+            with self._held("log") as held:
+                # Numbered, so that it can be told from where on a reader has not seen it; beyond any clock's moods.
+                text = os.pread(held, 30, 0)
+                number = max(int(text) + 1 if text.isdigit() else 0, int(time.time() * 1000000))
+                os.pwrite(held, b"%d" % number, 0)
+                about = dict(entry, at=round(time.time(), 3), pid=os.getpid(), number=number)
+                line = json.dumps(about, sort_keys=True) + "\n"
                 if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES:
                     for number in range(LOGS_KEPT - 1, 0, -1):
                         if os.path.exists("%s.%d" % (path, number)):
@@ -398,3 +403,25 @@ class Store:
                     os.close(fd)
         except OSError:
             pass
+
+    def logged(self, name: str) -> Iterator[Tuple[int, Json]]:
+        """(its number, an entry), the newest first, through the files that were rotated away. Raises Fault."""
+        path = self._path(name)
+        try:
+            with self._held("log", fcntl.LOCK_SH), contextlib.ExitStack() as opened:
+                files = []
+                for each in [path] + ["%s.%d" % (path, number) for number in range(1, LOGS_KEPT + 1)]:
+                    if os.path.exists(each):
+                        files.append(opened.enter_context(open(each, "rb")))
+                kept = opened.pop_all()  # a descriptor follows its file through the next rotation
+            with kept:
+                for file in files:
+                    for line in reversed(file.read().splitlines()):
+                        try:
+                            entry = json.loads(line.decode())
+                            number = int(entry.get("number") or entry["at"] * 1000000)
+                        except (ValueError, KeyError, TypeError, AttributeError):
+                            continue  # cut off by a full disk
+                        yield number, entry
+        except OSError as error:
+            raise Fault("storage", "The site's record of refused requests can't be read (%s)." % error)

@@ -202,12 +202,14 @@ VERBS: Dict[str, Fields] = {
     "reach": {"targets": (True, _listed(_object(_TARGET), 1, 8))},
     "receipt": {"op": (True, _op), "wait_s": (False, _whole(0, 120)), "bar": (False, _true_or_false)},
     "receipts": {"since": (True, _whole(0, 1 << 53)), "limit": (True, _whole(1, 1000))},
+    "refusals": {"since": (True, _whole(0, 1 << 53))},
     "demote": _image_act({"watchers": (True, _watchers)}),
     "promote": _image_act(_NEWEST),
     "force-promote": _image_act(_NEWEST, approval=(True, _hash)),
     "resync": _image_act({"watchers": (True, _watchers)}),
     "mirror-snapshot": _image_act(),
     "salvage-export": _image_act(),
+    "salvage-copy": _image_act(),
     "free": dict(_image_act(), expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "fence": dict(_ACT, expire_s=(True, _whole(60, 604800)), **_CLIENTS),
     "unfence": dict(_ACT, **_CLIENTS),
@@ -221,10 +223,13 @@ STARTS_FROM: Dict[str, Optional[bool]] = {
     "resync": False,
     "mirror-snapshot": True,
     "salvage-export": None,
+    "salvage-copy": None,
     "free": None,
 }
 ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
-READ_VERBS = ("hello", "observe-pool", "observe-image", "schedules", "measure", "reach", "receipt", "receipts")
+READ_VERBS = (
+    "hello", "observe-pool", "observe-image", "schedules", "measure", "reach", "receipt", "receipts", "refusals",
+)  # fmt: skip
 
 
 def _no_twins(pairs: List[Tuple[str, Any]]) -> Json:
@@ -254,6 +259,12 @@ def request_id(request: Json) -> Optional[str]:
     """The id to answer under, if it has a usable one."""
     found = request.get("id")
     return found if isinstance(found, str) and _REQUEST_ID.fullmatch(found) else None
+
+
+def request_op(request: Json) -> str:
+    """The operation that it names; empty where it names none that could be one."""
+    found = request.get("op")
+    return found if isinstance(found, str) and _OP.fullmatch(found) else ""
 
 
 def check_request(request: Json) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from drportal.audit.record import record
@@ -83,9 +84,11 @@ def evaluate(now: dt.datetime) -> int:
 
 
 def _own_rule(holding: Sequence[Condition]) -> list[AlertRule]:
-    """Nobody goes on alone unheard: where people have no rule for it the portal has one, to all channels."""
+    """Nobody goes on alone unheard: where people have no rule that tells of it at once, at night too, the portal has
+    one, to all channels."""
     kind = AlertKind.GLASS_BROKEN
-    people_s = AlertRule.objects.filter(kind=kind.value, enabled=True, channels__isnull=False)
+    at_once = Q(for_s=0) & (Q(urgent=True) | Q(quiet_from=None) | Q(quiet_until=None))
+    people_s = AlertRule.objects.filter(at_once, kind=kind.value, enabled=True, channels__isnull=False)
     if not any(condition.kind is kind for condition in holding) or people_s.exists():
         return []
     own = {"kind": kind.value, "enabled": True, "for_s": 0, "urgent": True, "changed_by": "portal"}

@@ -20,11 +20,12 @@ from drportal.inventory.images import contested
 from drportal.inventory.installed import pools_sentence, skew_sentence
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.inventory.schemas import exposure_now, watched
-from drportal.recovery.glass import alone, glass_runs
+from drportal.recovery.glass import alone, glass_runs, notices_of
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
 from drportal.watch.gaps import pool_facts
 from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
+from drportal.watch.refusals import strangers
 from drportal.watch.targets import target_of_group
 
 READY = ReadinessState.READY.value
@@ -44,6 +45,7 @@ def conditions(now: dt.datetime) -> list[Condition]:
         *blind_pairs(now),
         *different_records(),
         *different_programs(),
+        *strangers_at_sites(now),
     ]
 
 
@@ -133,7 +135,9 @@ def waiting_runs() -> Iterator[Condition]:
 
 def broken_glass() -> Iterator[Condition]:
     for run in glass_runs():
+        unseen = [notice.name for notice in notices_of(run) if notice.seen_at is None]
         sentence = f"{alone(run)} A manager has to review it; the plan is locked until then."
+        sentence += f" Have not seen it yet: {', '.join(unseen)}." if unseen else ""
         yield Condition(AlertKind.GLASS_BROKEN, f"run:{run.pk}", sentence, f"/runs/{run.pk}/review")
 
 
@@ -167,3 +171,9 @@ def different_programs() -> Iterator[Condition]:
             yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}", sentence, f"/sites/{site.slug}")
         if sentence := pools_sentence(site):
             yield Condition(AlertKind.PROGRAM_DIFFERS, f"site:{site.pk}:pools", sentence, f"/sites/{site.slug}")
+
+
+def strangers_at_sites(now: dt.datetime) -> Iterator[Condition]:
+    """Until nothing of the kind has been heard for a while: what was heard stays on the site's page."""
+    for site, sentence in strangers(now):
+        yield Condition(AlertKind.STRANGER_AT_SITE, f"site:{site.pk}", sentence, f"/sites/{site.slug}")

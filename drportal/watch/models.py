@@ -8,6 +8,7 @@ from drportal.engine.receipts import DifferenceWord
 from drportal.inventory.models import Site
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.watch.models_alerts import Alert, AlertChannel, AlertMessage, AlertRule
+from drportal.watch.models_refusals import RefusalRecord, RefusedRequests
 from drportal.watch.models_views import SavedView
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "GroupTarget",
     "ReadinessCheck",
     "ReceiptDifference",
+    "RefusalRecord",
+    "RefusedRequests",
     "SavedView",
     "SiteRecord",
 ]

@@ -45,6 +45,7 @@ _VERBS = {
     "image.demote_returned": "demote",
     "image.resync": "resync",
     "image.salvage": "salvage-export",
+    "image.keep": "salvage-copy",
     "image.shut_out": "fence",
     "image.let_in": "unfence",
 }
@@ -243,6 +244,7 @@ def difference_keep(
             {**payload, "ours": row.ours, "theirs": row.theirs},
             actor=ACTOR,
             run_id=run.pk if run else None,
+            site=site.slug,
         )
     return new
 
@@ -274,6 +276,7 @@ def difference_settle(*, difference_id: int, because: str, actor: str) -> Receip
         {"word": row.word, "sentence": row.sentence, "because": row.settled_because},
         actor=actor,
         run_id=row.run_id,
+        site=row.site.slug,
     )
     for topic in ("overview", "sites"):
         publish(topic)

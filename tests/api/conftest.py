@@ -11,11 +11,13 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
+from drportal.engine.policy import Policy
 from drportal.inventory.models import CapturedDefinition, SitePair
 from drportal.people.grants import grant_give
 from drportal.people.models import Grant
 from drportal.recovery.models import Approval, RecoveryPlan, Run
 from drportal.recovery.services.disaster import disaster_request
+from drportal.recovery.services.policy import policy_request
 from drportal.roles import Role
 from drportal.watch.alerts import rule_save
 from drportal.watch.channels import channel_create
@@ -62,6 +64,9 @@ def things(
         "difference_id": ReceiptDifference.objects.create(site=pair.a, **difference).pk,
         "grant_id": grant_of(plan).pk,
         "quarantine_id": run.quarantines.create(group=plan.group, site=pair.a, begun_by="olga", began_at=now).pk,
+        "change_id": policy_request(
+            user=User.objects.get(username="olga"), wanted=Policy(2, 15, True), reason="two", by_token=False
+        ).pk,
         "seq": AuditEntry.objects.count(),
     }  # fmt: skip
 

@@ -29,6 +29,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
     """,
     Who.SIGNED_IN: """
         POST /session/proof
+        PUT /session/password
         GET /factors
         POST /factors/app/begin
         POST /factors/app
@@ -56,6 +57,8 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /images/{image_id}
         GET /sites/{slug}/vms
         GET /sites/{slug}/vms.csv
+        GET /sites/{slug}/vms/words
+        GET /sites/{slug}/vms/choosable
         GET /vms/{vm_id}
         GET /vms/{vm_id}/definition
         GET /sites/{slug}/networks
@@ -79,6 +82,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /quarantines/{quarantine_id}
         GET /approvals/{approval_id}
         POST /approvals/{approval_id}/ask
+        POST /runs/{run_id}/consequences
         GET /changes
         GET /images/{image_id}/exposure
         GET /pairs/{pair_id}/pools
@@ -98,14 +102,23 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /pairs/{pair_id}/access
         GET /alerts
         GET /receipts
+        GET /policy
+        POST /runs/{run_id}/glass-seen
         GET /overview
     """,
     Permission.TEST: """
         GET /plans/{plan_id}/preview
     """,
     Permission.RIGHTS: """
+        POST /access/sign-out
         POST /grants
         POST /grants/{grant_id}/take
+    """,
+    Permission.POLICY: """
+        POST /policy/changes
+        POST /policy/changes/{change_id}/approve
+        POST /policy/changes/{change_id}/decline
+        POST /policy/changes/{change_id}/withdraw
     """,
     Permission.SITES: """
         POST /sites
@@ -132,6 +145,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         POST /runs/{run_id}/resume
         POST /runs/{run_id}/cancel
         POST /runs/{run_id}/way-back
+        POST /runs/{run_id}/choice
         POST /runs/{run_id}/steps/{step_id}/retry
         POST /runs/{run_id}/steps/{step_id}/skip
         POST /runs/{run_id}/review/answer
@@ -150,6 +164,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /audit/verify
         GET /audit/export
         GET /audit/{seq}
+        GET /sites/{slug}/refusals
     """,
     Permission.APPROVE: """
         POST /approvals/{approval_id}/approve
@@ -188,6 +203,7 @@ def topics() -> dict[str, Permission | Who]:
 
 # For who holds the right everywhere: what is about no one thing, or about all of them.
 EVERYWHERE = """
+    POST /access/sign-out
     POST /sites
     POST /pairs
     GET /audit/chain
@@ -199,6 +215,10 @@ EVERYWHERE = """
     POST /alert-rules
     PUT /alert-rules/{rule_id}
     DELETE /alert-rules/{rule_id}
+    POST /policy/changes
+    POST /policy/changes/{change_id}/approve
+    POST /policy/changes/{change_id}/decline
+    POST /policy/changes/{change_id}/withdraw
 """
 # What somebody is shown of the pair and the sites on which a plan stands that they see: of images and VMs only that
 # plan's, and what there is to stand on.
@@ -208,6 +228,8 @@ GROUND = """
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/vms/words
+    GET /sites/{slug}/vms/choosable
     GET /sites/{slug}/networks
     GET /sites/{slug}/resources
 """

@@ -117,6 +117,11 @@ def test_pages_and_answers_carry_the_policy_against_foreign_scripts(viewer: Pers
         assert "frame-ancestors 'none'" in policy
 
 
+def test_answers_of_the_api_are_kept_nowhere(viewer: Person) -> None:
+    for path in ("/api/v1/sites", "/api/v1/session", "/api/v1/sites/none", "/api/v2/anything"):
+        assert viewer.get(path)["Cache-Control"] == "no-store", path
+
+
 def test_the_page_is_served_everywhere_but_below_the_api_and_static_files(viewer: Person) -> None:
     page = viewer.get("/runs/12")
     assert page.status_code in {200, 503}, "503 only where the page was not built"

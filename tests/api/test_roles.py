@@ -190,6 +190,7 @@ OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
     ("GET", "/tokens"): token_of,
     ("POST", "/tokens"): None,  # names nobody's thing
     ("POST", "/session/proof"): None,
+    ("PUT", "/session/password"): None,
     ("GET", "/factors"): key_of,
     ("PATCH", "/factors/{factor_id}"): key_of,
     ("DELETE", "/factors/{factor_id}"): key_of,
@@ -204,9 +205,9 @@ OWN: dict[tuple[str, str], Callable[[Person], int] | None] = {
 DANGEROUS = {
     ("PATCH", "/sites/{slug}"), ("DELETE", "/sites/{slug}"), ("PUT", "/sites/{slug}/credentials/{kind}"),
     ("PUT", "/sites/{slug}/host-keys"), ("POST", "/plans/{plan_id}/disaster"), ("POST", "/tokens"),
-    ("POST", "/runs/{run_id}/approval"),
+    ("POST", "/runs/{run_id}/approval"), ("POST", "/policy/changes"),
     ("POST", "/sites"), ("POST", "/pairs"), ("POST", "/alert-channels"), ("DELETE", "/alert-channels/{channel_id}"),
-    ("POST", "/grants"), ("POST", "/grants/{grant_id}/take"),
+    ("POST", "/grants"), ("POST", "/grants/{grant_id}/take"), ("POST", "/access/sign-out"),
     ("POST", "/runs/{run_id}/steps/{step_id}/skip"), ("POST", "/runs/{run_id}/review/accept"),
     ("POST", "/factors/app/begin"), ("POST", "/factors/app"), ("POST", "/factors/keys/begin"),
     ("POST", "/factors/keys"), ("DELETE", "/factors/{factor_id}"), ("POST", "/factors/recovery-codes"),

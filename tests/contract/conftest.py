@@ -62,7 +62,16 @@ NEEDLESS = {
     "test_traps.test_half_a_demotion_is_promoted_to_a_torn_disk_by_rbd_and_refused_and_mended_by_the_portal": INSTALLED,
     "test_lost_sites": {"ceph-program-installed"},
     "test_observing": {"ceph-program-installed"},
-    "test_mirroring": {"ceph-program-installed"},
+    # All of it passes by the two keys with the least cephx caps, in five minutes of Ceph's beats. Kept are the tests
+    # that wait for none: what a mirrored pair says of itself, and how Ceph's refusals read without more rights.
+    **{
+        f"test_mirroring.{test}": {"ceph-program-installed"}
+        for test in (
+            "test_an_orderly_handover_rests_on_positions_and_not_on_the_status",
+            "test_what_is_so_already_is_told_apart_from_what_failed",
+            "test_a_mirror_daemon_that_keeps_an_image_open_is_told_from_a_guest",
+        )
+    },
     "test_acts": {"embedded", "ceph"},
     "test_installed": {kind.id for kind in KINDS} - INSTALLED,
 }

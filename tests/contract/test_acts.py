@@ -75,6 +75,7 @@ async def test_a_lost_site_comes_home_and_what_only_it_had_is_saved(
     (receipt,) = [one for one in told if one["op"] == forced.operation_id]
     assert (receipt["verb"], receipt["state"], receipt["approval"]) == ("force-promote", "done", WARRANT.sha256)
 
+    since = (await a.ceph.snapshots(ref)).mirror_snapshots[-1].snap_id if mode is MirrorMode.SNAPSHOT else None
     await asyncio.to_thread(lab.write, "a", ref.name, f"written at the lost site to {ref}")
     await asyncio.to_thread(lab.write, "b", ref.name, f"written at the survivor to {ref}")
     lost, kept = [await asyncio.to_thread(lab.checksum, side, ref.name) for side in ("a", "b")]
@@ -85,6 +86,8 @@ async def test_a_lost_site_comes_home_and_what_only_it_had_is_saved(
     await is_saved(lab, a, order, lost)
 
     assert (await a.ceph.demote(await a.order(ref, primary=True))).exit_status == 0
+    await is_measured(lab, a, ref, since)
+    copy = await is_kept(lab, a, ref, lost)
     assert (await a.ceph.resync(await a.order(ref, primary=False))).exit_status == 0
 
     async def copied_again() -> bool:
@@ -97,6 +100,46 @@ async def test_a_lost_site_comes_home_and_what_only_it_had_is_saved(
 
     await becomes_true(copied_again, CATCHES_UP_S, "the lost site has what the survivor has")
     assert await image.primaries() == (False, True)
+    assert await asyncio.to_thread(lab.checksum, "a", copy.name) == lost, "it outlives the discard"
+
+
+async def is_measured(lab: LabClient, site: Site, ref: ImageRef, since: int | None) -> None:
+    """All of the image was written once since its peer had it."""
+    found, answer = await site.ceph.measure(ref, since)
+    assert (found.entries is None) is (since is not None)
+    told = json.loads(answer.stdout)
+    assert told["how"] == ("blocks" if since is not None else "journal")
+    if lab.description.kind == "embedded":  # each entry of the model is one block, whatever was written
+        assert found.size_bytes > 0
+    else:
+        assert SIZE <= found.size_bytes < 2 * SIZE
+    if since is not None:
+        with pytest.raises(Refused) as caught:
+            await site.ceph.measure(ref, 987654)
+        assert caught.value.reason is Reason.NOT_FOUND, "no figure from another snapshot"
+    elif (await program(site).hello()).raw["engine"] == "rbd":
+        with pytest.raises(Refused, match="can't compare"):
+            await site.ceph.measure(ref, 1)
+
+
+async def is_kept(lab: LabClient, site: Site, ref: ImageRef, content: str) -> ImageRef:
+    """Under a name of its own, not mirrored, with what the image held; asked again, it is one copy."""
+    order = await site.order(ref, primary=False)
+    answer = await site.ceph.keep_copy(order)
+    assert answer.exit_status == 0
+    assert " copy --no-progress --image-feature " in answer.command
+    receipt = await site.ceph.receipt(order.operation_id)
+    assert receipt is not None
+    assert (receipt.state, receipt.after["bytes"], receipt.after["mirrored"]) == ("done", SIZE, False)
+    assert json.loads((await site.ceph.keep_copy(order)).stdout)["after"] == receipt.after
+    pool, _, name = receipt.after["copy"].partition("/")
+    copy = ImageRef(pool, name)
+    found = await site.ceph.info(copy)
+    assert (found.size_bytes, found.mode, found.primary, "journaling" in found.features) == (SIZE, None, None, False)
+    assert await asyncio.to_thread(lab.checksum, "a", copy.name) == content
+    listed = (await site.ceph.pool(ref.pool)).image_names
+    assert [one for one in listed if one.startswith(f"{ref.name}.kept-")] == [copy.name]
+    return copy
 
 
 async def is_saved(lab: LabClient, site: Site, order: Order, content: str) -> None:

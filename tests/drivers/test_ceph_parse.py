@@ -134,6 +134,29 @@ def test_a_clock_that_is_not_one_is_none(text: str) -> None:
     assert parse.site_clock(answer(text)) is None
 
 
+@pytest.mark.parametrize(
+    ("file", "percent", "rate"),
+    [
+        ("05-syncing/b--mirror-image-status-one-32.3.json", 38, None),
+        ("05-syncing/b--mirror-image-status-one-33.4.json", 21, 25965363.2),
+        ("01-healthy/b--mirror-image-status-one-9-9-0.json", None, 0.0),
+        ("05-syncing/b--mirror-image-status-one-31.2.json", None, None),
+    ],
+)
+def test_how_far_a_first_copy_is_and_no_end_where_ceph_knows_none(
+    file: str, percent: int | None, rate: float | None
+) -> None:
+    read = parse.status(load(file), None)
+    assert (read.copied_percent, read.bytes_per_second) == (percent, rate)
+    assert read.seconds_until_synced is None or percent is None, "0 s, Ceph says of a first snapshot"
+
+
+def test_a_later_snapshot_that_is_copied_is_no_copy_made_anew() -> None:
+    words = {"replay_state": "syncing", "syncing_percent": 40, "local_snapshot_timestamp": 7, "bytes_per_snapshot": 9.0}
+    said = {"name": "x", "global_id": "g", "state": "up+replaying", "description": f"replaying, {json.dumps(words)}"}
+    assert parse.mirror_status(said, None).copied_percent is None
+
+
 def test_the_first_copy_is_syncing_in_both_modes() -> None:
     words = set()
     for row in of_command("mirror pool status"):

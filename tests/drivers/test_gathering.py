@@ -91,3 +91,16 @@ async def test_a_later_question_may_be_answered_before_the_one_that_hangs() -> N
     assert await together.ask("role", "b") == ["b"]
     first.set()
     assert await hanging == ["a"]
+
+
+async def test_a_question_waits_while_more_come_in_but_not_for_ever() -> None:
+    site = Site()
+    together = Gatherer(site.answer)
+    asked = []
+    while not site.sent:
+        asked.append(asyncio.ensure_future(together.ask("role", f"n{len(asked)}")))
+        assert len(asked) < 1000, "it waited for ever"
+        await asyncio.sleep(WITHIN_S / 4)
+    await asyncio.gather(*asked)
+    assert len(site.sent[0][1]) >= 8, "who comes while it waits goes along"
+    assert len(site.sent) <= 2, "and the rest goes with the next"

@@ -58,6 +58,9 @@ ACTS: list[Callable[[Site], Awaitable[Any]]] = [
     lambda site: site.vm_allocate("<TEMPLATE/>"),
     lambda site: site.image_allocate("<TEMPLATE/>", 100),
     lambda site: site.image_enable(4),
+    lambda site: site.lock("vm", 5),
+    lambda site: site.unlock("image", 4),
+    lambda site: site.host_on(0, False),
 ]
 
 

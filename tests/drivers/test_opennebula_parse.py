@@ -80,6 +80,7 @@ def test_a_vm_tells_what_a_recovery_needs() -> None:
         "kvm-a1",
     )
     assert (vm.cpu, vm.memory_mb, vm.locked, vm.owner) == (0.5, 512, False, "oneadmin")
+    assert vm.labels == ("db", "prod")
     assert [(nic.network_id, nic.ip, nic.mac) for nic in vm.nics] == [(0, "192.168.150.110", "02:00:c0:a8:96:6e")]
     assert parse.vm(parse.document(vm.document.text)) == vm
 

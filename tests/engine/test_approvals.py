@@ -19,7 +19,6 @@ from drportal.engine.approvals import (
     misfit,
     next_approval_state,
 )
-from drportal.engine.evidence import differences, image_loss, spread_s
 from drportal.engine.states import IllegalTransition
 
 NOW = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
@@ -110,25 +109,3 @@ def test_what_it_is_bound_to_is_in_its_hash() -> None:
         for changed in ({}, {"run_id": 8}, {"plan_version": 4}, {"evidence_sha256": "f" * 64}, {"commands": ("x",)})
     }
     assert len(hashes) == 5
-
-
-IMAGE = {"name": "one/x", "primary_here": False, "other_side_answers": False, "read_at": "12:00", "whole_copy": True}
-
-
-def test_differences_name_what_matters_and_leave_ages_alone() -> None:
-    then = {"images": {"1": IMAGE}}
-    assert differences(then, {"images": {"1": {**IMAGE, "read_at": "12:05"}}}) == ()
-    (one,) = differences(then, {"images": {"1": {**IMAGE, "other_side_answers": True}}})
-    assert (one.subject, one.field, one.then, one.now) == ("one/x", "other_side_answers", False, True)
-    (more,) = differences(then, {"images": {"1": IMAGE, "2": {**IMAGE, "name": "one/y"}}})
-    assert (more.subject, more.field, more.then, more.now) == ("one/y", "image", None, "one/y")
-
-
-def test_the_loss_is_said_as_a_bound_and_never_smaller_than_known() -> None:
-    known = image_loss(NOW - dt.timedelta(seconds=40), NOW)
-    assert known.seconds == 40
-    assert "40 s before contact was lost" in known.sentence
-    assert image_loss(None, NOW).seconds is None
-    assert image_loss(NOW, None).seconds is None
-    assert spread_s([NOW, NOW - dt.timedelta(seconds=9), NOW]) == 9
-    assert spread_s([NOW, None]) is None

@@ -9,6 +9,7 @@ import pytest
 
 from drportal.engine.approvals import ApprovalState
 from drportal.engine.facts import HoldFacts, MirrorSnap, Mode, RoleFacts, SnapshotFacts, StatusFacts, VmFacts
+from drportal.engine.fence import FenceRung
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
 from drportal.engine.gates import GateOutcome
 from tests.engine.test_approvals import COMMANDS, GOOD, NOW
@@ -87,6 +88,24 @@ def test_a_vm_starts_only_where_it_cannot_run_at_the_other_side() -> None:
     assert g_fence(None, "", "power cut", NOW).outcome is NOT_MET
     running = replace(off, phase="running", state_word="RUNNING")
     assert g_fence(running, "olga", "power of rack 3 cut", NOW).outcome is NOT_MET, "what is read beats what is said"
+
+
+def test_nothing_starts_below_the_rung_that_the_plan_wants_without_somebody_who_says_why() -> None:
+    off, wanted = VmFacts("off", "POWEROFF", False, None, NOW), FenceRung.DEMOTED
+    for vm, word in ((off, FenceRung.CUT), (None, FenceRung.OFF)):
+        said = ("", "") if vm is not None else ("olga", "I saw them off")
+        below = g_fence(vm, *said, NOW, word=word, wanted=wanted)
+        assert (below.outcome, below.hopeless, below.facts["rung"]) == (NOT_MET, True, 1)
+        assert "the plan wants rung 2" in below.sentence
+        assert "ask for a new approval" in (below.remedy or "")
+        met = g_fence(vm, "olga", "I saw them off", NOW, word=FenceRung.OFF, wanted=wanted, deviation="no key")
+        assert met.met
+        assert "olga goes on below it, because: no key" in met.sentence
+    assert g_fence(off, "olga", "power cut", NOW, wanted=FenceRung.SHUT_OUT).met, "a cut is the highest rung"
+    nobody = g_fence(None, "", "", NOW, wanted=wanted, deviation="hurry")
+    assert nobody.outcome is NOT_MET, "I5: no reason lets it start while the VM may run at the other side"
+    running = VmFacts("running", "RUNNING", False, None, NOW)
+    assert g_fence(running, "olga", "cut", NOW, wanted=FenceRung.OFF, deviation="hurry").outcome is NOT_MET
 
 
 def test_two_primaries_start_nothing() -> None:

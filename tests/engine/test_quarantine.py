@@ -18,6 +18,7 @@ from drportal.engine.quarantine import (
     over,
     refusal,
 )
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.verdicts import VerdictCode
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -89,7 +90,8 @@ def test_only_what_goes_away_from_the_lost_site_or_mends_it_may_begin(contact: b
 
 def test_a_fence_stops_each_vm_then_demotes_its_images_and_discards_nothing() -> None:
     vms = (PlannedVm("1", "db", 1, ("i1", "i2")), PlannedVm("2", "web", 2, ("i3",)))
-    steps = {step.key: step for step in build(RunKind.FENCE, PlanInput(vms, "site-a", "site-b", saves=True))}
+    saves = dict.fromkeys(("i1", "i2", "i3"), SalvageWay.EXPORT)
+    steps = {step.key: step for step in build(RunKind.FENCE, PlanInput(vms, "site-a", "site-b", salvage=saves))}
     assert set(steps) == {
         *("vm.stop_returned:1", "vm.stop_returned:2"),
         *(f"image.{kind}:i{number}" for kind in ("demote_returned", "measure") for number in (1, 2, 3)),

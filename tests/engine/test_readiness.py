@@ -50,6 +50,14 @@ def image(source: SideFacts = SOURCE, target: SideFacts = TARGET) -> ImageReadin
 VM = VmReadiness(
     "v1", "web", RUNNING, GONE, (DiskFacts(0, "persistent", "one/one-0-0-0", True, None),), NOW, 3, "h", "h"
 )
+
+
+def phase_off(*, at_source: bool = False) -> VmReadiness:
+    """The same VM as ``VM``: off at the target, or at the site that came back."""
+    off = VmFacts("off", "POWEROFF", False, None, NOW)
+    return dataclasses.replace(VM, at_source=off) if at_source else dataclasses.replace(VM, at_target=off)
+
+
 SITES = (SiteReadiness("site-a", "source", True, True, True), SiteReadiness("site-b", "target", True, True, True))
 READY = ReadinessInput(Side.A, SITES, (image(),), (VM,), ("ceph",), True, Capacity(2**30, 2**34, 1.0, 8.0))
 

@@ -11,6 +11,7 @@ from drportal.engine.facts import Mode, RoleFacts
 from drportal.engine.gates import GateId, GateOutcome
 from drportal.engine.plans import PlanInput, PlannedStep, PlannedVm, RunKind, build
 from drportal.engine.return_gates import g_peer
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 
 NOW = dt.datetime(2026, 5, 4, 3, 0, tzinfo=dt.UTC)
@@ -67,12 +68,22 @@ def test_all_vms_are_off_before_an_image_is_touched_and_nothing_acts_where_the_g
 
 def test_where_there_is_a_place_nothing_is_discarded_before_it_is_saved() -> None:
     vms = (PlannedVm("1", "db", 1, ("d1", "d2")),)
-    steps = {step.key: step for step in build(RunKind.REPROTECT, PlanInput(vms, "site-a", "site-b", saves=True))}
-    for image in ("d1", "d2"):
-        assert steps[f"image.resync:{image}"].needs == (f"image.salvage:{image}",)
-        assert steps[f"image.salvage:{image}"].needs == (f"image.measure:{image}",)
+    ways = {"d1": SalvageWay.EXPORT, "d2": SalvageWay.COPY}
+    steps = {step.key: step for step in build(RunKind.REPROTECT, PlanInput(vms, "site-a", "site-b", salvage=ways))}
+    for image, kind in (("d1", "image.salvage"), ("d2", "image.keep")):
+        assert steps[f"image.resync:{image}"].needs == (f"{kind}:{image}",)
+        assert steps[f"{kind}:{image}"].needs == (f"image.measure:{image}",)
         assert steps[f"image.measure:{image}"].needs == (f"image.demote_returned:{image}",)
-    assert not STEP_KINDS[StepKind.IMAGE_SALVAGE].destructive
+        assert not STEP_KINDS[StepKind(kind)].destructive
+        assert GateId.OFF in STEP_KINDS[StepKind(kind)].gates_before
+
+
+def test_what_is_waived_has_no_step_of_its_own() -> None:
+    vms = (PlannedVm("1", "db", 1, ("d1", "d2")),)
+    ways = {"d1": SalvageWay.WAIVE, "d2": SalvageWay.EXPORT}
+    steps = {step.key: step for step in build(RunKind.REPROTECT, PlanInput(vms, "site-a", "site-b", salvage=ways))}
+    assert steps["image.resync:d1"].needs == ("image.measure:d1",)
+    assert steps["image.resync:d2"].needs == ("image.salvage:d2",)
 
 
 def test_whatever_takes_something_away_asks_for_the_other_side_first() -> None:

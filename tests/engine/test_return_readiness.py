@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from drportal.engine.fence import FenceRung
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import Severity
 from drportal.engine.return_readiness import assess_return
@@ -32,3 +33,19 @@ def test_a_reprotect_says_what_becomes_of_what_is_nowhere_else(salvage_dir: str,
     result = assess_return(RunKind.REPROTECT, dataclasses.replace(BACK, salvage_dir=salvage_dir), NOW)
     (found,) = (finding for finding in result.findings if finding.subject == BOTH.name)
     assert (found.code, found.severity) == (code, severity)
+
+
+def test_a_reprotect_below_the_rung_that_the_plan_wants_is_asked_for_only_by_who_accepts_it() -> None:
+    given = dataclasses.replace(BACK, salvage_dir="/srv/salvage", fence_wanted=FenceRung.LOCKED)
+    for kind, reached, warned in (
+        (RunKind.REPROTECT, FenceRung.NONE, True),
+        (RunKind.REPROTECT, FenceRung.LOCKED, False),
+        (RunKind.REPROTECT, FenceRung.SHUT_OUT, False),
+        (RunKind.FENCE, FenceRung.NONE, False),
+    ):
+        findings = assess_return(kind, dataclasses.replace(given, fence_reached=reached), NOW).findings
+        found = [one for one in findings if one.code == "below_the_rung"]
+        assert bool(found) is warned
+        assert all(one.severity is Severity.WARN and "Fence it first" in (one.remedy or "") for one in found)
+    usual = assess_return(RunKind.REPROTECT, dataclasses.replace(given, fence_wanted=FenceRung.DEMOTED), NOW)
+    assert "below_the_rung" not in {one.code for one in usual.findings}

@@ -35,6 +35,17 @@ def test_two_views(reached: bool | None, views: tuple[View, ...] | None, standin
     assert found.is_alive is (standing is Standing.PORTAL_ALONE)
 
 
+def test_what_greets_the_portal_itself_lives_although_nobody_gets_in() -> None:
+    monitor = seen(alive=True, what="monitor 1")
+    for views in (None, (DARK,)):
+        found = vantage("Site A", "Site B", False, views, (DARK, monitor))
+        assert (found.standing, found.is_alive) == (Standing.GREETS_THE_PORTAL, True)
+        assert "gets an answer from its monitor 1" in found.sentence
+    assert vantage("Site A", "Site B", False, (DARK,), (ACCEPTS,)).standing is Standing.SILENT_FOR_BOTH
+    assert vantage("Site A", "Site B", False, (SPEAKS,), (monitor,)).standing is Standing.PORTAL_ALONE
+    assert vantage("Site A", "Site B", True, (DARK,), (monitor,)).standing is Standing.ANSWERS
+
+
 def test_a_yes_is_to_a_site_that_nobody_saw_alive() -> None:
     nothing = {"source": "site-a", "images": {}}
     dark = {**nothing, "second_view": {"alive": False}}

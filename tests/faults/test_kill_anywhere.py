@@ -8,6 +8,7 @@ lab's own records. The figures of all shards stand in the summary at the end of 
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections import Counter
@@ -20,12 +21,14 @@ import pytest
 from drportal import jobs
 from drportal.audit.check import verify_database
 from drportal.engine.plans import RunKind
+from drportal.engine.salvage import SalvageWay
 from drportal.engine.states import RunState
 from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage
 from drportal.lab.control import LabClient
 from drportal.recovery.failpoints import POINTS
 from drportal.recovery.models import RecoveryPlan, Run
+from drportal.recovery.salvaging import Wish
 from drportal.roles import Role
 from tests.faults.ledger import Deeds, deeds
 from tests.faults.nursery import Death, Life, Nursery, nursery
@@ -42,7 +45,7 @@ ACTS = {
     RunKind.PLANNED_FAILOVER: ("vm.power_off", "image.demote", "image.promote", "image.register", "vm.start"),
     RunKind.FAILBACK: ("vm.power_off", "image.demote", "image.promote", "vm.start", "vm.retire"),
     RunKind.DISASTER_FAILOVER: ("image.force_promote", "vm.start_alone"),
-    RunKind.REPROTECT: ("vm.stop_returned", "image.demote_returned", "image.salvage", "image.resync"),
+    RunKind.REPROTECT: ("vm.stop_returned", "image.demote_returned", "image.salvage", "image.keep", "image.resync"),
 }
 NEVER_TWICE = frozenset(
     {"demote", "promote", "--force", "resync", "poweroff", "terminate", "vm.allocate", "image.allocate"}
@@ -60,17 +63,18 @@ class Ground:
     chance: random.Random
     record: Callable[[str, object], None]
 
-    def deaths(self, kind: RunKind) -> list[Death]:
+    def deaths(self, kind: RunKind, run: Run) -> list[Death]:
         """One or two: at a point of an act, then at any moment."""
-        act, point = self.chance.choice(ACTS[kind]), self.chance.choice(POINTS)
-        if (act, point) == ("image.salvage", "P3"):
-            point = "P4"  # the lab's export is over before anybody could be killed beside it
+        its = set(run.steps.values_list("kind", flat=True))
+        act, point = self.chance.choice([act for act in ACTS[kind] if act in its]), self.chance.choice(POINTS)
+        if act in ("image.salvage", "image.keep") and point == "P3":
+            point = "P4"  # the lab's export and copy are over before anybody could be killed beside them
         first = f"{act}:{point}"
         return [first, *(self.chance.uniform(0.05, 2.0) for _ in range(self.chance.randrange(2)))]
 
     def drive(self, kind: RunKind, runs: list[Run]) -> None:
         """All of them, and what must be true of each afterwards."""
-        lives = [Life(run.pk, self.deaths(kind)) for run in runs]
+        lives = [Life(run.pk, self.deaths(kind, run)) for run in runs]
         before = deeds(self.lab)
         self.nursery.live(lives)
         done = deeds(self.lab) - before
@@ -98,7 +102,7 @@ class Ground:
     def is_at(self, site: str, *, alone: bool = True) -> None:
         """Primary and running there and, unless the other site is dead, nowhere else."""
         for key, there in self.lab.status()["sites"].items():
-            primary = {name for name, image in there["images"].items() if image["primary"]}
+            primary = {name for name, image in there["images"].items() if image["primary"] and image["mode"]}
             running = {vm["name"] for vm in there["vms"].values() if vm["state"] not in ("POWEROFF", "DONE")}
             if key == site:
                 assert (primary, running) == (self.images(), self.names())
@@ -170,6 +174,8 @@ def test_runs_of_each_kind_end_right_wherever_their_executors_are_killed(ground:
     ground.is_at("b", alone=False)
 
     ground.lab.restore("a", "site-down")
-    ground.drive(RunKind.REPROTECT, [mover.ask(plan, RunKind.REPROTECT, accept_warnings=True) for plan in plans])
+    ways = itertools.cycle((SalvageWay.EXPORT, SalvageWay.COPY))
+    asked = [mover.ask(plan, RunKind.REPROTECT, accept_warnings=True, salvage=Wish(next(ways))) for plan in plans]
+    ground.drive(RunKind.REPROTECT, asked)
     ground.is_at("b")
     assert verify_database().ok

@@ -9,9 +9,10 @@ import io
 import pytest
 from django.utils import timezone
 
-from drportal.inventory.models import SitePair, VirtualMachine
+from drportal.inventory.models import MirroredImage, SitePair, VirtualMachine
 from drportal.recovery.models import GroupMember, ProtectionGroup
 from tests.conftest import Person
+from tests.recovery.conftest import make_vm
 
 
 @pytest.fixture
@@ -61,6 +62,64 @@ def test_they_can_be_chosen_by_name_group_and_protection(viewer: Person, vms: Si
     page = viewer.read("/sites/site-a/vms?protection=no_group&limit=1")
     assert page["total"] == 3
     assert page["counts"] == {"in_group": 1, "no_group": 3, "copy": 1}
+
+
+@pytest.fixture
+def cloud(pair: SitePair) -> SitePair:
+    """At site A: three that can be protected, of two owners and in two pools; one of them is in a group. And a copy of
+    one, one without a disk, and one that is gone."""
+    now = timezone.now()
+    for one_id, (name, owner, labels, pool) in enumerate(
+        [("till-1", "ann", ",shop,shop/eu,", "one"), ("till-2", "ben", ",shop,", "two"), ("mail", "ann", "", "one")]
+    ):
+        vm = make_vm(pair, name, one_id, [f"{name}-disk"])
+        VirtualMachine.objects.filter(pk=vm.pk).update(owner=owner, labels=labels, nics=[{"network_id": 3}])
+        MirroredImage.objects.filter(disks__vm=vm).update(pool=pool)
+    rows = {vm.name: vm for vm in VirtualMachine.objects.all()}
+    group = ProtectionGroup.objects.create(name="post", pair=pair, home_site=pair.a, active_site=pair.a)
+    GroupMember.objects.create(group=group, vm=rows["mail"], priority=1)
+    for one_id, more in ((7, {"home_of": rows["till-1"]}), (8, {"owner": "ann"}), (9, {"gone_at": now})):
+        VirtualMachine.objects.create(site=pair.a, one_id=one_id, name=f"other-{one_id}", read_at=now, **more)
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("query", "fitting"),
+    [
+        ("label=shop", ["till-1", "till-2"]),
+        ("label=shop/eu", ["till-1"]),
+        ("label=sho", []),
+        ("owner=ben", ["till-2"]),
+        ("pool=one&owner=ann", ["mail", "till-1"]),
+        ("pool=two&q=till", ["till-2"]),
+    ],
+)
+def test_they_can_be_chosen_by_label_owner_and_pool(
+    viewer: Person, cloud: SitePair, query: str, fitting: list[str]
+) -> None:
+    page = viewer.read(f"/sites/site-a/vms?{query}")
+    assert ([vm["name"] for vm in page["items"]], page["total"]) == (fitting, len(fitting))
+
+
+def test_the_words_to_choose_by_are_counted(viewer: Person, cloud: SitePair) -> None:
+    assert viewer.read("/sites/site-a/vms/words") == {
+        "labels": {"shop": 2, "shop/eu": 1},
+        "owners": {"ann": 3, "ben": 1},
+        "pools": {"one": 2, "two": 1},
+    }
+
+
+def test_all_that_fit_and_can_be_in_a_group_come_in_one_answer(viewer: Person, cloud: SitePair) -> None:
+    def chosen(query: str = "") -> tuple[list[str], int, int]:
+        found = viewer.read(f"/sites/site-a/vms/choosable?{query}")
+        assert all(vm["nics"] == [{"network_id": 3}] for vm in found["items"])
+        return [vm["name"] for vm in found["items"]], found["in_other_groups"], found["not_protectable"]
+
+    group = ProtectionGroup.objects.get()
+    assert chosen() == (["till-1", "till-2"], 1, 1)
+    assert chosen(f"group={group.pk}") == (["mail", "till-1", "till-2"], 0, 1)
+    assert chosen("owner=ann&protection=no_group") == (["till-1"], 0, 1)
+    assert chosen("label=shop&pool=two") == (["till-2"], 0, 0)
 
 
 @pytest.mark.parametrize("cursor", ["web", "-1/web", "9999999999/web", "1/%00"])

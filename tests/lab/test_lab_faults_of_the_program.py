@@ -25,14 +25,19 @@ from tests.lab.conftest import MIB
 from tests.lab.test_lab_site_program import target
 from tests.site_program.running import POINTS
 from tests.site_program.test_faults import CERTAIN
-from tests.site_program.worlds import VERBS
+from tests.site_program.worlds import SALVAGES, VERBS
 
 DURING_S = 0.4
 OF_ADDRESSES = ("fence", "unfence", "free")
 
 
 # What the lab's command is called where it is not the verb.
-_COMMANDS = {"force-promote": "promote --force", "mirror-snapshot": "mirror image snapshot", "salvage-export": "export"}
+_COMMANDS = {
+    "force-promote": "promote --force",
+    "mirror-snapshot": "mirror image snapshot",
+    "salvage-export": "export",
+    "salvage-copy": "copy",
+}
 
 
 class Killed(BaseException):
@@ -160,7 +165,7 @@ def effects(lab: EmbeddedLab, verb: str, fields: Json) -> list[str]:
     """What the lab carried out on that image, or that address."""
     shell = lab.sites["a"].shell
     about = fields["addresses"][0] if verb in OF_ADDRESSES else f"one/{fields['image']}"
-    done = shell.others if verb in (*OF_ADDRESSES, "salvage-export") else shell.acts
+    done = shell.others if verb in (*OF_ADDRESSES, *SALVAGES) else shell.acts
     return [one.command for one in done if about in one.command.split() and one.exit_code == 0]
 
 

@@ -98,6 +98,21 @@ async def test_a_quick_failback_loses_the_write_and_then_makes_two_primaries(ben
     assert bench.pair(name).copies["a"].role is bench.pair(name).copies["b"].role is Role.PRIMARY
 
 
+async def test_a_side_that_was_away_for_many_snapshots_goes_on_from_the_one_that_it_has(bench: Bench) -> None:
+    """Ceph unlinks the newest but one of too many, and keeps the first: a site that hung is not a split-brain."""
+    bench.world.fail_site("b")
+    for number in range(12):
+        bench.fill("a", S, f"generation {number}")
+        await bench.ok("a", f"mirror image snapshot one/{S}")
+        bench.wait(5)
+    kept = json.loads(await bench.ok("a", f"snap ls --all one/{S} --format json"))
+    assert len(kept) <= 6, "five that count, and one older"
+    bench.world.restore_site("b")
+    bench.wait(4 * BEAT)
+    assert (await status_of(bench, "b", S))[0] == "up+replaying"
+    assert bench.equal(S)
+
+
 async def copying(bench: Bench) -> object:
     """a is demoted, and b is in the middle of copying the demotion snapshot, slowly. Returns the new content."""
     bench.world.limit_replay("b", 50)

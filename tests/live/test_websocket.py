@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -63,6 +65,22 @@ async def test_a_hint_reaches_who_subscribed(person: Person) -> None:
         await apublish("run:12", 57)
         hint = await hear(live)
         assert (hint["topic"], hint["version"]) == ("run:12", 57)
+
+
+async def test_a_hint_does_not_wait_for_the_thread_that_has_the_database(person: Person) -> None:
+    """One thread serves all sockets' questions to the database; hints to hundreds of sockets must not stand in line."""
+    async with socket(person) as live:
+        await live.send_json({"subscribe": ["overview"]})
+        await hear(live)
+        go_on = threading.Event()
+        busy = asyncio.create_task(database_sync_to_async(go_on.wait)(3 * PATIENCE_S))
+        try:
+            await asyncio.sleep(0.05)
+            await apublish("overview", 1)
+            assert (await hear(live))["topic"] == "overview"
+        finally:
+            go_on.set()
+            await busy
 
 
 async def test_nothing_comes_any_more_after_unsubscribing(person: Person) -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
@@ -81,3 +82,24 @@ def test_a_session_from_before_sessions_were_listed_is_listed_when_it_is_used(op
 def test_the_keys_of_sessions_are_in_no_answer(two: tuple[Person, Person]) -> None:
     said = two[0].api("GET", "/sessions").content.decode()
     assert not [session for session in BrowserSession.objects.all() if session.session_key in said]
+
+
+def test_an_administrator_signs_somebody_out_everywhere(two: tuple[Person, Person], administrator: Person) -> None:
+    work, _ = two
+    token = work.api("POST", "/tokens", {"name": "nightly", "days": 1}).json()["token"]
+    ask = {"username": "operator", "reason": "the laptop was stolen"}
+    assert administrator.api("POST", "/access/sign-out", {**ask, "reason": " "}).json()["code"] == "reason"
+    assert work.api("GET", "/sites").status_code == 200
+    assert administrator.api("POST", "/access/sign-out", ask).json() == {"sessions": 2, "tokens": 0}
+    assert [person.api("GET", "/sites").status_code for person in two] == [401, 401]
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert Person(None).api("GET", "/sites", **bearer).status_code == 200
+    call_command("person", "sign-out", "operator", "--tokens", "--reason", "and the token with it")
+    assert Person(None).api("GET", "/sites", **bearer).status_code == 401
+    entries = AuditEntry.objects.filter(action="person.signed_out").order_by("seq")
+    assert [entry.payload for entry in entries] == [
+        {"reason": "the laptop was stolen", "sessions": 2, "tokens": 0},
+        {"reason": "and the token with it", "sessions": 0, "tokens": 1},
+    ]
+    assert (entries[0].actor, entries[0].subject) == ("administrator", "operator")
+    assert administrator.api("POST", "/access/sign-out", {**ask, "username": "who"}).status_code == 404

@@ -188,7 +188,8 @@ class Mover:
         self.pair = introduce(lab.description)
         discover(self.pair.pk)
 
-    def plan(self, *names: str, fence_rung: int = 2) -> RecoveryPlan:
+    def plan(self, *names: str, fence_rung: int = 2, in_turn: bool = False) -> RecoveryPlan:
+        """``in_turn``: the first has priority 1, the next 2, and so on; else all have 3."""
         vms = [VirtualMachine.objects.get(site=self.pair.a, name=name) for name in names]
         home = Network.objects.get(site=self.pair.a, name="production-a")
         peer = Network.objects.get(site=self.pair.b, name="production-b")
@@ -197,7 +198,7 @@ class Mover:
             group_name=names[0],
             pair_id=self.pair.pk,
             home_site="site-a",
-            members=[(vm.pk, 3) for vm in vms],
+            members=[(vm.pk, turn if in_turn else 3) for turn, vm in enumerate(vms, 1)],
             network_map={str(home.one_id): peer.one_id},
             fence_rung=fence_rung,
         )
@@ -222,7 +223,12 @@ class Mover:
         asyncio.run(send())
 
     def ask(
-        self, plan: RecoveryPlan, kind: RunKind = RunKind.PLANNED_FAILOVER, *, accept_warnings: bool = False
+        self,
+        plan: RecoveryPlan,
+        kind: RunKind = RunKind.PLANNED_FAILOVER,
+        *,
+        accept_warnings: bool = False,
+        **given: Any,
     ) -> Run:
         """Ask for a run as soon as nothing speaks against it, warnings included.
 
@@ -233,7 +239,7 @@ class Mover:
 
         def asked() -> Run | None:
             try:
-                return ask(plan, kind, accept_warnings=accept_warnings)
+                return ask(plan, kind, accept_warnings=accept_warnings, **given)
             except runs.NotReady as error:
                 said[:] = [finding["sentence"] for finding in error.extra["findings"]]
                 return None

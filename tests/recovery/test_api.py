@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from drportal.drivers.base import ImageRef
@@ -68,6 +70,22 @@ def test_a_plan_that_cannot_be_is_refused(operator: Person, pair: SitePair, chan
     assert answer.status_code == 422, answer.content
     assert word in answer.json()["detail"]
     assert not RecoveryPlan.objects.exists()
+
+
+def test_a_plan_of_many_vms_costs_as_many_questions_to_the_database_as_one_of_few(
+    operator: Person, pair: SitePair
+) -> None:
+    """A cloud has thousands; what a plan of two asks for together, one of thirty does too."""
+    vms = [make_vm(pair, f"web-{number}", number, [f"one-{number}"]).pk for number in range(32)]
+
+    def questions(name: str, *chosen: int) -> int:
+        body = body_for(pair, *chosen, name=name, group_name=name)
+        with CaptureQueriesContext(connection) as asked:
+            assert operator.api("POST", "/plans", body).status_code == 201
+        return len(asked)
+
+    questions("the first of all", vms[0])
+    assert questions("many", *vms[1:30]) == questions("few", *vms[30:])
 
 
 def test_a_vm_is_in_one_group_only(operator: Person, pair: SitePair) -> None:

@@ -17,7 +17,6 @@ from drportal.audit.record import REFUSED
 from drportal.people.services import token_create
 from drportal.recovery import warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
-from drportal.recovery.services import disaster
 from drportal.recovery.sweep import Sweeper
 from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
@@ -90,8 +89,8 @@ def test_second_use_replay_double_click_and_the_second_of_two_approvers(
 
 
 @pytest.fixture
-def two_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(disaster, "APPROVALS_NEEDED", 2)
+def two_needed(settings: Any) -> None:
+    settings.APPROVALS_NEEDED = 2
 
 
 @pytest.mark.usefixtures("two_needed")

@@ -12,7 +12,8 @@ from drportal.audit.models import AuditEntry
 from drportal.people.services import token_create
 from drportal.recovery import warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run
-from tests.conftest import PASSWORD, Person
+from drportal.roles import Role
+from tests.conftest import PASSWORD, Person, make_person
 from tests.recovery.approving import refused, why_not
 from tests.recovery.conftest import Bell
 
@@ -68,8 +69,54 @@ def test_the_plan_is_locked_until_a_manager_has_accepted_the_run(
     assert viewer.read("/overview")["broken_glass"] == []
 
 
+def test_every_approver_and_manager_is_told_in_the_same_moment(
+    request_of: Callable[..., Any], operator: Person, approver: Person, manager: Person, viewer: Person
+) -> None:
+    page, far = request_of().json(), make_person("far", Role.APPROVER)
+    assert go_on_alone(operator, page).status_code == 200
+    assert AuditEntry.objects.get(action="approval.break_glass").payload["told"] == ["approver", "far", "manager"]
+    for person, mine in ((approver, True), (manager, True), (far, True), (viewer, False), (operator, False)):
+        (told,) = person.read("/overview")["broken_glass"]
+        assert (told["unseen"], told["for_me"]) == (["approver", "far", "manager"], mine)
+    path = f"/runs/{page['run_id']}/glass-seen"
+    assert approver.api("POST", path).status_code == 204
+    assert approver.api("POST", path).status_code == 204
+    assert AuditEntry.objects.filter(action="review.glass_seen", actor="approver").count() == 1
+    assert viewer.api("POST", path).json()["code"] == "not_told"
+    assert manager.user is not None
+    _, text = token_create(manager.user, "robot", 1)
+    assert Person(None).api("POST", path, Authorization=f"Bearer {text}").json()["code"] == "token_cannot_approve"
+    (left,) = approver.read("/overview")["broken_glass"]
+    assert (left["unseen"], left["for_me"]) == (["far", "manager"], False)
+    is_over(page["run_id"])
+    told = {one["name"]: one["seen_at"] is not None for one in manager.read(f"/runs/{page['run_id']}/review")["told"]}
+    assert told == {"approver": True, "far": False, "manager": False}
+    assert manager.api("POST", path).status_code == 204
+    accepted = manager.api("POST", f"/runs/{page['run_id']}/review/accept", {"text": "seen"})
+    assert accepted.status_code == 200, "to have seen it is not to have taken part"
+
+
+def test_a_locked_plan_gives_no_vm_away_to_one_that_is_not(
+    request_of: Callable[..., Any], operator: Person, manager: Person, plan: RecoveryPlan
+) -> None:
+    """Changed meanwhile, its VMs would move in another plan, and nobody would have looked."""
+    page = request_of().json()
+    assert go_on_alone(operator, page).status_code == 200
+    is_over(page["run_id"])
+    plan.refresh_from_db()
+    fields = {
+        "name": "renamed", "group_name": "shop", "pair_id": plan.group.pair_id, "home_site": "site-a",
+        "members": [{"vm_id": vm_id, "priority": 3} for vm_id in plan.group.members.values_list("vm", flat=True)][:1],
+        "network_map": plan.network_map,
+    }  # fmt: skip
+    refusal = operator.api("PUT", f"/plans/{plan.pk}", fields, version=plan.version)
+    assert (refusal.status_code, refusal.json()["code"]) == (409, "plan_locked"), refusal.content
+    assert manager.api("POST", f"/runs/{page['run_id']}/review/accept", {"text": "seen"}).status_code == 200
+    assert operator.api("PUT", f"/plans/{plan.pk}", fields, version=plan.version).status_code == 200
+
+
 def test_nobody_goes_on_alone_lightly(
-    request_of: Callable[..., Any], operator: Person, approver: Person, monkeypatch: pytest.MonkeyPatch
+    request_of: Callable[..., Any], operator: Person, approver: Person, settings: Any
 ) -> None:
     page = request_of().json()
     for changed in ({"phrase": "go"}, {"reason": " "}):
@@ -81,7 +128,7 @@ def test_nobody_goes_on_alone_lightly(
     assert operator.user is not None
     _, text = token_create(operator.user, "robot", 1)
     refused(go_on_alone(Person(None), page, Authorization=f"Bearer {text}"), "token_cannot_approve", 403)
-    monkeypatch.setattr("drportal.recovery.services.approvals.BREAK_GLASS", False)
+    settings.BREAK_GLASS = False
     refused(go_on_alone(operator, page), "glass_forbidden", 403)
     assert Approval.objects.get(pk=page["id"]).state == "requested"
 

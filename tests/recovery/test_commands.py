@@ -121,3 +121,21 @@ def test_pause_and_cancel_from_the_terminal(plan: RecoveryPlan, ready: list[Find
     assert command("run", "cancel", str(run.pk), "--reason", "wrong day")[0] == 0
     run.refresh_from_db()
     assert (run.pause_asked, run.cancel_asked) == (False, True)
+
+
+def test_how_a_run_goes_on_is_chosen_from_the_terminal(
+    plan: RecoveryPlan, ready: list[Finding], bell: Bell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ask(plan)
+    run.steps.filter(kind="vm.check", vm_name="db-1").update(state="failed", sentence="It was refused.")
+    Run.objects.filter(pk=run.pk).update(state="paused")
+    assert command("run", "hold", str(run.pk), "nothing")[0] == 2
+    assert "has no VM nothing" in capsys.readouterr().err
+    told, said = command("run", "hold", str(run.pk), "db-1", "--look")
+    assert told == 0
+    assert "db-1 is on hold" in said
+    run.refresh_from_db()
+    assert (run.state, run.on_hold) == ("paused", [])
+    assert command("run", "hold", str(run.pk), "db-1", "--reason", "its disk")[0] == 0
+    run.refresh_from_db()
+    assert (run.state, len(run.on_hold)) == ("running", 1)

@@ -41,7 +41,7 @@ def anna(mover: Mover) -> User:
     return person("anna", Role.APPROVER)
 
 
-def requested(plan: RecoveryPlan, user: User) -> Run:
+def requested(plan: RecoveryPlan, user: User, evidence_sha256: str = "") -> Run:
     plan.refresh_from_db()
     return disaster.disaster_request(
         plan_id=plan.pk,
@@ -51,6 +51,7 @@ def requested(plan: RecoveryPlan, user: User) -> Run:
         attestation="olga had the power of both racks cut",
         request_key=uuid.uuid4().hex,
         user=user,
+        evidence_sha256=evidence_sha256,
     )[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,11 @@ import pytest
 from drportal.drivers.base import CephSite, ImageRef
 from drportal.drivers.observation import ImageObservation, Part, PoolObservation
 from drportal.engine.facts import Mode
+from drportal.engine.states import StepState
+from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.recovery.news import News
+from drportal.recovery.pace import Pace
+from drportal.recovery.step_runner import Control, History, StepRunner
 
 JOURNAL, SNAPSHOT = ImageRef("one", "one-1"), ImageRef("one", "one-2")
 
@@ -70,3 +75,48 @@ async def test_slow_looks_leave_the_site_three_quarters_of_the_time() -> None:
     assert 2 <= len(site.asked) <= 6, "0.05 s of looking, then 0.15 s of rest"
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_site_that_hangs_keeps_no_news_of_the_other() -> None:
+    hangs, site = Site(takes_s=60.0), Site()
+    news = News((cast("CephSite", hangs), cast("CephSite", site)), 0.01)
+    running = asyncio.ensure_future(news.run())
+    with news.listen(JOURNAL, Mode.JOURNAL) as moved:
+        await _until(lambda: len(site.asked) >= 2)
+        site.said["one-1"] = False
+        await asyncio.wait_for(moved.wait(), 5)
+    running.cancel()
+
+
+class Looks(StepRunner):
+    """A step's turns without its looks: at the first its image moves just after it was read, the second is the last."""
+
+    def __init__(self, news: News) -> None:
+        kind = StepKind.IMAGE_PROMOTE
+        image = SimpleNamespace(pool="one", name="one-1", mode="journal")
+        step = SimpleNamespace(
+            kind=kind, state=StepState.PENDING, vm_key="1", sentence="", task=SimpleNamespace(image=image),
+            spec=STEP_KINDS[kind],
+        )  # fmt: skip
+        pace = Pace(poll_first_s=30.0)
+        world = SimpleNamespace(news=news, pace=pace, turns=asyncio.Semaphore(1))
+        nothing = cast("Any", None)
+        super().__init__(cast("Any", world), cast("Any", step), nothing, nothing, Control(), History(), "")
+        self.looks = 0
+
+    async def _decide(self) -> bool:
+        self.looks += 1
+        if self.looks == 1:
+            for event in self.world.news._listening[JOURNAL]:  # type: ignore[union-attr]
+                event.set()
+            return False
+        self.step.state = StepState.SUCCEEDED
+        return True
+
+
+async def test_what_moves_between_a_look_and_the_rest_after_it_is_not_missed() -> None:
+    news = News((), 0.01)
+    looks = Looks(news)
+    assert await asyncio.wait_for(looks.perform(), 5) is StepState.SUCCEEDED
+    assert looks.looks == 2
+    assert not news._listening, "who is done listens no more"

@@ -11,17 +11,19 @@ import pytest
 
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
+from drportal.drivers.errors import Reason, Refused
 from drportal.engine.alerts import AlertKind
 from drportal.engine.facts import Side
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
 from drportal.errors import Conflict
-from drportal.inventory.models import SitePair
+from drportal.inventory.connect import site_drivers
+from drportal.inventory.models import SitePair, VirtualMachine
 from drportal.inventory.polling import PairWatch, SideWatch
 from drportal.inventory.reading import SiteReading
 from drportal.recovery import building
-from drportal.recovery.fences import shut_out_at
-from drportal.recovery.models import Quarantine, RecoveryPlan
+from drportal.recovery.fences import locked_at, shut_out_at
+from drportal.recovery.models import Quarantine, RecoveryPlan, Run
 from drportal.recovery.presenters import RunPage
 from drportal.recovery.quarantine import next_act
 from drportal.recovery.quarantine_watch import QuarantineWatch
@@ -168,6 +170,7 @@ def test_who_writes_at_the_returned_site_is_shut_out_where_the_plan_wants_it_and
     (fence,) = RunPage(run).out().fence
     assert (fence.rung, fence.wanted) == (4, 4), fence
     assert mover.vm_state("b", plan.name) == "RUNNING"
+    locks_hold(mover, plan, run)
 
     run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
     assert run.state == RunState.SUCCEEDED, told(run)
@@ -177,9 +180,40 @@ def test_who_writes_at_the_returned_site_is_shut_out_where_the_plan_wants_it_and
     assert undone.command.endswith(f"osd blocklist rm {address}")
     assert json.loads(undone.answers[0]["stdout"])["after"]["blocklisted"] == []
     assert shut_out_at(mover.pair.a, plan.group) == {}, "let in once"
+    taken_away = run.steps.get(kind="vm.unlock").attempts.get().command.split("; ")
+    assert [call.split("(")[0] for call in taken_away] == ["one.vm.unlock", "one.image.unlock", "one.host.status"]
+    assert locked_at(mover.pair.a, plan.group) == {}, "unlocked once"
+    by_hand(mover, plan, "resume")
     reconcile(mover.pair.a.pk)
     assert not ReceiptDifference.objects.filter(run__plan=plan).exists(), "both records say the same of it"
     assert mover.primary(image) == "b"
+
+
+def by_hand(mover: Mover, plan: RecoveryPlan, word: str) -> None:
+    """As an administrator at the returned site's OpenNebula."""
+    vm = VirtualMachine.objects.get(site=mover.pair.a, name=plan.name)
+    drivers = site_drivers(mover.pair.a)
+
+    async def act() -> None:
+        try:
+            await drivers.cloud.vm_action(vm.one_id, word)
+        finally:
+            await drivers.close()
+
+    asyncio.run(act())
+
+
+def locks_hold(mover: Mover, plan: RecoveryPlan, fence: Run) -> None:
+    """Rung 3: nobody starts it there by mistake, and the record says what is to be undone."""
+    sent = fence.steps.get(kind="vm.lock").attempts.get().command.split("; ")
+    assert [call.split("(")[0] for call in sent] == ["one.vm.lock", "one.image.lock", "one.host.status"]
+    with pytest.raises(Refused, match="is locked") as caught:
+        by_hand(mover, plan, "resume")
+    assert caught.value.reason is Reason.LOCKED
+    (there,) = locked_at(mover.pair.a, plan.group).values()
+    assert [len(numbers) for numbers in there] == [1, 1, 1]
+    again = locked_at(mover.pair.b, plan.group)
+    assert again == {}, "of that site only"
 
 
 def test_a_site_that_falls_silent_again_has_resolved_nothing(mover: Mover) -> None:

@@ -11,6 +11,7 @@ import pytest
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.engine.plans import RunKind
+from drportal.engine.salvage import SalvageChoice, SalvageWay
 from drportal.engine.states import RunState
 from drportal.errors import Invalid
 from drportal.inventory.discovery import discover
@@ -18,8 +19,9 @@ from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery.api_runs import report
 from drportal.recovery.building import why_not
 from drportal.recovery.models import RecoveryPlan, Run, StepAttempt
-from drportal.recovery.presenters import losses_out
+from drportal.recovery.presenters import RunPage, losses_out
 from drportal.recovery.preview import preview
+from drportal.recovery.salvaging import Wish
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
 from drportal.roles import Role
@@ -202,31 +204,67 @@ def saved(directory: Path, image: str) -> list[Path]:
     return sorted(directory.glob(f"{image}.*.rbd-diff"))
 
 
-def test_what_would_be_discarded_is_saved_first_where_there_is_a_place(mover: Mover, came_back: RecoveryPlan) -> None:
-    plan, images, directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
-    run = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True)
-    chosen = AuditEntry.objects.get(run_id=run.pk, action="run.request").payload["salvage"]
-    assert chosen == {"choice": "save", "to": str(directory)}
+def kept_copies(mover: Mover, image: str) -> list[str]:
+    return sorted(name for name in mover.lab.status()["sites"]["a"]["images"] if name.startswith(f"{image}.kept-"))
+
+
+def key(image: str) -> str:
+    return str(MirroredImage.objects.get(pool="one", name=image).pk)
+
+
+def test_what_would_be_discarded_is_saved_first_as_was_chosen_for_each(mover: Mover, came_back: RecoveryPlan) -> None:
+    """One to a file, one as a copy in the pool, one waived with a reason."""
+    plan, (filed, kept, waived), directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
+    others = {key(kept): SalvageChoice(SalvageWay.COPY), key(waived): SalvageChoice(SalvageWay.WAIVE, "only caches")}
+    wish = Wish(SalvageWay.EXPORT, others)
+    run = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True, salvage=wish)
+    chosen = AuditEntry.objects.get(run_id=run.pk, action="run.request").payload["salvage"]["images"]
+    assert chosen == {
+        f"one/{filed}": {"choice": "save", "to": str(directory)},
+        f"one/{kept}": {"choice": "copy"},
+        f"one/{waived}": {"choice": "discard", "reason": "only caches"},
+    }
+    mover.lab.write("a", kept, "what only the returned site has")
+    lost = mover.lab.checksum("a", kept)
     run = mover.drive(run)
     assert run.state == RunState.SUCCEEDED, told(run)
-    for image in images:
-        (file,) = saved(directory, image)
-        step = run.steps.get(kind="image.salvage", subject=f"one/{image}")
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        assert str(file) in step.sentence
-        assert digest in step.sentence
-        assert Path(f"{file}.sha256").read_text().split()[0] == digest
-        resync = run.steps.get(kind="image.resync", subject=f"one/{image}")
-        assert step.finished_at <= resync.started_at, "first saved, then discarded"
+    (file,) = saved(directory, filed)
+    step = run.steps.get(kind="image.salvage", subject=f"one/{filed}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert str(file) in step.sentence
+    assert digest in step.sentence
+    assert Path(f"{file}.sha256").read_text().split()[0] == digest
+    (copy,) = kept_copies(mover, kept)
+    keep = run.steps.get(kind="image.keep", subject=f"one/{kept}")
+    assert keep.sentence.endswith(f"rbd rm one/{copy}"), "how to remove it is said in words"
+    assert "Not mirrored." in keep.sentence
+    assert mover.lab.checksum("a", copy) == lost
+    assert copy not in mover.lab.status()["sites"]["b"]["images"]
+    for saving in (step, keep):
+        resync = run.steps.get(kind="image.resync", subject=saving.subject)
+        assert saving.finished_at <= resync.started_at, "first saved, then discarded"
+    assert (saved(directory, waived), kept_copies(mover, waived)) == ([], [])
+    shown = {one.image: (one.state, one.sentence) for one in report(run).salvage}
+    assert shown == {
+        f"one/{filed}": ("succeeded", step.sentence),
+        f"one/{kept}": ("succeeded", keep.sentence),
+        f"one/{waived}": ("waived", "Not saved. olga: only caches"),
+    }
+    page = RunPage(run).out().recopy
+    assert page is not None
+    assert (page.whole, page.copied_bytes) == (3, page.total_bytes)
+    mover.by_hand("a", "rbd", "rm", f"one/{copy}")
 
 
-def test_an_export_whose_answer_is_lost_is_found_and_one_that_fails_discards_nothing(
+def test_a_salvage_whose_answer_is_lost_is_found_and_one_that_fails_discards_nothing(
     mover: Mover, came_back: RecoveryPlan
 ) -> None:
-    plan, (first, second, *_), directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
+    plan, (first, second, third), directory = came_back, mover.images(came_back), with_a_place_for_salvage(mover)
     mover.lab.fail("a", "command-succeeds-but-connection-drops", match=f"export-diff one/{first}", times=1)
     mover.lab.fail("a", "command-fails", match=f"export-diff one/{second}", exit=28, stderr="No space left", times=1)
-    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    mover.lab.fail("a", "command-succeeds-but-connection-drops", match=f"copy one/{third}", times=1)
+    wish = Wish(None, {key(third): SalvageChoice(SalvageWay.COPY)})
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True, salvage=wish))
     assert run.state == RunState.PAUSED, told(run)
     assert run.steps.get(kind="image.salvage", subject=f"one/{first}").state == "succeeded"
     assert len(saved(directory, first)) == 1, "once"
@@ -236,3 +274,4 @@ def test_an_export_whose_answer_is_lost_is_found_and_one_that_fails_discards_not
     run = mover.drive(run)
     assert run.state == RunState.SUCCEEDED, told(run)
     assert len(saved(directory, second)) == 1
+    assert len(kept_copies(mover, third)) == 1, "once"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
 from drportal.audit.record import record
-from drportal.recovery.models import RecoveryPlan, Run
+from drportal.engine.approvals import ApprovalEvent
+from drportal.recovery.api_reviews import OF_THE_ENGINE
+from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run
 from drportal.roles import Role
 from tests.conftest import Person, make_person
 from tests.recovery.conftest import Bell, ask
@@ -54,6 +58,30 @@ def test_what_the_portal_did_by_itself_is_not_said_of_people(manager: Person, en
             record(action, "image.demote:1", {}, actor="olga", run_id=ended.pk)
     review = manager.read(f"/runs/{ended.pk}/review")
     assert [one["action"] for one in review["people"]] == ["run.request", "step.skip"]
+
+
+def test_each_act_of_a_person_has_words_on_the_page() -> None:
+    """And no act of the portal's is among those: a manager reads them as what somebody did."""
+    words = (Path(__file__).parents[2] / "frontend" / "src" / "pages" / "reviews" / "words.ts").read_text()
+    known = set(re.findall(r'"([a-z]+\.[a-z_]+)":', words))
+    of_approvals = {f"approval.{event}" for event in ApprovalEvent} - {"approval.use", "approval.expire"}
+    voices = {"approval.request", "approval.ask", "approval.yes", "approval.refused"}
+    of_runs = {"run.request", "run.refused", "run.pause", "run.resume", "run.cancel", "step.retry", "step.skip"}
+    assert known == of_approvals | voices | of_runs
+    assert not known & set(OF_THE_ENGINE)
+
+
+def test_a_run_that_one_person_began_alone_is_marked_in_the_queue(manager: Person, ended: Run) -> None:
+    (item,) = manager.read("/reviews")["items"]
+    assert item["alone"] is False
+    now = timezone.now()
+    evidence = Evidence.objects.create(sha256="e", content={}, taken_at=now)
+    Approval.objects.create(
+        run=ended, token="t", state="used", evidence=evidence, plan_version=1, commands=[], attested_by="olga",
+        attestation="", requested_by=manager.user, glass=True, expires_at=now,
+    )  # fmt: skip
+    (item,) = manager.read("/reviews")["items"]
+    assert item["alone"] is True
 
 
 def test_question_answer_accept_are_all_in_the_trail(manager: Person, operator: Person, ended: Run) -> None:

@@ -14,6 +14,7 @@ from django.db import connection
 from drportal.audit.check import verify_database
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
+from drportal.errors import Conflict
 from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
@@ -154,3 +155,39 @@ def test_the_survivor_is_lost_in_the_middle_of_going_home(mover: Mover) -> None:
     assert mover.lab.checksum("a", image) == written
     assert ProtectionGroup.objects.get(pk=plan.group_id).active_site.slug == "site-a"
     assert verify_database().ok
+
+
+def test_the_only_good_copy_is_lost_while_it_is_copied(mover: Mover) -> None:
+    """What is half made anew is no copy: nobody may force it. When the survivor is back the re-copy goes on."""
+    plan = mover.plan(f"db-{next(numbers)}")
+    images = mover.images(plan)
+    lost(mover, plan)
+    mover.lab.restore("a")
+    wait_until("both sides are seen to be primary", lambda: verdicts(mover, plan) == {"two_primaries"}, 60)
+    plan.refresh_from_db()
+    run = mover.ask(plan, RunKind.REPROTECT, accept_warnings=True)
+
+    def the_survivor_dies() -> None:
+        step_is(run, "image.follows", "waiting")
+        mover.lab.fail("a", "rbd-mirror-down")  # so that the copy is surely not whole when its source goes
+        mover.lab.fail("b", "site-down", power="lost")
+        said = run.steps.filter(sentence__contains="Site B, from which it is copied, can't be read")
+        wait_until("it waits in words", lambda: said.all().exists(), 60, 0.3)
+        runs.run_cancel(run_id=run.pk, actor="olga", reason="b is gone")
+
+    with meanwhile(the_survivor_dies):
+        run = mover.drive(run)
+    assert run.state in (RunState.ABORTED, RunState.FAILED), told(run)
+    plan.refresh_from_db()
+    with pytest.raises(Conflict, match="Return quarantine") as caught:
+        requested(plan, person("bert", Role.OPERATOR))
+    assert caught.value.code == "return_quarantine"
+    assert [mover.acts("a", "promote --force", image) for image in images] == [0] * len(images)
+
+    mover.lab.restore("b")
+    mover.lab.restore("a")
+    plan.refresh_from_db()
+    again = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True))
+    assert again.state == RunState.SUCCEEDED, told(again)
+    assert {mover.primary(image) for image in images} == {"b"}
+    assert [mover.acts("b", "resync", image) for image in images] == [0] * len(images), "the only good copy"

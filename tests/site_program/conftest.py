@@ -72,7 +72,7 @@ class FakeCeph:
     def calls(self, *, acts_only: bool = True) -> list[list[str]]:
         """The argument lists of what was started; of the acts only those that change something."""
         lines = [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
-        changing = ("demote", "promote", "resync", "export-diff", "add", "rm")
+        changing = ("demote", "promote", "resync", "export-diff", "copy", "add", "rm")
         return [line for line in lines if not acts_only or any(word in changing for word in line) or "snapshot" in line]
 
 

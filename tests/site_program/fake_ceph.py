@@ -40,6 +40,10 @@ def main() -> int:
     act = ACTS.get(" ".join(words[:3]))
     if act is not None:
         return carried_out(words[-1].rpartition("/")[2], lambda state: on_image(act, words, state))
+    if words[0] == "copy":
+        return carried_out(words[-2].rpartition("/")[2], lambda state: copied(words, state))
+    if words[0] == "rename":
+        return renamed(words)
     if words[0] == "export-diff":
         return carried_out(words[-2].rpartition("/")[2], lambda state: exported(words))
     if words[:2] == ["osd", "blocklist"] and words[2] != "ls":
@@ -120,10 +124,34 @@ def exported(words: list) -> int:
     return 0
 
 
+def copied(words: list, state: dict) -> int:
+    new = words[-1].rpartition("/")[2]
+    if new in state["images"]:
+        return 17
+    state["images"][new] = {"primary": None, "mode": "", "watchers": [], "snapshots": []}
+    return 0
+
+
+def renamed(words: list) -> int:
+    """At once, and no effect on the image that was copied."""
+    old, new = (word.rpartition("/")[2] for word in words[-2:])
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        state = json.loads((HOME / "state.json").read_text())
+        state["images"][new] = state["images"].pop(old)
+        (HOME / "state.new").write_text(json.dumps(state))
+        (HOME / "state.new").rename(HOME / "state.json")
+    return 0
+
+
 def answered(program: str, words: list, state: dict) -> int:
     if program == "rados":
         for client in state.get("mirroring", [4109]):
             print(f"watcher=127.0.0.1:0/{client} client.{client} cookie=1")
+        return 0
+    if words[:1] == ["df"]:
+        told = {"max_avail": state.get("room", 1 << 40), "stored": 5, "quota_bytes": state.get("quota", 0)}
+        print(json.dumps({"pools": [{"name": "one", "stats": told}]}))
         return 0
     if program == "ceph":
         print(json.dumps([{"addr": address, "until": until} for address, until in blocklisted().items()]))
@@ -142,6 +170,8 @@ def answered(program: str, words: list, state: dict) -> int:
 
 
 def shown(words: list, name: str, image: dict) -> object:
+    if words[0] == "info" and image["primary"] is None:
+        return {"name": name, "id": "id-" + name, "size": 4, "features": ["layering"]}
     if words[0] == "info":
         mirroring = {"mode": image["mode"], "state": "enabled", "global_id": "g-" + name, "primary": image["primary"]}
         return {"name": name, "id": "id-" + name, "size": 4, "features": ["journaling"], "mirroring": mirroring}
@@ -155,7 +185,7 @@ def shown(words: list, name: str, image: dict) -> object:
         shut_out = blocklisted()
         return {"watchers": [{"address": a, "client": c, "cookie": 1} for c, a in there if a not in shut_out]}
     if words[0] == "du":
-        return {"images": [{"name": name, "used_size": 4}]}
+        return {"images": [{"name": name, "used_size": image.get("used", 4)}]}
     if words[0] == "journal":
         return {"registered_clients": [{"id": "", "data": journal_data(image), "state": "connected"}]}
     asked = {".rbd_mirror.peer": '{"resync_requested": true}'} if image.get("resync") else {}

@@ -180,8 +180,16 @@ def test_a_key_that_may_observe_acts_on_nothing(tmp_path: Path, ceph: FakeCeph) 
     ceph.image("disk", primary=True)
     with SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env, rights="read") as program:
         acts = set(SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env).hello["verbs"]) - set(program.hello["verbs"])
-        assert len(acts) == 10
-        for verb in ("demote", "promote", "force-promote", "resync", "mirror-snapshot", "salvage-export"):
+        assert len(acts) == 11
+        for verb in (
+            "demote",
+            "promote",
+            "force-promote",
+            "resync",
+            "mirror-snapshot",
+            "salvage-export",
+            "salvage-copy",
+        ):
             primary = verb in ("demote", "mirror-snapshot")
             assert program.refused(verb, **order(verb, "disk", "operation-1", primary=primary))["code"] == "not-allowed"
         about = {

@@ -12,17 +12,28 @@ import re
 import struct
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from drportal.site_program.copies import kept_name
 from tests.site_program.conftest import FakeCeph, order
 from tests.site_program.running import SYSTEM_PYTHON, SiteProcess
 from tests.stack import wait_until
 
-IMAGE_VERBS = ("demote", "promote", "force-promote", "resync", "mirror-snapshot", "salvage-export", "free")
+IMAGE_VERBS = (
+    "demote",
+    "promote",
+    "force-promote",
+    "resync",
+    "mirror-snapshot",
+    "salvage-export",
+    "salvage-copy",
+    "free",
+)
 VERBS = (*IMAGE_VERBS, "fence", "unfence")
-STARTS_PRIMARY = ("demote", "mirror-snapshot", "salvage-export", "free")
+SALVAGES = ("salvage-export", "salvage-copy")
+STARTS_PRIMARY = ("demote", "mirror-snapshot", *SALVAGES, "free")
 numbers = itertools.count(1)
 
 
@@ -36,7 +47,7 @@ class Case(NamedTuple):
 
 CASES = (
     *(Case(verb, "snapshot") for verb in IMAGE_VERBS),
-    *(Case(verb, "journal") for verb in IMAGE_VERBS if verb != "mirror-snapshot"),
+    *(Case(verb, "journal") for verb in IMAGE_VERBS if verb not in ("mirror-snapshot", "salvage-copy")),
     Case("fence"),
     Case("unfence"),
 )
@@ -110,6 +121,8 @@ class FakeWorld:
 
     def effects(self, case: Case, fields: dict[str, Any]) -> int:
         effects = self.ceph.effects(changed(fields))
+        if case.verb == "salvage-copy":
+            return effects * whole_copies(self.ceph.read()["images"], fields)
         return effects if case.verb != "salvage-export" else effects * exported(self.folder / "salvage", fields)
 
     def calls(self, fields: dict[str, Any]) -> int:
@@ -197,7 +210,7 @@ class CephWorld:
             return fields
         name, primary = f"fault-{self.engine}-{number}", verb in STARTS_PRIMARY
         features = "layering,exclusive-lock" + (",journaling" if case.mode == "journal" else "")
-        self._make(name, features, written=verb == "salvage-export")
+        self._make(name, features, written=verb in SALVAGES)
         self.run("rbd", "mirror", "image", "enable", f"one/{name}", case.mode)
         if not primary:
             self.run("rbd", "mirror", "image", "demote", f"one/{name}")
@@ -241,12 +254,12 @@ class CephWorld:
 
         A resync that is ordered twice looks like one that is ordered once, and an export changes nothing in Ceph.
         """
-        if case.verb in ("resync", "salvage-export"):
+        if case.verb in ("resync", *SALVAGES):
             return self._carried_out(case, self._identity(name)["image_id"])
         return len(self._snapshots(name)) if case.mode == "snapshot" else self._tags(name)
 
     def _carried_out(self, case: Case, image_id: str) -> int:
-        if case.verb == "salvage-export":
+        if case.verb in SALVAGES:
             return len(self.osd.clients(f"rbd_data.{image_id}.0000000000000000", "read "))
         if case.mode == "snapshot":
             return len(self.osd.operations(f"rbd_header.{image_id}", "call rbd.metadata_set "))
@@ -268,6 +281,8 @@ class CephWorld:
         grown = self._count(case, fields["image"]) - self.before[fields["image"]]
         if case.verb == "salvage-export":
             return grown * exported(self.folder / "salvage", fields)  # read, and not written whole, is nothing
+        if case.verb == "salvage-copy":
+            return grown * whole_copies(json.loads(self.run("rbd", "ls", "one", "--format", "json")), fields)
         # A demotion takes a tag for the lock and one for itself; killed between the two it has not happened.
         return grown // 2 if case == Case("demote", "journal") else grown
 
@@ -307,6 +322,12 @@ def freeing(fields: dict[str, Any], address: str) -> dict[str, Any]:
 def exported(folder: Path, fields: dict[str, Any]) -> int:
     """Whole files; half of one is nothing."""
     return len([file for file in folder.glob("*.rbd-diff") if fields["op"] in file.name])
+
+
+def whole_copies(images: Iterable[str], fields: dict[str, Any]) -> int:
+    kept = kept_name(fields)
+    assert f"{kept}.part" not in images or kept not in images, "one copy has two names"
+    return int(kept in images)
 
 
 def ended(program: SiteProcess, op: str, patience_s: float = 90.0) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from drportal.errors import Invalid
 from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
 from drportal.recovery.models import Approval, Evidence, RecoveryPlan, Run, Voice
 from drportal.watch.alerts import deliver, evaluate, rule_save
+from drportal.watch.channels import channel_create
 from drportal.watch.conditions import conditions
 from drportal.watch.models import (
     Alert,
@@ -239,6 +240,23 @@ def test_every_condition_is_found_in_the_rows(
     assert {"approval_asked", "portal_blind"} <= kinds
 
 
+def broken_glass_of(operator: Person, plan: RecoveryPlan, now: dt.datetime) -> None:
+    """A run that olga began alone."""
+    assert operator.user is not None
+    run = Run.objects.create(
+        plan=plan, group=plan.group, kind="disaster_failover", plan_version=1, plan_copy={}, requested_name="olga",
+        source_site=plan.group.home_site, target_site=plan.group.pair.b, state="running", request_key="1",
+    )  # fmt: skip
+    evidence = Evidence.objects.create(sha256="0" * 64, content={}, taken_at=now)
+    approval = Approval.objects.create(
+        run=run, token="t", state="used", evidence=evidence, plan_version=1, commands=[], attested_by="", glass=True,
+        attestation="", requested_by=operator.user, expires_at=now,
+    )  # fmt: skip
+    Voice.objects.create(
+        approval=approval, person=operator.user, requester=operator.user, name="olga", word="glass", text="alone here"
+    )
+
+
 def test_nobody_goes_on_alone_unheard(
     receiver: Receiver, operator: Person, pair: SitePair, make_plan: Callable[..., RecoveryPlan]
 ) -> None:
@@ -248,19 +266,8 @@ def test_nobody_goes_on_alone_unheard(
     channel = operator.api("POST", "/alert-channels", {"name": "night watch", "address": receiver.address})
     assert channel.status_code == 201
     now = timezone.now()
-    run = Run.objects.create(
-        plan=plan, group=plan.group, kind="disaster_failover", plan_version=1, plan_copy={}, requested_name="olga",
-        source_site=plan.group.home_site, target_site=plan.group.pair.b, state="running", request_key="1",
-    )  # fmt: skip
     assert evaluate(now) == 0
-    evidence = Evidence.objects.create(sha256="0" * 64, content={}, taken_at=now)
-    approval = Approval.objects.create(
-        run=run, token="t", state="used", evidence=evidence, plan_version=1, commands=[], attested_by="", glass=True,
-        attestation="", requested_by=operator.user, expires_at=now,
-    )  # fmt: skip
-    Voice.objects.create(
-        approval=approval, person=operator.user, requester=operator.user, name="olga", word="glass", text="alone here"
-    )
+    broken_glass_of(operator, plan, now)
     evaluate(now)
     deliver()
     (body,) = receiver.bodies
@@ -271,6 +278,24 @@ def test_nobody_goes_on_alone_unheard(
     evaluate(now + dt.timedelta(seconds=5))
     deliver(now + dt.timedelta(seconds=5))
     assert len(receiver.bodies) == 2
+
+
+@pytest.mark.parametrize("late", [{"for_s": 3600}, {"quiet_from": dt.time(0), "quiet_until": dt.time(23, 59)}])
+def test_a_rule_that_would_tell_of_it_late_is_not_enough(
+    receiver: Receiver,
+    operator: Person,
+    pair: SitePair,
+    make_plan: Callable[..., RecoveryPlan],
+    late: dict[str, Any],
+) -> None:
+    now = timezone.now().replace(hour=12)
+    broken_glass_of(operator, make_plan("shop", make_vm(pair, "db", 1, ["one-2"])), now)
+    channel = channel_create(actor="olga", name="night watch", address=receiver.address)
+    fields = {"name": "glass", "kind": "glass_broken", "for_s": 0, "enabled": True, "urgent": False, **late}
+    rule_save(actor="olga", rule_id=None, fields=fields, channels=[channel.pk])
+    evaluate(now)
+    deliver(now)
+    assert len(receiver.bodies) == 1, "at once, by the portal's own rule"
 
 
 def test_a_rule_of_no_known_kind_and_a_difference_of_no_known_word_are_never_kept(pair: SitePair) -> None:

@@ -41,13 +41,13 @@ def syncing_text(pair: Pair, copy: Copy, at: float) -> tuple[str, str]:
     source = pair.far(copy.site)
     stamp = int(source.last_snap.created) if source is not None and source.last_snap is not None else 0
     text = {
-        "bytes_per_second": round(pair.around.timing.sync_bytes_per_s, 2),
+        "bytes_per_second": round(pair.size_bytes / span, 2) if span > 0 else 0.0,
         "bytes_per_snapshot": 0.0,
         "last_snapshot_bytes": 0,
         "last_snapshot_sync_seconds": 0,
         "remote_snapshot_timestamp": stamp,
         "replay_state": "syncing",
-        "seconds_until_synced": max(0, int(copy.sync_until - at)),
+        "seconds_until_synced": 0,  # reckoned from the snapshots before, of which there are none
         "syncing_percent": percent,
         "syncing_snapshot_timestamp": stamp,
     }

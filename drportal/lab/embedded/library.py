@@ -223,11 +223,14 @@ class LabLibrary(Clients):
         return {"info": info, "summary": verbose["summary"], "daemons": verbose["daemons"]}
 
     def read(self, program: str, *words: str, deadline_s: float = READ_DEADLINE_S) -> str:
-        """Only for schedules, who watches `rbd_mirroring` and `rbd du`: all else is asked of the model above."""
+        """Only schedules, who watches `rbd_mirroring`, `rbd du` and `ceph df`: all else is asked of the model above."""
         if words[:1] == ("du",):
             pool, _, image = words[1].partition("/")
             used = self._asked(" ".join(words), lambda: self._pair(pool, image).size_bytes)
             return json.dumps({"images": [{"name": image, "used_size": used}]})
+        if words[:1] == ("df",):
+            room = self._asked("df", lambda: self._world.room_bytes)
+            return json.dumps({"pools": [{"name": self._world.pool, "stats": {"max_avail": room}}]})
         if words[:3] == ("mirror", "snapshot", "schedule"):
             return self._in_loop(self._by_client(f"rbd --client-mount-timeout 5 {' '.join(words)}"))
         if words[:1] != ("-p",) or words[2:] != ("listwatchers", "rbd_mirroring"):
@@ -259,22 +262,30 @@ class LabLibrary(Clients):
         return _HeldByLibrary(self, pool, image, output)
 
     def run_act(self, program: str, words: Sequence[str], output: str, lock: int) -> tuple[int, str]:
-        """Only `rbd export-diff --no-progress IMAGE FILE`: the file names the content, as the model has no bytes."""
-        command, _, source, path = words
+        """`rbd export-diff`, `copy` and `rename`, as the program calls them."""
+        command, (source, target) = words[0], words[-2:]
         pool, _, image = source.partition("/")
-        if command != "export-diff":
-            raise Fault("refused", f"The lab has no {program} {command}.", exit=127, reason="other")
 
-        def content() -> str:
+        def carried_out() -> str:
+            """Of an export the content, which the file names, as the model has no bytes."""
             pair = self._pair(pool, image)
             self._note(f"rbd {command} {source}")
-            return str(pair.content(self._site, self._world.clock()))
+            if command == "copy":
+                self._world.copy_image(self._site, image, target.partition("/")[2])
+            if command == "rename":
+                self._world.rename(self._site, image, target.partition("/")[2])
+            return str(pair.content(self._site, self._world.clock())) if command == "export-diff" else ""
 
+        if command not in ("export-diff", "copy", "rename"):
+            raise Fault("refused", f"The lab has no {program} {command}.", exit=127, reason="other")
         try:
-            held = self._asked(f"{command} {source}", content)
+            held = self._asked(f"{command} {source}", carried_out)
         except Fault as fault:
             return int(fault.facts.get("exit", 110)), fault.text
-        Path(path).write_text(f"rbd diff of the lab: {source} at site {self._site}: {held}\n")
+        except Refused as refused:
+            return refused.exit_code, refused.why
+        if command == "export-diff":
+            Path(target).write_text(f"rbd diff of the lab: {source} at site {self._site}: {held}\n")
         return 0, ""
 
     def act(self, verb: str, pool: str, image: str) -> tuple[int, str]:

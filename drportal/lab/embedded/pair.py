@@ -6,6 +6,7 @@ by then; every method below must be called on a pair that has been advanced to t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,6 +79,7 @@ class Pair:
     published_far: dict[str, Published | None] = field(default_factory=dict)  # by site's daemon, in the peer's cluster
     ticked: dict[str, int] = field(default_factory=dict)
     calm: int = 0  # beats since something last happened: afterwards beats are skipped
+    due_at: float = -math.inf  # nothing happens by itself before; not known after something was done to it
     create_at: dict[str, float] = field(default_factory=dict)
     logs: dict[int, WriteLog] = field(default_factory=dict)
     phase: float = 0.0  # of the journal poll
@@ -259,14 +261,22 @@ class Pair:
         content = copy.log.content_at(length)
         snap = Snap(self.around.next_snap_id(copy.site), new_uuid(), now, demoted, content, length, source_created=now)
         copy.snaps.append(snap)
-        own = [kept for kept in copy.snaps if kept.source_id is None]
-        if len(own) > _MOST_SNAPS:
-            copy.snaps.remove(own[0])
+        self._limit_snaps(copy)
         return snap
+
+    def _limit_snaps(self, copy: Copy) -> None:
+        """Of too many since the last demotion the newest but one goes. Never the first, which a peer that was away goes
+        on from; nor what it is copying now."""
+        since = next((i for i, kept in reversed(list(enumerate(copy.snaps))) if kept.demoted), -1) + 1
+        linked = [kept for kept in copy.snaps[since:] if kept.source_id is None and kept.peer_linked]
+        far = self.far(copy.site)
+        copied = far.replay.busy if far is not None and far.replay is not None else None
+        if len(linked) > _MOST_SNAPS:
+            copy.snaps.remove(next(kept for kept in reversed(linked[1:-1]) if kept is not copied))
 
     def touch(self, now: float) -> None:
         """Something happened: look at every beat again for a while, and let those write who may."""
-        self.calm = 0
+        self.calm, self.due_at = 0, -math.inf
         for copy in self.copies.values():
             self._set_writers(copy, now)
 

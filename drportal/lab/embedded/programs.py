@@ -82,6 +82,8 @@ class Conversation:
         loop = asyncio.get_running_loop()
         self._library = LabLibrary(shell, loop, process.channel.get_connection().abort)
         self._ended = asyncio.Event()
+        address, port = process.channel.get_extra_info("peername")[:2]
+        self._client = f"{address} {port} 22"
 
     async def hold(self, start: Start) -> None:
         """To its end. Acts go on when the connection drops, as they do at a site; cancelled, it is a killed process."""
@@ -118,7 +120,7 @@ class Conversation:
 
         def serve() -> None:
             try:
-                Server(settings, output, text_hash, self._library).serve(Input(theirs.fileno(), woken))
+                Server(settings, output, text_hash, self._library, self._client).serve(Input(theirs.fileno(), woken))
             finally:
                 output.end()
                 theirs.close()

@@ -12,18 +12,20 @@ from drportal.lab.embedded.progress import last_poll, rebase, stop, synced_sourc
 from drportal.lab.embedded.writelog import Content, Point
 
 Event = tuple[float, Callable[[float], None]]
+NEVER: Event = (math.inf, lambda at: None)
 
 NOBODY_PRIMARY = Published("unknown", "remote image is not primary", 0.0)
 
 
 def advance(pair: Pair, now: float) -> None:
-    """Play everything up to `now`. Cheap when nothing happened: at most a few beats are evaluated."""
-    if pair.mode is not None:
+    """Play everything up to `now`. Cheap when nothing happened: at most a few beats are evaluated, and nothing at all
+    before the next thing is due."""
+    if pair.mode is not None and now >= pair.due_at:
         for _ in range(10_000):
-            due = min(_events(pair, now), key=lambda event: event[0], default=None)
-            if due is None:
+            at, happen = min(_events(pair, now), key=lambda event: event[0], default=NEVER)
+            if at > now:
+                pair.due_at = at
                 break
-            at, happen = due
             happen(at)
             pair.at = max(pair.at, at)
     pair.at = max(pair.at, now)
@@ -74,8 +76,9 @@ def daemon_goes_on(pair: Pair, site: str, now: float, stood_s: float) -> None:
 
 
 def _events(pair: Pair, now: float) -> Iterator[Event]:
+    """Those that are due at `now`, and of each kind the next one after it."""
     for site in list(pair.copies) + [s for s in pair.create_at if s not in pair.copies]:
-        yield from (event for event in _work(pair, site) if event[0] <= now)
+        yield from _work(pair, site)
     for copy in pair.copies.values():
         beat = _schedule_beat(pair, copy, now)
         if beat is not None:
@@ -144,7 +147,7 @@ def _schedule_beat(pair: Pair, copy: Copy, now: float) -> Event | None:
     )
     if beat <= last.created:
         beat += every
-    return (beat, lambda at: _scheduled(pair, copy, at)) if beat <= now else None
+    return beat, lambda at: _scheduled(pair, copy, at)
 
 
 def _scheduled(pair: Pair, copy: Copy, at: float) -> None:
@@ -157,9 +160,7 @@ def _next_tick(pair: Pair, site: str, now: float) -> Event | None:
     if not around.daemon_works(site):
         return None
     last, done = around.tick_number(site, now), pair.ticked.get(site, -1)
-    if last <= done:
-        return None
-    number = done + 1 if pair.calm < 4 else last
+    number = done + 1 if pair.calm < 4 else max(last, done + 1)
 
     def beat(at: float) -> None:
         pair.ticked[site] = number
@@ -184,7 +185,8 @@ def evaluate(pair: Pair, site: str, at: float) -> None:
     """One look of the rbd-mirror of `site` at this image, at a beat."""
     copy, source, around = pair.copies.get(site), pair.far(site), pair.around
     if not around.replay_rate_per_s(site):
-        return  # the peer does not answer: the old text stays, with its old time
+        _last_words(pair, copy, source, at)
+        return
     if copy is None:
         if source is not None and source.role is Role.PRIMARY:
             pair.create_at.setdefault(site, at + around.timing.create_s)
@@ -200,6 +202,17 @@ def evaluate(pair: Pair, site: str, at: float) -> None:
         _replay(pair, copy, source, at)
     elif copy.replay is None:
         publish(pair, site, NOBODY_PRIMARY.state, NOBODY_PRIMARY.description, at)
+
+
+def _last_words(pair: Pair, copy: Copy | None, source: Copy | None, at: float) -> None:
+    """The peer does not answer: on the first beat after that the daemon tells once more, to its own cluster, how far it
+    had come. Then the old text stays, with its old time.
+    """
+    said = pair.published.get(copy.site) if copy is not None else None
+    if copy is None or copy.replay is None or source is None or said is None or said.state != "replaying":
+        return
+    if said.at < copy.replay.at:
+        pair.published[copy.site] = Published(said.state, replaying_text(pair, copy, source, at), at)
 
 
 def _follow(pair: Pair, copy: Copy, source: Copy, at: float) -> None:

@@ -72,6 +72,7 @@ class World:
     write_rate_per_s: float = 2.0  # per disk a VM has open
     sites: dict[str, Site] = field(default_factory=dict)
     pairs: dict[str, Pair] = field(default_factory=dict)
+    room_bytes: int = 1 << 44  # what `ceph df` tells
     _services: count[int] = field(default_factory=lambda: count(4111, 162))
 
     def __post_init__(self) -> None:
@@ -140,6 +141,24 @@ class World:
         pair.create(site, now)
         self.pairs[name] = pair
         return pair
+
+    def copy_image(self, site: str, name: str, new: str) -> None:
+        """`rbd copy`: what a reader at that site gets now, as an image that is not mirrored. Raises Refused."""
+        source, now = self.pair(name), self.clock()
+        content = source.content(site, now)
+        copy = self.create(site, new, source.size_bytes).copies[site]
+        copy.base = copy.log.base = content
+        for segment in copy.log.segments:
+            segment.before = content
+
+    def rename(self, site: str, name: str, new: str) -> None:
+        """`rbd rename` of an image that is not mirrored. Raises Refused."""
+        pair = self.pair(name)
+        pair.copy(site)
+        if new in self.pairs and self.pairs[new].copies:
+            raise Refused(17, "image exists")
+        self.pairs[new] = self.pairs.pop(name)
+        pair.name = new
 
     def settled_pair(self, site: str, name: str, size_bytes: int, mode: str) -> Pair:
         """An image that has been mirrored from `site` for a while: both copies there, equal, status known."""

@@ -1,4 +1,5 @@
-"""Write the parts of docs/ that come from the code: the verdict table, the two state machines, the lab's faults."""
+"""Write the parts of docs/ that come from the code: the tables of verdicts and of evidence, the two state machines, the
+lab's faults."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from drportal.engine.evidence import evidence_table_markdown
 from drportal.engine.states import RUN_TRANSITIONS, STEP_TRANSITIONS, mermaid
 from drportal.engine.verdicts import verdict_table_markdown
 from drportal.lab.faults import faults_markdown
@@ -20,6 +22,7 @@ def generated() -> dict[str, str]:
     """Name of each generated part -> its text."""
     return {
         "verdicts": verdict_table_markdown(),
+        "evidence": evidence_table_markdown(),
         "run states": f"```mermaid\n{mermaid(RUN_TRANSITIONS)}\n```",
         "step states": f"```mermaid\n{mermaid(STEP_TRANSITIONS)}\n```",
         "faults": faults_markdown(),

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import User
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
@@ -23,8 +21,9 @@ from drportal.people.factors import factors_of, factors_remove_all, name_of
 from drportal.people.grants import grant_give, grant_take, refuse_the_last, roles_set, where_of
 from drportal.people.identities import account_link, is_of_provider
 from drportal.people.models import Grant
+from drportal.people.passwords import why_no_password
 from drportal.people.services import roles_of, token_create, token_delete, why_no_name
-from drportal.people.sessions import sessions_end_all
+from drportal.people.sessions import sessions_end_all, signed_out
 from drportal.recovery.models import RecoveryPlan
 from drportal.roles import Permission, Role
 
@@ -47,10 +46,11 @@ these roles everywhere, and no others everywhere. grant: give one --role more, e
 --plan, with --reason, and with --until if it ends. revoke: take one such grant back (the same --role, --pair, --plan).
 password: set another. close: the account opens nothing any more. token: print a new token of a service account
 (--name, --days, --scope), or with --withdraw take one back. factors: the second factors of a person; with --remove all
-of them go, because they are lost, and the person's sessions end. link: this is the account of --subject at the identity
+of them go, because they are lost, and the person's sessions end. sign-out: all sessions of the person end, for a
+--reason; with --tokens their tokens are withdrawn too. link: this is the account of --subject at the identity
 provider from now on, and its password opens nothing any more."""
-ACTIONS = ["add", "roles", "grant", "revoke", "password", "close", "token", "factors", "link"]
-OF_ONE = {"grant", "revoke", "token", "factors", "link"}  # each a method of the command
+ACTIONS = ["add", "roles", "grant", "revoke", "password", "close", "token", "factors", "link", "sign-out"]
+OF_ONE = {"grant", "revoke", "token", "factors", "link", "sign-out"}  # each a method of the command
 
 
 class Command(BaseCommand):
@@ -67,6 +67,7 @@ class Command(BaseCommand):
         parser.add_argument("--plan", help="id or name of a plan")
         parser.add_argument("--until", type=dt.datetime.fromisoformat, help="such as 2027-03-31T18:00, UTC")
         parser.add_argument("--reason", default="", help="why, for the trail and the page Access")
+        parser.add_argument("--tokens", action="store_true", help="withdraw the person's tokens, too")
         parser.add_argument("--remove", action="store_true", help="the second factors are lost")
         parser.add_argument("--subject", help="who it is at the identity provider: the claim sub")
         parser.add_argument("--withdraw", type=int, metavar="ID", help="the token's number")
@@ -81,7 +82,7 @@ class Command(BaseCommand):
         before = roles_of(known) if known else []
         actor = f"cli:{getpass.getuser()}"
         if known is not None and action in OF_ONE:
-            getattr(self, action)(known, options, actor)
+            getattr(self, action.replace("-", "_"))(known, options, actor)
             return
         check_roles(action, before, roles)
         if action == "password" and known and is_of_provider(known):
@@ -144,6 +145,11 @@ class Command(BaseCommand):
         for row in factors_of(person):
             self.stdout.write(f"{name_of(row)} ({row.type}), added {row.created_at:%Y-%m-%d}")
 
+    def sign_out(self, person: User, options: dict[str, Any], actor: str) -> None:
+        tokens, reason = options["tokens"], options["reason"]
+        ended, withdrawn = told(lambda: signed_out(person=person, actor=actor, reason=reason, tokens=tokens))
+        self.stdout.write(f"{person.username}: {ended} sessions ended, {withdrawn} tokens withdrawn")
+
     def link(self, person: User, options: dict[str, Any], actor: str) -> None:
         if not options["subject"]:
             raise CommandError("--subject says who it is at the identity provider. Nothing was changed.")
@@ -185,10 +191,8 @@ def scope_of(options: dict[str, Any]) -> tuple[SitePair | None, RecoveryPlan | N
 
 def set_password(person: User) -> None:
     password = ask_password()
-    try:
-        validate_password(password, person)
-    except ValidationError as error:
-        raise CommandError(" ".join(error.messages) + " Nothing was changed.") from error
+    if why := why_no_password(password, person):
+        raise CommandError(f"{why} Nothing was changed.")
     person.set_password(password)
 
 

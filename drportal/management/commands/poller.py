@@ -12,11 +12,11 @@ from django.core.management.base import BaseCommand
 from drportal.audit.policy import policy_noted
 from drportal.inventory.memory import keep_small
 from drportal.inventory.polling import Poller
-from drportal.recovery.quarantine_watch import QuarantineWatch
+from drportal.watch.beside import Watches
 
 
 async def poll(interval_s: float | None) -> None:
-    poller = Poller(interval_s, QuarantineWatch())
+    poller = Poller(interval_s, Watches())
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, poller.stopping.set)

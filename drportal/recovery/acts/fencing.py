@@ -51,7 +51,7 @@ class LetIn:
         addresses = list(world.plan.shut_out.get(image.key, ()))
         if not addresses:
             return done(f"Nobody was shut out of {image.source}.")
-        receipt: Receipt | None = await end.ceph.receipt(task.operation_id) if task.operation_id else None
+        receipt: Receipt | None = await end.receipt(task.operation_id) if task.operation_id else None
         if receipt is not None and receipt.going_on:
             return cannot_tell(f"They are being let in at {end.name}.", receipt.answer)
         if receipt is not None and receipt.state == "done":

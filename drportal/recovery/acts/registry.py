@@ -10,12 +10,14 @@ from drportal.recovery.acts.base import Act
 from drportal.recovery.acts.fencing import LetIn, ShutOut
 from drportal.recovery.acts.forced import ForcePromote, Free
 from drportal.recovery.acts.images import Demote, Promote
+from drportal.recovery.acts.locking import Lock, Unlock
 from drportal.recovery.acts.measure import Measure
 from drportal.recovery.acts.register import Register
-from drportal.recovery.acts.returned import DemoteReturned, Follows, Resync, Salvage, StopReturned
-from drportal.recovery.acts.vms import Check, PowerOff, ResumeHere, Retire, Start
+from drportal.recovery.acts.returned import DemoteReturned, Follows, Resync, Saves, StopReturned, exported, kept
+from drportal.recovery.acts.vms import Check, PowerOff, ResumeHere, Retire, Settle, Start
 
 ACTS: dict[StepKind, Act] = {
+    StepKind.VM_SETTLE: Settle(),
     StepKind.VM_CHECK: Check(),
     StepKind.VM_POWER_OFF: PowerOff(),
     StepKind.IMAGE_DEMOTE: Demote(),
@@ -33,8 +35,11 @@ ACTS: dict[StepKind, Act] = {
     StepKind.IMAGE_DEMOTE_RETURNED: DemoteReturned(),
     StepKind.IMAGE_SHUT_OUT: ShutOut(),
     StepKind.IMAGE_LET_IN: LetIn(),
+    StepKind.VM_LOCK: Lock(),
+    StepKind.VM_UNLOCK: Unlock(),
     StepKind.IMAGE_MEASURE: Measure(),
-    StepKind.IMAGE_SALVAGE: Salvage(),
+    StepKind.IMAGE_SALVAGE: Saves("salvage", exported),
+    StepKind.IMAGE_KEEP: Saves("keep_copy", kept),
     StepKind.IMAGE_RESYNC: Resync(),
     StepKind.IMAGE_FOLLOWS: Follows(),
 }

@@ -6,15 +6,19 @@ Whatever is done here takes something away; each looks first whether the other s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from drportal.drivers.base import Answer
+from drportal.drivers.base import Answer, Order
+from drportal.drivers.errors import DriverError
 from drportal.drivers.orders import Receipt
-from drportal.engine.facts import Mode, RoleFacts, Side, StatusFacts
+from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts, StatusFacts
+from drportal.engine.home_gates import LOST_SIGHT
+from drportal.engine.unfit import ONE_WAY_REMEDY, flatten, hangs_on, one_way
 from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
 from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
 from drportal.recovery.acts.images import order_for, strange
-from drportal.recovery.acts.vms import PowerOff
-from drportal.recovery.world import Located, World, ref_of
+from drportal.recovery.acts.vms import PowerOff, action
+from drportal.recovery.world import Located, SiteEnd, World, ref_of
 
 # The daemon looks every 30 s at what it is told, and first takes the old copy away.
 OBEYS_S = 300.0
@@ -22,11 +26,16 @@ FOLLOWS = frozenset({VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, Verd
 
 
 class StopReturned(PowerOff):
-    """As any power-off; a VM that is not there any more needs none."""
+    """As any power-off; a VM that is not there any more needs none. One that OpenNebula has lost sight of has no guest
+    that could be asked: it is powered off hard, and G-OFF says afterwards whether anybody still has its images open."""
 
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
-        if located.vm is None:
-            return done(f"{task.end.name} has no VM that stands for {task.vm.name}.", located.answer)
+        vm, site = located.vm, task.end.name
+        if vm is None:
+            return done(f"{site} has no VM that stands for {task.vm.name}.", located.answer)
+        if vm.state_word == LOST_SIGHT:
+            hard = action(task.end, vm, "poweroff-hard")
+            return not_done(f"VM {vm.vm_id} at {site} is UNKNOWN.", hard, located.answer)
         return await super().judge(world, task, located)
 
 
@@ -55,23 +64,27 @@ class DemoteReturned:
         return not_done(f"{image.source} is primary at {end.name}, and at {other.name} too.", deed, a, b)
 
 
-class Salvage:
-    """Only what has left the line is saved: the rest is at the other side. A read of the cluster, so sending it twice
-    costs time and room and nothing else; the site's receipt says what was written."""
+class Saves:
+    """Only what has left the line is saved: the rest is at the other side. Nothing of the image changes, so sending it
+    twice costs time and room and nothing else; the site's receipt says what was made. ``act``: the driver's word."""
 
     only_checks = False
+
+    def __init__(self, act: str, told: Callable[[Receipt, str, str], str]) -> None:
+        self.act, self.told = act, told
 
     def patience_s(self, world: World) -> float:
         return world.pace.verify_patience_s
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end = task.one_image, task.end
-        if task.operation_id and (receipt := await end.ceph.receipt(task.operation_id)) is not None:
+        if task.operation_id and (receipt := await end.receipt(task.operation_id)) is not None:
             if receipt.going_on:
                 return cannot_tell(f"{image.source} is being saved at {end.name}.", receipt.answer)
             if receipt.state == "done":
-                return done(_saved(receipt, image.source, end.name), receipt.answer)
-        mine, _, found, answers = await _verdict(world, task)
+                return done(self.told(receipt, image.source, end.name), receipt.answer)
+        (_, back), found, answers = await _verdict(world, task)
+        mine = _role(back)
         if not mine.exists:
             return done(f"{image.source} is not at {end.name}: there is nothing to save.", *answers)
         if trouble := strange(mine, image.global_id, image.source, end.name):
@@ -79,16 +92,28 @@ class Salvage:
         if found.code in FOLLOWS:
             return done(f"At {end.name} it follows: it has nothing of its own to save.", *answers)
         deed = Deed(
-            end.ceph.command_for("salvage", ref_of(image)),
+            end.ceph.command_for(self.act, ref_of(image)),
             end.host,
-            lambda ticket: end.ceph.salvage(order_for(task, mine, ticket)),
+            lambda ticket: self._sent(end, order_for(task, mine, ticket)),
         )
         return not_done(f"What {end.name} wrote into {image.source} by itself is nowhere else.", deed, *answers)
 
+    async def _sent(self, end: SiteEnd, order: Order) -> Answer:
+        return await (end.ceph.keep_copy(order) if self.act == "keep_copy" else end.ceph.salvage(order))
 
-def _saved(receipt: Receipt, source: str, site: str) -> str:
+
+def exported(receipt: Receipt, source: str, site: str) -> str:
     size, path, digest = (receipt.after.get(name) for name in ("bytes", "path", "sha256"))
     return f"{source} as it was at {site}: {size} bytes in {path}, SHA-256 {digest}."
+
+
+def kept(receipt: Receipt, source: str, site: str) -> str:
+    copy, size = receipt.after.get("copy"), receipt.after.get("bytes")
+    mirrored = " IT IS MIRRORED: disable that." if receipt.after.get("mirrored") else " Not mirrored."
+    return (
+        f"{source} as it was at {site} is kept there as {copy}, {size} bytes.{mirrored} "
+        f"When nobody wants it any more, at {site}: rbd rm {copy}"
+    )
 
 
 class Resync:
@@ -101,11 +126,16 @@ class Resync:
 
     async def probe(self, world: World, task: Task) -> Probe:
         image, end, other = task.one_image, task.end, world.other(task.end)
-        mine, status, found, answers = await _verdict(world, task)
+        (good, back), found, answers = await _verdict(world, task)
+        mine, status = _role(back), back.status
         if not mine.exists:
             return done(f"{image.source} is not at {end.name}: a copy is made anew.", *answers)
         if trouble := strange(mine, image.global_id, image.source, end.name):
             return conflict(trouble, *answers)
+        if wrong := one_way(((end.name, back), (other.name, good))):
+            return conflict(f"{wrong} Nothing was discarded. {ONE_WAY_REMEDY}", *answers)
+        if wrong := hangs_on(good.role, image.source):
+            return conflict(f"At {other.name}: {wrong} Nothing was discarded. {flatten(image.source)}", *answers)
         if mine.primary is True:
             return conflict(f"{image.source} is primary at {end.name} again. Nothing was sent.", *answers)
         if found.code in FOLLOWS or (found.code is VerdictCode.NOT_YET_PROTECTED and _copies(status)):
@@ -133,9 +163,20 @@ class Follows:
     async def probe(self, world: World, task: Task) -> Probe:
         side, answers = await task.end.side(task.one_image, positions=False)
         if side.role is None or not side.role.exists:
-            return cannot_tell(f"{task.one_image.source} is not at {task.end.name} yet.", *answers)
+            return await self._not_yet(world, task, answers)
         said = f"{side.status.state}, {side.status.description}" if side.status else "no status yet"
         return not_done(f"{task.end.name} says: {said}.", None, *answers)
+
+    async def _not_yet(self, world: World, task: Task, answers: list[Answer]) -> Probe:
+        """A copy whose source is gone would be waited for without a word about that."""
+        said, other = f"{task.one_image.source} is not at {task.end.name} yet", world.other(task.end)
+        try:
+            await other.role(ref_of(task.one_image))
+        except DriverError as error:
+            return cannot_tell(
+                f"{said}, and {other.name}, from which it is copied, can't be read: {error.detail}", *answers
+            )
+        return cannot_tell(f"{said}.", *answers)
 
 
 def _copies(status: StatusFacts | None) -> bool:
@@ -147,15 +188,18 @@ def _copies(status: StatusFacts | None) -> bool:
     return status is not None and status.syncing
 
 
-async def _verdict(world: World, task: Task) -> tuple[RoleFacts, StatusFacts | None, Verdict, list[Answer]]:
-    """The returned site as side B, the other as side A and home."""
+async def _verdict(world: World, task: Task) -> tuple[tuple[SideFacts, SideFacts], Verdict, list[Answer]]:
+    """(The other site as side A and home, the returned one as side B), and what both say together."""
     image, journal = task.one_image, task.one_image.mode == Mode.JOURNAL
     (good, a), (back, b) = await asyncio.gather(
         world.other(task.end).side(image, positions=journal), task.end.side(image, positions=not journal)
     )
-    assert back.role is not None
-    found = verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A)
-    return back.role, back.status, found, [*a, *b]
+    return (good, back), verdict(good, back, VerdictPolicy(), world.clock(), home=Side.A), [*a, *b]
+
+
+def _role(side: SideFacts) -> RoleFacts:
+    assert side.role is not None, "a side that answered has one"
+    return side.role
 
 
 def _nobody_else(source: str, other: str) -> str:

@@ -10,7 +10,9 @@ import asyncio
 from drportal.drivers.base import Answer
 from drportal.drivers.base_cloud import Vm
 from drportal.drivers.opennebula_templates import TemplateError, vm_template
+from drportal.engine.home_gates import LOST_SIGHT
 from drportal.recovery.acts.base import Deed, Probe, Task, call_text, cannot_tell, conflict, done, not_done
+from drportal.recovery.home import named, networks_at_home
 from drportal.recovery.world import Located, SiteEnd, World
 
 SETTLED_OFF = frozenset({"off", "undeployed"})
@@ -30,12 +32,13 @@ class _VmAct:
                 f"{task.end.name} has several VMs that stand for {task.vm.name} ({ids}). Nothing was sent. Leave one.",
                 located.answer,
             )
-        if located.vm is not None and located.vm.locked and located.vm.phase not in ("running",):
+        probe = await self.judge(world, task, located)
+        if located.vm is not None and located.vm.locked and probe.deed is not None:
             return conflict(
                 f"VM {located.vm.vm_id} at {task.end.name} is locked. Nothing was sent. Unlock it in OpenNebula.",
                 located.answer,
             )
-        return await self.judge(world, task, located)
+        return probe
 
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
         raise NotImplementedError
@@ -84,6 +87,27 @@ class PowerOff(_VmAct):
         )
 
 
+class Settle(_VmAct):
+    """A VM at home of which OpenNebula has lost sight, and of which G-HOME has seen that it has no process. Powered off
+    hard: there is no guest that could be asked."""
+
+    async def judge(self, world: World, task: Task, located: Located) -> Probe:
+        vm, answer, site = located.vm, located.answer, task.end.name
+        if vm is None:
+            return done(f"{site} has no VM that stands for {task.vm.name}: it is made anew.", answer)
+        if vm.phase in SETTLED_OFF:
+            return done(f"VM {vm.vm_id} at {site} is {vm.state_word}.", answer)
+        if vm.state_word == LOST_SIGHT:
+            return not_done(f"VM {vm.vm_id} at {site} is UNKNOWN.", action(task.end, vm, "poweroff-hard"), answer)
+        if vm.phase == "moving":
+            return cannot_tell(f"VM {vm.vm_id} at {site} is {vm.state_word}, on its way to another state.", answer)
+        return conflict(
+            f"VM {vm.vm_id} at {site} is {vm.state_word}. Nothing was sent, and nothing goes home like this. Fence it, "
+            "or bring it to POWEROFF by hand.",
+            answer,
+        )
+
+
 class ResumeHere(_VmAct):
     """The way back: the VM at the site it was about to leave."""
 
@@ -121,12 +145,12 @@ class Start(_VmAct):
                     f"{task.end.name} has {len(records)} image records on {image.source}; exactly one is needed."
                 )
             image_ids[image.disk_id] = records[0].image_id
-        at_home = task.end.slug == world.plan.home_site
-        networks: dict[int | str, int] = {
-            home: (int(home) if at_home else peer) for home, peer in world.plan.networks.items()
-        }
+        definition = world.definitions[task.vm.definition_id]
+        networks: dict[int | str, int] = {home: peer for home, peer in world.plan.networks.items()}
+        if task.end.slug == world.plan.home_site:
+            networks, _ = networks_at_home(definition, named(await task.end.everything(10.0)))
         return vm_template(
-            world.definitions[task.vm.definition_id],
+            definition,
             name=task.vm.name,
             image_ids=image_ids,
             networks=networks,

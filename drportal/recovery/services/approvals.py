@@ -21,16 +21,16 @@ from drportal.engine.approvals import (
     counted,
     next_approval_state,
 )
-from drportal.engine.evidence import differences
+from drportal.engine.evidence import Bound, differences
 from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Forbidden, Invalid, NotFound
 from drportal.events import publish
 from drportal.people.proof import Proof, proof_holds
-from drportal.recovery import evidence, warrants
+from drportal.recovery import evidence, glass, warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run, RunImage, Voice
 from drportal.recovery.plan_copy import from_json
+from drportal.recovery.policy import policy_now
 from drportal.recovery.services.runs import right_phrase, run_resume
-from drportal.settings import BREAK_GLASS
 
 NOT_BY_PROGRAM = "A token cannot decide: it may be a program's. Nothing was changed. Sign in, and decide on the page."
 LOST = "Somebody was faster: you said yes already, or another run holds the group or an image. Nothing was begun."
@@ -46,10 +46,20 @@ def approval_get(approval_id: int) -> Approval:
 
 
 def approval_look(approval: Approval) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The evidence as it is now, and how it differs materially from the frozen one. Reads both sites."""
+    """The evidence as it is now, and all in which it differs from the frozen one, the plan's version and the commands
+    among it. Reads both sites."""
     run = approval.run
     now = evidence.settled(evidence.collect(from_json(run.plan_copy), run.source_site, run.target_site))
-    return now, [asdict(one) for one in differences(approval.evidence.content, now)]
+    asked = Bound(approval.plan_version, tuple(approval.commands))
+    found = differences(approval.evidence.content, now, asked, warrants.bound_now(approval))
+    return now, [asdict(one) for one in found]
+
+
+def needed_now(approval: Approval) -> int:
+    """How many people's yes it takes: while it waits, a policy that has become stricter meanwhile counts."""
+    if approval.state != ApprovalState.REQUESTED:
+        return approval.needed
+    return max(approval.needed, policy_now().needed)
 
 
 def commands_hash(approval: Approval) -> str:
@@ -86,9 +96,9 @@ def _as_shown(approval: Approval, user: User, proof: Proof, evidence_sha256: str
     if commands_sha256 != commands_hash(approval):
         _refuse(approval, user, Unfit.OTHER_COMMANDS, SEEN)
     _still_open(approval, user)
-    _, moved = approval_look(approval)
-    if moved:
-        said = f"The evidence has moved since it was frozen ({len(moved)} differences). The request is void; ask again."
+    _, found = approval_look(approval)
+    if moved := [one for one in found if one["material"]]:
+        said = f"The evidence has moved since it was frozen ({len(moved)} material). The request is void; ask again."
         _make_void(approval, said, user)
         _refuse(approval, user, Unfit.OTHER_EVIDENCE, said, {"differences": moved})
     return by
@@ -110,8 +120,8 @@ def approval_break_glass(
     Raises what ``approval_approve`` raises, and Invalid (wrong_phrase, no_reason), Forbidden (glass_forbidden).
     """
     approval = approval_get(approval_id)
-    if not BREAK_GLASS:
-        said = "Nobody may go on alone here (DRPORTAL_BREAK_GLASS). Nothing was begun."
+    if not policy_now().break_glass:
+        said = "Nobody may go on alone here: the approval policy forbids it. Nothing was begun."
         _refuse(approval, user, "glass_forbidden", said, forbidden=True)
     if by_token:
         _refuse(approval, user, "token_cannot_approve", NOT_BY_PROGRAM, forbidden=True)
@@ -140,9 +150,10 @@ def _go_on_alone(approval: Approval, user: User, reason: str, by: str) -> Approv
             Approval.objects.filter(pk=row.pk).update(glass=True)
             _voice(row, user, Voice.Word.GLASS, reason)
             shown = {"evidence_sha256": row.evidence.sha256, "commands": row.commands}
-            payload = {**shown, "reason": reason, "proved_by": by}
+            payload = {**shown, "reason": reason, "proved_by": by, "told": glass.tell(row, user)}
             record("approval.break_glass", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
             _release(row, ApprovalEvent.BREAK_GLASS, f"Begun by {user.username} alone: {reason}", user)
+            publish("overview")
     if wrong is not None:
         _refuse(approval, user, *wrong)
     publish(f"run:{approval.run_id}")
@@ -157,9 +168,9 @@ def _say_yes(approval: Approval, user: User, by: str) -> Approval:
         if wrong is None:
             _voice(row, user, Voice.Word.YES)
             said = len(counted(warrants.facts_of(row)))
-            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": row.needed, "proved_by": by}
+            payload = {"evidence_sha256": row.evidence.sha256, "yes": said, "needed": needed_now(row), "proved_by": by}
             record("approval.yes", f"run {row.run_id}", payload, actor=user.username, run_id=row.run_id)
-            if said >= row.needed:
+            if said >= needed_now(row):
                 record(
                     "approval.approve",
                     f"run {row.run_id}",

@@ -11,9 +11,10 @@ from drportal.audit.record import record
 from drportal.engine.fence import PLANNABLE, RUNG_WORDS, FenceRung
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion
 from drportal.events import publish
-from drportal.inventory.models import Network, Site, SitePair, VirtualMachine
+from drportal.inventory.bulk import batches
+from drportal.inventory.models import Network, Site, SitePair, VirtualMachine, VmDisk
 from drportal.people.grants import grants_end_with
-from drportal.recovery import building
+from drportal.recovery import building, glass
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 
 
@@ -137,6 +138,9 @@ def _locked(plan_id: int, version: int) -> RecoveryPlan:
             code="run_active",
             extra={"run_id": active.pk},
         )
+    if alone := glass.locked_by(plan.group):  # its VMs would move in another plan that is not locked
+        said = f"{glass.locked_words(alone)} Nothing was changed."
+        raise Conflict(said, code="plan_locked", extra={"run_id": alone.pk})
     return plan
 
 
@@ -168,8 +172,7 @@ def _check(fields: PlanFields, pair: SitePair, home: Site) -> None:
     ids = [vm_id for vm_id, _ in fields.members]
     if len(set(ids)) != len(ids):
         raise Invalid("A VM is in the plan twice. Nothing was changed.")
-    for vm_id, priority in fields.members:
-        _check_member(vm_id, priority, home)
+    _check_members(fields.members, home)
     peer_id = pair.b_id if home.pk == pair.a_id else pair.a_id
     known = set(Network.objects.filter(site_id=peer_id, gone_at__isnull=True).values_list("one_id", flat=True))
     for home_id, peer_net in fields.network_map.items():
@@ -180,17 +183,27 @@ def _check(fields: PlanFields, pair: SitePair, home: Site) -> None:
             )
 
 
-def _check_member(vm_id: int, priority: int, home: Site) -> None:
-    vm = VirtualMachine.objects.filter(pk=vm_id).first()
-    if vm is None:
-        raise Invalid(f"There is no VM {vm_id}. Nothing was changed.")
+def _check_members(members: Sequence[tuple[int, int]], home: Site) -> None:
+    """A plan may have thousands, so they are asked for together."""
+    known: dict[int, VirtualMachine] = {}
+    mirrored: set[int] = set()
+    for some in batches([vm_id for vm_id, _ in members]):
+        known |= VirtualMachine.objects.in_bulk(some)
+        mirrored |= set(VmDisk.objects.filter(vm__in=some, image__isnull=False).values_list("vm_id", flat=True))
+    for vm_id, priority in members:
+        if vm_id not in known:
+            raise Invalid(f"There is no VM {vm_id}. Nothing was changed.")
+        _check_member(known[vm_id], priority, home, mirrored=vm_id in mirrored)
+
+
+def _check_member(vm: VirtualMachine, priority: int, home: Site, *, mirrored: bool) -> None:
     if vm.site_id != home.pk or vm.home_of_id is not None:
         raise Invalid(f"{vm.name} (VM {vm.one_id}) is not a VM of {home.name} itself. Nothing was changed.")
     if not 1 <= priority <= 5:
         raise Invalid(
             f"The priority of {vm.name} is {priority}; it must be 1 (starts first) to 5. Nothing was changed."
         )
-    if not vm.disks.filter(image__isnull=False).exists():
+    if not mirrored:
         raise Invalid(f"{vm.name} has no mirrored disk, so it cannot be protected. Nothing was changed.")
 
 

@@ -15,7 +15,7 @@ from drportal.audit.record import NO_PERSONS, record
 from drportal.engine.states import TERMINAL_RUN
 from drportal.errors import Conflict, Forbidden, Invalid
 from drportal.events import publish
-from drportal.recovery.models import ReviewAct, Run
+from drportal.recovery.models import Approval, ReviewAct, Run
 from drportal.recovery.services.runs import run_get
 
 DUE_AFTER = dt.timedelta(days=5)
@@ -33,7 +33,8 @@ QUESTIONED, ANSWERED, ACCEPTED = "questioned", "answered", "accepted"
 
 
 def reviewable(state: str | None = None, finished_before: dt.datetime | None = None) -> QuerySet[Run]:
-    """Runs that began and ended, newest first, each with ``last_verb`` (null: no act yet) and ``accepted``.
+    """Runs that began and ended, newest first, each with ``last_verb`` (null: no act yet), ``accepted`` and
+    ``alone`` (one person began it alone).
 
     ``state``: a ReviewState, or "open" for those that are not accepted.
     """
@@ -42,7 +43,8 @@ def reviewable(state: str | None = None, finished_before: dt.datetime | None = N
     if finished_before is not None:
         runs = runs.filter(finished_at__lt=finished_before)
     last = Subquery(acts.order_by("-id").values("verb")[:1])
-    rows = runs.annotate(last_verb=last, accepted=Exists(acts.filter(verb=ACCEPTED))).order_by("-pk")
+    alone = Exists(Approval.objects.filter(run=OuterRef("pk"), glass=True))
+    rows = runs.annotate(last_verb=last, accepted=Exists(acts.filter(verb=ACCEPTED)), alone=alone).order_by("-pk")
     if state is not None:
         rows = rows.filter(accepted=state == ReviewState.ACCEPTED)
     if state in (ReviewState.NEW, ReviewState.QUESTIONED):

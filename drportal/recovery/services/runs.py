@@ -12,8 +12,10 @@ from drportal import jobs
 from drportal.audit.record import record
 from drportal.drivers.names import BadName
 from drportal.engine.approvals import ApprovalEvent
+from drportal.engine.home_gates import lost_sight_of
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
 from drportal.engine.readiness import ReadinessState, Severity
+from drportal.engine.return_readiness import STAYS
 from drportal.engine.states import RunEvent, RunState, StepEvent, StepState, next_run_state, next_step_state
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
@@ -23,7 +25,10 @@ from drportal.recovery import building, glass, quarantine, warrants
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage, Step, StepAttempt
 from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
+from drportal.recovery.salvaging import NO_WISH, Wish, for_the_trail, with_choices
 from drportal.recovery.services.plans import plan_get
+
+MOST_ACCEPTED = 50
 
 
 class NotReady(Conflict):
@@ -49,12 +54,14 @@ def run_request(
     actor: str,
     user: User | None = None,
     discard_reason: str = "",
+    salvage: Wish = NO_WISH,
 ) -> tuple[Run, bool]:
     """A new run, and True; or the run that was made with this key before, and False.
 
-    ``discard_reason``: of a reprotect, why what the returned site wrote by itself may be lost; needed where that site
-    has no place to save it. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason), Conflict (run_active,
-    image_held, return_quarantine, not_ready, warnings), WorkerUnavailable.
+    Of a reprotect, ``salvage``: what becomes of what the returned site wrote by itself. ``discard_reason``: why it may
+    be lost, needed for what is not saved. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason,
+    salvage_impossible, unknown_image), Conflict (run_active, image_held, return_quarantine, not_ready, warnings),
+    WorkerUnavailable.
     """
     if known := known_run(request_key):
         return known, False
@@ -70,7 +77,7 @@ def run_request(
     if wanted is RunKind.FENCE:
         copy = replace(copy, salvage_dir="", discard_reason="nothing is discarded by a fence")
     if wanted is RunKind.REPROTECT:
-        copy = _with_salvage_chosen(copy, source, discard_reason.strip())
+        copy = with_choices(copy, source, salvage, discard_reason.strip())
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
@@ -80,24 +87,6 @@ def _not_in_quarantine(group: ProtectionGroup, kind: RunKind, target: Site, copy
     """Raises Conflict (return_quarantine)."""
     if why := quarantine.why_not(group, kind, target, [int(vm.key) for vm in copy.vms]):
         raise Conflict(f"{why} Nothing was started.", code="return_quarantine")
-
-
-def _with_salvage_chosen(copy: PlanCopy, source: Site, discard_reason: str) -> PlanCopy:
-    if copy.salvage_dir:
-        return copy
-    if not discard_reason:
-        raise Invalid(
-            f"{source.name} has no place to save what it wrote after contact was lost. Name one on its page, or say "
-            "why it may be discarded. Nothing was started.",
-            code="no_discard_reason",
-        )
-    return replace(copy, discard_reason=discard_reason)
-
-
-def _salvage(copy: PlanCopy) -> dict[str, str]:
-    if copy.salvage_dir:
-        return {"choice": "save", "to": copy.salvage_dir}
-    return {"choice": "discard", "reason": copy.discard_reason}
 
 
 def way_back_request(
@@ -183,16 +172,22 @@ def run_cancel(*, run_id: int, actor: str, reason: str = "") -> Run:
 
 
 def run_resume(*, run_id: int, actor: str, reason: str = "") -> Run:
-    """Go on: failed steps are tried again, each beginning with its probe and its gates."""
+    """Go on: failed steps are tried again, each beginning with its probe and its gates. What is on hold stays so."""
     with transaction.atomic():
         run = _locked(run_id)
         if run.state == RunState.RUNNING and run.pause_asked:
             return _ask(run, "run.resume", actor, reason, pause_asked=False)
         if run.state != RunState.PAUSED:
             raise Conflict(f"Run {run.pk} is {run.state}, not paused. Nothing was changed.", code="wrong_state")
-        for step in run.steps.filter(state=StepState.FAILED):
+        for step in failed_steps(run):
             rearm(step, actor)
         return go_on(run, actor, reason)
+
+
+def failed_steps(run: Run) -> list[Step]:
+    """But those of VMs on hold."""
+    failed = run.steps.filter(state=StepState.FAILED)
+    return [step for step in failed if step.params.get("vm") not in run.on_hold]
 
 
 def go_on(run: Run, actor: str, reason: str) -> Run:
@@ -317,8 +312,9 @@ def _make(
     demoted: frozenset[str] = frozenset(),
     promoted: frozenset[str] = frozenset(),
 ) -> tuple[Run, bool]:
+    lost = frozenset(vm.key for vm in assessment.given.vms if kind is RunKind.FAILBACK and lost_sight_of(vm.at_target))
     try:
-        planned = build(kind, copy.plan_input(demoted, promoted))
+        planned = build(kind, copy.plan_input(demoted, promoted, lost, _following(assessment)))
     except (PlanImpossible, BadName) as error:
         raise Conflict(f"{error} Nothing was started.", code="plan_impossible") from None
     try:
@@ -349,8 +345,9 @@ def _make(
                     "reason": reason,
                     "steps": [step.key for step in planned],
                     "readiness": assessment.result.counts,
+                    "accepted": _accepted(assessment),
                     "parent": parent.pk if parent else None,
-                    **({"salvage": _salvage(copy)} if kind is RunKind.REPROTECT else {}),
+                    **({"salvage": for_the_trail(copy)} if kind is RunKind.REPROTECT else {}),
                 },
                 actor=actor,
                 run_id=run.pk,
@@ -432,6 +429,21 @@ def _roles_seen(assessment: Assessment) -> tuple[frozenset[str], frozenset[str]]
         if image.target.role is not None and image.target.role.primary is True:
             promoted.add(image.key)
     return frozenset(demoted), frozenset(promoted)
+
+
+def _following(assessment: Assessment) -> frozenset[str]:
+    return frozenset(
+        image.key
+        for image in assessment.given.images
+        if image.source.role is not None and image.source.role.primary is False and image.verdict.code in STAYS
+    )
+
+
+def _accepted(assessment: Assessment) -> list[str]:
+    """The warnings that the asker took upon themselves, as they read them."""
+    warned = [found for found in assessment.result.findings if found.severity is Severity.WARN]
+    more = [f"and {len(warned) - MOST_ACCEPTED} more"] if len(warned) > MOST_ACCEPTED else []
+    return [*(f"{found.subject}: {found.sentence}" for found in warned[:MOST_ACCEPTED]), *more]
 
 
 def _locked(run_id: int) -> Run:

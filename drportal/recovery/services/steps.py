@@ -11,7 +11,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound
 from drportal.events import publish
 from drportal.recovery.models import Run, Step
-from drportal.recovery.services.runs import go_on, rearm
+from drportal.recovery.services.runs import failed_steps, go_on, rearm
 
 
 def step_get(run_id: int, step_id: int) -> Step:
@@ -24,6 +24,8 @@ def step_get(run_id: int, step_id: int) -> Step:
 def why_no_retry(step: Step) -> str:
     if step.state != StepState.FAILED:
         return f"The step is {step.state}; only a failed one is tried again."
+    if step.params.get("vm") in step.run.on_hold:
+        return f"{step.vm_name} is on hold. Retry the VM on the run's page."
     return _why_not_now(step)
 
 
@@ -54,7 +56,7 @@ def step_retry(*, run_id: int, step_id: int, actor: str, reason: str = "") -> St
         if why := why_no_retry(step):
             raise Conflict(f"{why} Nothing was changed.", code="wrong_state")
         rearm(step, actor)
-        if not step.run.steps.filter(state=StepState.FAILED).exists():
+        if not failed_steps(step.run):
             go_on(step.run, actor, reason or f"retry of {step.key}")
         publish(f"run:{run_id}")
     return step_get(run_id, step_id)

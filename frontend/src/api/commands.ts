@@ -12,6 +12,8 @@ export const signOut = () => answer(api.DELETE("/session"));
 export const tokenCreate = (name: string, days: number, scope: string[]) =>
   answer(api.POST("/tokens", { body: { name, days, scope: scope as T.Permission[] } }));
 export const tokenDelete = (id: number) => answer(api.DELETE("/tokens/{token_id}", inPath({ token_id: id })));
+export const passwordChange = (password: string, new_password: string) =>
+  answer(api.PUT("/session/password", { body: { password, new_password } }));
 export const sessionRevoke = (id: number) => answer(api.DELETE("/sessions/{session_id}", inPath({ session_id: id })));
 
 /** Half-way in, or showing again that it is you. The fields that are left out are the server's to fill. */
@@ -37,6 +39,8 @@ export const viewKeep = (table: string, name: string, search: string) =>
 export const viewRemove = (id: number) => answer(api.DELETE("/views/{view_id}", inPath({ view_id: id })));
 
 export const grantGive = (body: T.GrantIn) => answer(api.POST("/grants", { body }));
+export const signOutOf = (username: string, reason: string, tokens: boolean) =>
+  answer(api.POST("/access/sign-out", { body: { username, reason, tokens } }));
 export const grantTake = (id: number, reason: string) =>
   answer(api.POST("/grants/{grant_id}/take", { ...inPath({ grant_id: id }), body: { reason } }));
 
@@ -94,6 +98,8 @@ export const runResume = (id: number, reason: string) =>
   answer(api.POST("/runs/{run_id}/resume", { ...inPath({ run_id: id }), body: { reason } }));
 export const runCancel = (id: number, reason: string) =>
   answer(api.POST("/runs/{run_id}/cancel", { ...inPath({ run_id: id }), body: { reason } }));
+export const runChoose = (id: number, version: number, wanted: T.ChoiceIn, reason: string) =>
+  answer(api.POST("/runs/{run_id}/choice", { ...inPath({ run_id: id }), body: { ...wanted, version, reason } }));
 export const wayBackRequest = (id: number, phrase: string, request_key: string) =>
   answer(api.POST("/runs/{run_id}/way-back", { ...inPath({ run_id: id }), body: { phrase, request_key } }));
 export const disasterRequest = (plan: number, body: T.DisasterIn) =>
@@ -128,6 +134,20 @@ export const approvalSay = (id: number, verb: "decline" | "ask" | "withdraw", te
   if (verb === "decline") return answer(api.POST("/approvals/{approval_id}/decline", sent));
   if (verb === "ask") return answer(api.POST("/approvals/{approval_id}/ask", sent));
   return answer(api.POST("/approvals/{approval_id}/withdraw", sent));
+};
+export const glassSeen = (run: number) => answer(api.POST("/runs/{run_id}/glass-seen", inPath({ run_id: run })));
+export const policyRequest = (body: T.PolicyIn) => answer(api.POST("/policy/changes", { body }));
+export const policyApprove = (change: T.PolicyChange, proof: T.Proof) =>
+  answer(
+    api.POST("/policy/changes/{change_id}/approve", {
+      ...inPath({ change_id: change.id }),
+      body: { ...given(proof).body, sha256: change.sha256 ?? "" },
+    }),
+  );
+export const policySay = (id: number, verb: "decline" | "withdraw", text: string) => {
+  const sent = { ...inPath({ change_id: id }), body: { text } };
+  if (verb === "decline") return answer(api.POST("/policy/changes/{change_id}/decline", sent));
+  return answer(api.POST("/policy/changes/{change_id}/withdraw", sent));
 };
 export const stepRetry = (run: number, step: number, reason: string) =>
   answer(

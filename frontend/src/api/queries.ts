@@ -4,7 +4,7 @@ import type { Quarter } from "../lib/quarter";
 import type { TrailFields } from "../lib/trailFilter";
 import { answer, api, Problem, type QueryOf } from "./client";
 import type { PagesOf } from "./pages";
-import type { Gaps, Images, Vm, Vms } from "./types";
+import type { ChoiceIn, Gaps, Images, Vms } from "./types";
 
 /**
  * Every read of the API. Keys begin with the word of the live topic that makes them old (see live/topics.ts).
@@ -36,6 +36,12 @@ export const siteQuery = (slug: string) =>
   queryOptions({
     queryKey: ["sites", slug],
     queryFn: () => answer(api.GET("/sites/{slug}", { params: { path: { slug } } })),
+  });
+
+export const refusalsQuery = (slug: string) =>
+  queryOptions({
+    queryKey: ["sites", slug, "refusals"],
+    queryFn: () => answer(api.GET("/sites/{slug}/refusals", { params: { path: { slug } } })),
   });
 
 export const pairsQuery = queryOptions({
@@ -128,7 +134,7 @@ export const gapPages =
       ),
   });
 
-export type VmFilter = { protection: string; q: string };
+export type VmFilter = { protection: string; q: string; label?: string; owner?: string; pool?: string };
 
 export const vmPages =
   (slug: string, filter: VmFilter): PagesOf<Vms> =>
@@ -142,22 +148,22 @@ export const vmPages =
       ),
   });
 
-/** All of a site's VMs, page after page: to choose from. */
-export const allVmsQuery = (slug: string) =>
+/** Labels, owners and pools of a site's VMs, to choose by. */
+export const vmWordsQuery = (slug: string) =>
   queryOptions({
-    queryKey: ["pair", "vms", slug, "all"],
-    queryFn: async () => {
-      const items: Vm[] = [];
-      for (let cursor: string | null = ""; cursor !== null; ) {
-        const page: Vms = await answer(
-          api.GET("/sites/{slug}/vms", { params: { path: { slug }, query: { cursor, limit: 500 } } }),
-        );
-        items.push(...page.items);
-        cursor = page.next;
-      }
-      return { items };
+    queryKey: ["pair", "vms", slug, "words"],
+    queryFn: () => answer(api.GET("/sites/{slug}/vms/words", { params: { path: { slug } } })),
+  });
+
+/** All VMs that fit and can be in the group (null: in one that is to be made). */
+export const choosableQuery = (slug: string, filter: VmFilter, group: number | null) =>
+  queryOptions({
+    queryKey: ["pair", "vms", slug, "choosable", filter, group],
+    queryFn: () => {
+      const query = { ...filled<QueryOf<"/sites/{slug}/vms/choosable">>(filter), ...(group === null ? {} : { group }) };
+      return answer(api.GET("/sites/{slug}/vms/choosable", { params: { path: { slug }, query } }));
     },
-    enabled: slug !== "",
+    staleTime: 0,
   });
 
 export const vmQuery = (id: number) =>
@@ -241,11 +247,17 @@ export const readinessQuery = (id: number, kind: string) =>
     retry: false,
   });
 
-export const previewQuery = (id: number, kind: string) =>
-  queryOptions({
-    queryKey: ["plan", id, "preview", kind],
-    queryFn: () => answer(api.GET("/plans/{plan_id}/preview", { params: { path: { plan_id: id }, query: { kind } } })),
+type Salvage = { way: "export" | "copy" | "waive" | null; images: ReadonlyMap<number, string> };
+
+export const previewQuery = (id: number, kind: string, salvage: Salvage) => {
+  const salvage_of = [...salvage.images].map(([image, way]) => `${image}:${way}`);
+  const query = { kind, salvage: salvage.way ?? undefined, salvage_of };
+  return queryOptions({
+    queryKey: ["plan", id, "preview", kind, salvage.way, salvage_of],
+    queryFn: () => answer(api.GET("/plans/{plan_id}/preview", { params: { path: { plan_id: id }, query } })),
+    placeholderData: keepPreviousData,
   });
+};
 
 export type RunFilter = { state: string; plan: string; cursor: string };
 
@@ -260,6 +272,13 @@ export const runQuery = (id: number) =>
   queryOptions({
     queryKey: ["run", id],
     queryFn: () => answer(api.GET("/runs/{run_id}", { params: { path: { run_id: id } } })),
+  });
+
+/** What would follow from a choice in a paused run. Nothing is changed; POST, because many VMs may be named. */
+export const consequencesQuery = (run: number, version: number, wanted: ChoiceIn) =>
+  queryOptions({
+    queryKey: ["run", run, "consequences", version, wanted],
+    queryFn: () => answer(api.POST("/runs/{run_id}/consequences", { params: { path: { run_id: run } }, body: wanted })),
   });
 
 /**
@@ -290,6 +309,8 @@ export const approvalsQuery = queryOptions({
   queryKey: ["runs", "approvals"],
   queryFn: () => answer(api.GET("/approvals")),
 });
+
+export const policyQuery = queryOptions({ queryKey: ["runs", "policy"], queryFn: () => answer(api.GET("/policy")) });
 
 /** As it was asked; asks no site. */
 export const approvalQuery = (id: number) =>
@@ -399,11 +420,11 @@ export const accessHereQuery = (of: { plan: number } | { pair: number }) =>
   });
 
 /** A filter of the address bar as the API's query: without the empty fields. What does not fit, the API refuses. */
-function filled<Query>(filter: Record<string, string>): Query {
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== "")) as Query;
+function filled<Query>(filter: Record<string, string | undefined>): Query {
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value)) as Query;
 }
 
 /** The same for one page of a long table. */
-function pageOf<Query>(filter: Record<string, string>, cursor: string): Query {
+function pageOf<Query>(filter: Record<string, string | undefined>, cursor: string): Query {
   return filled<Query>({ ...filter, cursor, limit: String(PAGE_ROWS) });
 }

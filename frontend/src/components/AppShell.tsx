@@ -25,6 +25,7 @@ import MoonIcon from "@patternfly/react-icons/dist/esm/icons/moon-icon";
 import SunIcon from "@patternfly/react-icons/dist/esm/icons/sun-icon";
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "react-router";
+import { isUnder } from "../lib/address";
 import { keepTheme, storedTheme, type Theme } from "../lib/theme";
 import mark from "../mark.svg";
 import { PersonMenu } from "./PersonMenu";
@@ -128,7 +129,6 @@ function Head() {
 
 function Sidebar() {
   const { pathname } = useLocation();
-  const isHere = (to: string) => (to === "/" ? pathname === "/" : pathname === to || pathname.startsWith(`${to}/`));
   return (
     <PageSidebar>
       <PageSidebarBody>
@@ -136,7 +136,7 @@ function Sidebar() {
           {NAVIGATION.map((group) => (
             <NavGroup key={group.title} title={group.title}>
               {group.items.map((item) => (
-                <NavItem key={item.to} itemId={item.to} isActive={isHere(item.to)}>
+                <NavItem key={item.to} itemId={item.to} isActive={isUnder(pathname, item.to)}>
                   <Link to={item.to}>{item.text}</Link>
                 </NavItem>
               ))}

@@ -1,4 +1,5 @@
 import { Alert, Button } from "@patternfly/react-core";
+import type { UseQueryResult } from "@tanstack/react-query";
 import { defaultRangeExtractor, useVirtualizer, type VirtualItem } from "@tanstack/react-virtual";
 import {
   type FocusEvent,
@@ -22,39 +23,39 @@ export type BigColumn<Row> = { title: string; rem: number; cell: (row: Row) => R
 /** Room to both sides of what is in sight, so that fast scrolling meets no holes. */
 const OVERSCAN = 12;
 
-/**
- * A table of any length: only the rows in sight are drawn and read. It is walked through like a list, by arrows, Page
- * Up and Down, Home and End; the cell that has the focus stays drawn wherever one scrolls.
- * `rowPx`: the height of a row; with `grows` only a guess, and rows are as high as what is in them.
- */
-export function BigTable<Row, P extends Page<Row>>({
-  label,
-  noun,
-  pages,
-  first,
-  columns,
-  rowPx,
-  grows = false,
-  interval_ms,
-  isOld = false,
-  isOpened,
-  onOpen,
-}: {
+/** `rowPx`: the height of a row; with `grows` only a guess, and rows are as high as what is in them. */
+type Look<Row> = {
   label: string;
   noun: string;
-  pages: PagesOf<P>;
-  first: P;
   columns: BigColumn<Row>[];
   rowPx: number;
   grows?: boolean;
-  interval_ms: number;
-  isOld?: boolean;
   isOpened?: (row: Row) => boolean;
   onOpen?: (row: Row) => void;
-}) {
+};
+
+/** A table of any length, of which only the rows in sight are read. */
+export function BigTable<Row, P extends Page<Row>>({
+  pages,
+  first,
+  interval_ms,
+  isOld = false,
+  ...look
+}: Look<Row> & { pages: PagesOf<P>; first: P; interval_ms: number; isOld?: boolean }) {
+  const sight = useSight(first.total, look.rowPx, JSON.stringify(pages("").queryKey));
+  const { rowAt, trouble } = useRows<Row, P>(pages, { first, isOld, from: sight.from, to: sight.to, interval_ms });
+  return <Grid {...look} sight={sight} isOld={isOld} rowAt={rowAt} trouble={trouble} />;
+}
+
+/** The same of rows that are all at hand. */
+export function WholeTable<Row>({ rows, ...look }: Look<Row> & { rows: readonly Row[] }) {
+  const sight = useSight(rows.length, look.rowPx, "");
+  return <Grid {...look} sight={sight} isOld={false} rowAt={(index) => rows[index]} trouble={undefined} />;
+}
+
+/** What is drawn of a long list, and where its keyboard stands. `of`: which list it is; another begins anew. */
+function useSight(total: number, rowPx: number, of: string) {
   const frame = useRef<HTMLElement>(null);
-  const hint = useId();
-  const total = first.total;
   const [chosen, setChosen] = useState<Spot>({ row: 0, column: 0 });
   const at: Spot = { ...chosen, row: Math.max(0, Math.min(chosen.row, total - 1)) };
   const virtual = useVirtualizer({
@@ -72,20 +73,41 @@ export function BigTable<Row, P extends Page<Row>>({
   });
   const items = virtual.getVirtualItems();
   const range = virtual.range ?? { startIndex: 0, endIndex: Math.min(total, PAGE_ROWS) - 1 };
-  const { rowAt, trouble } = useRows<Row, P>(pages, {
-    first,
-    isOld,
-    from: Math.max(0, range.startIndex - OVERSCAN),
-    to: Math.min(total - 1, range.endIndex + OVERSCAN),
-    interval_ms,
-  });
-  useNewList(JSON.stringify(pages("").queryKey), () => {
+  const from = Math.max(0, range.startIndex - OVERSCAN);
+  const to = Math.min(total - 1, range.endIndex + OVERSCAN);
+  useNewList(of, () => {
     setChosen({ row: 0, column: 0 });
     frame.current?.scrollTo({ top: 0 });
   });
+  return { total, frame, at, setChosen, virtual, items, range, from, to };
+}
+
+/**
+ * Only the rows in sight are drawn. It is walked through like a list, by arrows, Page Up and Down, Home and End; the
+ * cell that has the focus stays drawn wherever one scrolls.
+ */
+function Grid<Row>({
+  label,
+  noun,
+  columns,
+  grows = false,
+  isOpened,
+  onOpen,
+  sight,
+  isOld,
+  rowAt,
+  trouble,
+}: Look<Row> & {
+  sight: ReturnType<typeof useSight>;
+  isOld: boolean;
+  rowAt: (index: number) => Row | undefined;
+  trouble: UseQueryResult<unknown, Error> | undefined;
+}) {
+  const hint = useId();
+  const { total, frame, at, setChosen, virtual, items, range } = sight;
   const focusWanted = useOneTabStop(frame, at);
   const keyDown = (event: KeyboardEvent<HTMLElement>) => {
-    if (event.altKey || event.metaKey || isTyping(event.target)) return;
+    if (event.altKey || event.metaKey || isTyping(event.target, event.key)) return;
     if (event.key === "Enter" && isCell(event.target)) {
       event.target.querySelector<HTMLElement>(WIDGETS)?.click();
       return;
@@ -162,9 +184,14 @@ export function BigTable<Row, P extends Page<Row>>({
 }
 
 const HEAD_PX = 40;
-const WIDGETS = "a, button";
+const WIDGETS = ":is(a, button, input, select):not(:disabled)";
 
-const isTyping = (target: EventTarget) => target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement;
+/** Whether the key is for what has the focus: a text, or a choice that is gone through up and down. */
+function isTyping(target: EventTarget, key: string): boolean {
+  if (target instanceof HTMLSelectElement) return !["ArrowLeft", "ArrowRight"].includes(key);
+  if (target instanceof HTMLInputElement) return target.type !== "checkbox";
+  return target instanceof HTMLTextAreaElement;
+}
 const isCell = (target: EventTarget): target is HTMLElement =>
   target instanceof HTMLElement && (target.tagName === "TD" || target.tagName === "TH");
 

@@ -2,20 +2,47 @@ import { List, ListItem, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Evidence, ImageEvidence, SecondViewOut } from "../api/types";
 import { count, upWords, type Word } from "../lib/words";
+import { SightsTable } from "./SightsTable";
 import { StateText } from "./State";
-import { Age, Time } from "./Time";
+import { Age, Time, TimeTwice } from "./Time";
 
 const WAYS: Record<string, string> = { ssh: "SSH", ceph: "Ceph", opennebula: "OpenNebula" };
 
-/** What a disaster failover is decided on: who is silent since when, and per image its copy and the bound of the loss. */
-export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lost: string; label: string }) {
+/**
+ * What a disaster failover is decided on: who is silent since when, and per image its copy and the bound of the loss.
+ * `frozen`: as it was when it was decided; on paper nothing grows older.
+ */
+export function EvidenceView({
+  evidence,
+  lost,
+  label,
+  frozen = false,
+}: {
+  evidence: Evidence;
+  lost: string;
+  label: string;
+  frozen?: boolean;
+}) {
   return (
     <div className="dr-stack">
       <p>
-        Read <Age at={evidence.taken_at} /> (<Time at={evidence.taken_at} />
-        ).
+        {frozen ? (
+          <>
+            Read at <TimeTwice at={evidence.taken_at} />{" "}
+          </>
+        ) : (
+          <>
+            Read <Age at={evidence.taken_at} /> (<Time at={evidence.taken_at} />
+            ).{" "}
+          </>
+        )}
+        {evidence.lost_at && (
+          <>
+            Contact was lost <Time at={evidence.lost_at} />.
+          </>
+        )}
       </p>
-      <Title headingLevel="h3">What the portal sees of {lost}</Title>
+      <Title headingLevel="h3">What the poller had heard last of {lost}</Title>
       <List>
         {evidence.ways.map((way) => (
           <ListItem key={way.way}>
@@ -30,6 +57,12 @@ export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lo
         ))}
       </List>
       {evidence.second_view && <SecondView view={evidence.second_view} lost={lost} />}
+      {evidence.sights.length > 0 && (
+        <>
+          <Title headingLevel="h3">Who sees what of {lost} since when</Title>
+          <SightsTable sights={evidence.sights} of={lost} frozen={frozen} />
+        </>
+      )}
       <p>
         Two views are still not proof: VMs can run behind a cut line. Who says that nothing runs there any more is on
         record as the attestation.
@@ -42,6 +75,7 @@ export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lo
             <Th>The copy</Th>
             <Th modifier="wrap">{lost} about it</Th>
             <Th>Position of the copy</Th>
+            <Th modifier="wrap">Last heard before</Th>
             <Th width={40}>What would be lost</Th>
           </Tr>
         </Thead>
@@ -61,7 +95,13 @@ export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lo
                   }
                 />
               </Td>
-              <Td dataLabel="Position of the copy">{position(image)}</Td>
+              <Td dataLabel="Position of the copy">
+                {position(image)}
+                {(image.opened_by?.length ?? 0) > 0 && `; opened by ${image.opened_by?.join(", ")}`}
+              </Td>
+              <Td dataLabel="Last heard before">
+                <LastHeard image={image} lost={lost} />
+              </Td>
               <Td dataLabel="What would be lost">
                 {image.loss}
                 {(image.trouble ?? []).map((sentence) => (
@@ -93,6 +133,27 @@ export function EvidenceView({ evidence, lost, label }: { evidence: Evidence; lo
   );
 }
 
+/** The newest positions of both sides from before contact was lost. */
+function LastHeard({ image, lost }: { image: ImageEvidence; lost: string }) {
+  const heard = image.last_heard;
+  if (!heard?.heard_at) return <>{lost} was never heard</>;
+  return (
+    <>
+      <div>
+        {lost}: {heard.there ?? "no position"} {heard.there_at && <Time at={heard.there_at} />}
+      </div>
+      <div>
+        The copy: {heard.here ?? "no position"} {heard.here_at && <Time at={heard.here_at} />}
+      </div>
+      <div className="dr-quiet">
+        {heard.before_lost_s == null
+          ? "When contact was lost is not known."
+          : `Heard ${upWords(heard.before_lost_s)} before contact was lost.`}
+      </div>
+    </>
+  );
+}
+
 /** The other site's host is asked too: a cut line looks like a dead site to whoever sits at the end of it. */
 function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
   return (
@@ -121,6 +182,7 @@ const STANDING: Record<string, Word> = {
   answers: { word: "Reachable", tone: "good" },
   silent_for_both: { word: "Silent for both", tone: "bad" },
   portal_alone: { word: "Alive", tone: "warn" },
+  greets_the_portal: { word: "Alive", tone: "warn" },
   one_view: { word: "One view only", tone: "unsure" },
 };
 

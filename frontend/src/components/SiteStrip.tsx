@@ -1,8 +1,9 @@
-import { Banner, Icon } from "@patternfly/react-core";
+import { Banner, Button, Icon } from "@patternfly/react-core";
 import ExclamationCircleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { Problem } from "../api/client";
+import { glassSeen } from "../api/commands";
 import { overviewQuery } from "../api/queries";
 import type { Overview, SiteSummary } from "../api/types";
 import { count } from "../lib/words";
@@ -110,9 +111,25 @@ function BrokenGlassBand({ overview }: { overview: Overview | undefined }) {
         <ExclamationCircleIcon />
       </Icon>{" "}
       {run.sentence} The plan is locked until a manager has accepted it.{" "}
+      {run.unseen.length > 0 && `Have not seen this yet: ${run.unseen.join(", ")}. `}
+      {run.for_me && <IHaveSeenIt run={run.run_id} />}{" "}
       <Link to={`/runs/${run.run_id}/review`}>Review run {run.run_id}</Link>
     </Banner>
   ));
+}
+
+/** Of who was told by name. The band stays; the review says who has seen it. */
+function IHaveSeenIt({ run }: { run: number }) {
+  const client = useQueryClient();
+  const seen = useMutation({
+    mutationFn: () => glassSeen(run),
+    onSettled: () => client.invalidateQueries({ queryKey: ["overview"] }),
+  });
+  return (
+    <Button variant="secondary" size="sm" isDisabled={seen.isPending} onClick={() => seen.mutate()}>
+      I have seen this
+    </Button>
+  );
 }
 
 function TwoPrimariesBand({ overview }: { overview: Overview | undefined }) {

@@ -27,3 +27,13 @@ export function tableAddress(path: string, filter: Record<string, string>): stri
   const asked = new URLSearchParams(Object.entries(filter).filter(([, value]) => value !== "")).toString();
   return `/api/v1${path}.csv${asked && `?${asked}`}`;
 }
+
+// Pages whose address lies below one place of the navigation and whose own place is another.
+const ELSEWHERE: [RegExp, string][] = [[/^\/runs\/[^/]+\/review$/, "/reviews"]];
+
+/** Whether the page at this address belongs to that place of the navigation. */
+export function isUnder(pathname: string, place: string): boolean {
+  const other = ELSEWHERE.find(([address]) => address.test(pathname));
+  if (other) return other[1] === place;
+  return place === "/" ? pathname === "/" : pathname === place || pathname.startsWith(`${place}/`);
+}

@@ -29,6 +29,7 @@ const ROLES: Record<string, string> = {
   review: "a manager",
   sites: "an administrator",
   rights: "an administrator",
+  policy: "a manager or an administrator",
 };
 
 /** What an act is about. "anywhere": one of several things, each of which decides for itself; "somePair": a new plan. */
@@ -58,8 +59,8 @@ export function useMay(permission: string, at: At = "anywhere"): { may: boolean;
   };
 }
 
-/** The same for changes of a site: it is in each of its pairs at once, and one without a pair is for who may everywhere. */
-export function useMayChangeSite(slug: string): { may: boolean; whyNot: string } {
+/** The same at a site: it is in each of its pairs at once, and one without a pair is for who may everywhere. */
+export function useMayAtSite(permission: string, slug: string): { may: boolean; whyNot: string } {
   const pairs = useQuery(pairsQuery).data?.items ?? [];
-  return useMay("sites", { pairs: pairs.filter(({ a, b }) => [a, b].includes(slug)).map((pair) => pair.id) });
+  return useMay(permission, { pairs: pairs.filter(({ a, b }) => [a, b].includes(slug)).map((pair) => pair.id) });
 }

@@ -65,10 +65,34 @@ const APPROVAL_STATES: Record<string, Word> = {
   used: { word: "Approved and used", tone: "good" },
 };
 
+const POLICY_STATES: Record<string, Word> = {
+  ...APPROVAL_STATES,
+  in_force: { word: "In force", tone: "good" },
+  superseded: { word: "Was in force", tone: "idle" },
+};
+
+/** What an address said to who looked. One silence is no dead site: nothing here is ever called down. */
+const ECHOES: Record<string, Word> = {
+  greets: { word: "Answers", tone: "good" },
+  accepts: { word: "Accepts, says nothing", tone: "warn" },
+  refuses: { word: "Refuses: nobody listens", tone: "bad" },
+  silent: { word: "Not reachable", tone: "bad" },
+  "no-way": { word: "No way there", tone: "unsure" },
+  "": { word: "Could not be asked", tone: "unsure" },
+};
+
 const READINESS: Record<string, Word> = {
   ready: { word: "Ready", tone: "good" },
   not_ready: { word: "Not ready", tone: "bad" },
   cannot_tell: { word: "Cannot tell", tone: "unsure" },
+};
+
+const PARTS: Record<string, Word> = {
+  done: { word: "Done", tone: "good" },
+  failed: { word: "Failed", tone: "bad" },
+  unknown: { word: "Outcome unknown", tone: "unsure" },
+  on_hold: { word: "On hold", tone: "warn" },
+  waiting: { word: "Not begun", tone: "idle" },
 };
 
 const QUARANTINE_STATES: Record<string, Word> = {
@@ -102,7 +126,10 @@ function look(table: Record<string, Word>, code: string | null | undefined): Wor
 export const verdictWord = (code: string | null | undefined) => look(VERDICTS, code);
 export const runStateWord = (code: string) => look(RUN_STATES, code);
 export const approvalWord = (code: string) => look(APPROVAL_STATES, code);
+export const policyWord = (code: string) => look(POLICY_STATES, code);
+export const echoWord = (code: string): Word => ECHOES[code] ?? { word: code, tone: "unsure" };
 export const cellWord = (code: string) => look(CELL_STATES, code);
+export const partWord = (code: string) => look(PARTS, code);
 export const readinessWord = (code: string) => look(READINESS, code);
 export const quarantineWord = (code: string) => look(QUARANTINE_STATES, code);
 export const severityWord = (code: string) => look(SEVERITIES, code);

@@ -330,3 +330,56 @@ def test_a_disk_that_cannot_be_opened_ends_in_boot_failure_also_when_an_admin_sa
         front.call("vm.recover", vm_id, operation)
         assert front.seen(vm_id)[-1] == (3, 36)
         assert "No such file or directory" in front.vm(vm_id).user_template.text("ERROR")
+
+
+def test_what_is_taken_at_a_host_is_what_its_vms_need_at_each_turn_of_their_lives(front: Front) -> None:
+    def as_added_up() -> dict[int, tuple[list[int], int, int]]:
+        state = front.site.state
+        at = {host: [vm for vm in state.vms.values() if vm.host_id == host] for host in state.hosts}
+        return {
+            host: (sorted(vm.id for vm in vms), sum(vm.cpu for vm in vms), sum(vm.memory_kb for vm in vms))
+            for host, vms in at.items()
+        }
+
+    def as_kept() -> dict[int, tuple[list[int], int, int]]:
+        found = {host: front.site.state.placed(host) for host in front.site.state.hosts}
+        return {host: (sorted(taken.needs), taken.cpu, taken.memory_kb) for host, taken in found.items()}
+
+    vms = [front.number("vm.allocate", f"NAME=v{number}\nCPU=0.{number}\nMEMORY=96\n") for number in range(1, 6)]
+    for action in (None, "poweroff", "undeploy", "resume", "terminate-hard"):
+        for vm_id in vms[:2] if action == "terminate-hard" else vms[::2] if action else ():
+            front.call("vm.action", action, vm_id)
+        assert as_kept() == as_added_up()
+        front.wait()
+        assert as_kept() == as_added_up(), action
+    assert sum(len(vm_ids) for vm_ids, _, _ in as_kept().values()) == 3
+
+
+async def test_a_vm_that_is_lost_sight_of_is_unknown_with_or_without_a_process(front: Front) -> None:
+    vm_id = front.running("web-1")
+    host = front.site.state.hosts[front.vm(vm_id).history[-1].host_id]
+    await front.site.fail(faults.LOST_SIGHT, vm="web-1", process="kept", host="error")
+    assert (front.shown(vm_id), clients(front, "one/web-1-0"), host.state) == ((3, 16), {f"vm-{vm_id}"}, 3)
+    await front.site.restore(faults.LOST_SIGHT)
+    assert host.state == 2
+    await front.site.fail(faults.LOST_SIGHT, vm="web-1")
+    assert (front.shown(vm_id), clients(front, "one/web-1-0")) == ((3, 16), set())
+    front.call("vm.action", "poweroff-hard", vm_id)
+    assert front.seen(vm_id)[-1] == POWEROFF
+    with pytest.raises(ValueError, match="process is"):
+        await front.site.fail(faults.LOST_SIGHT, vm="web-1", process="half")
+
+
+def test_a_disabled_host_takes_no_new_vm_and_keeps_those_it_has(front: Front) -> None:
+    old = front.running()
+    for host_id in front.site.state.hosts:
+        assert front.number("host.status", host_id, 1) == host_id
+    new = new_vm(front)
+    front.wait()
+    assert (front.shown(old), front.shown(new)) == (RUNNING, (1, 0))
+    for host_id in front.site.state.hosts:
+        front.call("host.status", host_id, 0)
+    front.wait()
+    assert front.shown(new) == RUNNING
+    assert front.refused("host.status", 0, 9)[0] == 0x2000
+    assert front.refused("host.status", 0, 1, user="dr-portal-plain")[0] == 0x200

@@ -17,6 +17,7 @@ HANGS_IN_SHUTDOWN: Final = "guest-hangs-in-shutdown"
 PROLOG_FAILS: Final = "prolog-fails"
 BOOT_FAILS: Final = "boot-fails"
 SCHEDULER_STOPPED: Final = "scheduler-stopped"
+LOST_SIGHT: Final = "vm-lost-sight"
 
 OPTIONS: Final[dict[str, frozenset[str]]] = {
     DOWN: frozenset(),
@@ -28,6 +29,7 @@ OPTIONS: Final[dict[str, frozenset[str]]] = {
     PROLOG_FAILS: frozenset({"vm", "times"}),
     BOOT_FAILS: frozenset({"vm", "times"}),
     SCHEDULER_STOPPED: frozenset(),
+    LOST_SIGHT: frozenset({"vm", "process", "host"}),
 }
 SENTENCES: Final[dict[str, str]] = {
     DOWN: "OpenNebula's port is closed: connections are refused.",
@@ -40,6 +42,8 @@ SENTENCES: Final[dict[str, str]] = {
     PROLOG_FAILS: "The disks of vm cannot be prepared when it starts.",
     BOOT_FAILS: "vm does not boot.",
     SCHEDULER_STOPPED: "VMs stay PENDING without a message.",
+    LOST_SIGHT: "vm becomes UNKNOWN. process=kept: it runs on and has its disks open; gone (default): it ended. host: "
+    "what its host is meanwhile, monitored (default), error or offline.",
 }
 NAMES: Final = tuple(OPTIONS)
 
@@ -85,6 +89,10 @@ class Faults:
             raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}")
         if options.get("thaw", "execute") not in ("execute", "drop"):
             raise ValueError("thaw is 'execute' or 'drop'")
+        if options.get("process", "gone") not in ("gone", "kept"):
+            raise ValueError("process is 'gone' or 'kept'")
+        if options.get("host", "monitored") not in ("monitored", "error", "offline"):
+            raise ValueError("host is 'monitored', 'error' or 'offline'")
         _number(options.get("code", INTERNAL))
         self._active.append(Fault(name, dict(options), _number(options.get("times", 0))))
 

@@ -14,6 +14,7 @@ FILE_DS: Final = 2
 HOST_MONITORED: Final = 2
 HOST_ERROR: Final = 3
 HOST_DISABLED: Final = 4
+HOST_OFFLINE: Final = 8
 
 _DISK_TYPES: Final = {"FILE": 0, "CDROM": 1, "BLOCK": 2, "RBD": 3}
 

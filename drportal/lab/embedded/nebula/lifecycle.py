@@ -85,6 +85,15 @@ class Lifecycle:
             raise NebulaError(ACTION, f"Recover action is not available for state {vm.state_name}")
         self._run(vm, path)
 
+    def lose_sight(self, vm: VirtualMachine, *, process_kept: bool) -> None:
+        """What its hypervisor would say of it is not heard any more, or is that it has no such process."""
+        self._paths.pop(vm.id, None)
+        if process_kept:
+            self._open_disks(vm)
+        else:
+            self._close_disks(vm)
+        vm.enter(ACTIVE, UNKNOWN)
+
     def start_running(self, vm: VirtualMachine, place: Place) -> None:
         """For VMs that are there from the beginning: placed, disks open, RUNNING."""
         now = int(self._state.now)

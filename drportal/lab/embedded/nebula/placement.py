@@ -34,11 +34,11 @@ def _find_host(state: State, vm: VirtualMachine) -> Host:
         raise Unplaceable("Cannot dispatch VM: No host meets SCHED_REQUIREMENTS")
     roomy: list[tuple[int, Host]] = []
     for host in hosts:
-        _, cpu, memory_kb = state.placed(host.id)
-        if cpu + vm.cpu <= host.max_cpu and memory_kb + vm.memory_kb <= host.max_mem_kb:
-            roomy.append((host.max_cpu - cpu, host))
+        taken = state.placed(host.id)
+        if taken.cpu + vm.cpu <= host.max_cpu and taken.memory_kb + vm.memory_kb <= host.max_mem_kb:
+            roomy.append((host.max_cpu - taken.cpu, host))
     if not roomy:
-        lacking = "CPU" if all(vm.cpu > host.max_cpu - state.placed(host.id)[1] for host in hosts) else "memory"
+        lacking = "CPU" if all(vm.cpu > host.max_cpu - state.placed(host.id).cpu for host in hosts) else "memory"
         numbers = ", ".join(str(host.id) for host in hosts)
         raise Unplaceable(f"Cannot dispatch VM: [HOST] Not enough {lacking} on hosts: {numbers}")
     return max(roomy, key=lambda item: (item[0], -item[1].id))[1]
@@ -83,9 +83,9 @@ def _datastore_attributes(datastore: Datastore) -> dict[str, str]:
 
 def check_fits(state: State, vm: VirtualMachine, host: Host) -> None:
     """What one.vm.deploy with enforce=True checks."""
-    _, cpu, memory_kb = state.placed(host.id)
+    taken = state.placed(host.id)
     prefix = f"virtual machine [{vm.id}] does not fit in host [{host.id}]."
-    if vm.cpu > host.max_cpu - cpu:
-        raise NebulaError(ACTION, f"{prefix} Not enough CPU: {vm.cpu}/{host.max_cpu - cpu}")
-    if vm.memory_kb > host.max_mem_kb - memory_kb:
-        raise NebulaError(ACTION, f"{prefix} Not enough memory: {vm.memory_kb}/{host.max_mem_kb - memory_kb}")
+    if vm.cpu > host.max_cpu - taken.cpu:
+        raise NebulaError(ACTION, f"{prefix} Not enough CPU: {vm.cpu}/{host.max_cpu - taken.cpu}")
+    if vm.memory_kb > host.max_mem_kb - taken.memory_kb:
+        raise NebulaError(ACTION, f"{prefix} Not enough memory: {vm.memory_kb}/{host.max_mem_kb - taken.memory_kb}")

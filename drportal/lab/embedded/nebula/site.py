@@ -20,7 +20,7 @@ from .errors import NebulaError, NebulaFault
 from .faults import Option
 from .image_calls import IMAGE_CALLS
 from .images import Image
-from .infrastructure import Host, default_datastores
+from .infrastructure import HOST_ERROR, HOST_MONITORED, HOST_OFFLINE, Host, default_datastores
 from .lifecycle import Lifecycle
 from .networks import NetworkSpec, default_networks, make_network
 from .placement import find_place
@@ -207,7 +207,7 @@ class NebulaSite:
         for image_id in image_ids:
             template.add("DISK", {"IMAGE_ID": str(image_id)})
         vm = define_vm(state, state.admin(), template, hold=False)
-        state.vms[vm.id] = vm
+        state.add_vm(vm)
         self._lifecycle.start_running(vm, find_place(state, vm))
         return vm.id
 
@@ -245,10 +245,23 @@ class NebulaSite:
             await self._endpoint.close()
         elif fault == faults.HUNG:
             self._thawed.clear()
+        elif fault == faults.LOST_SIGHT:
+            self._lose_sight(str(given.get("vm", "")), str(given.get("process")), str(given.get("host")))
+
+    def _lose_sight(self, wanted: str, process: str, host: str) -> None:
+        states = {"error": HOST_ERROR, "offline": HOST_OFFLINE}
+        for vm in self._state.vms.values():
+            if vm.state != vms.DONE and wanted in (str(vm.id), vm.name):
+                self._lifecycle.lose_sight(vm, process_kept=process == "kept")
+                if host in states and vm.history:
+                    self._state.hosts[vm.history[-1].host_id].state = states[host]
 
     async def restore(self, fault: str | None = None) -> None:
         """None restores everything. Calls held by `opennebula-hung` are executed now, unless `thaw` was "drop"."""
         drops = self._state.faults.thaw_drops()
+        if fault in (None, faults.LOST_SIGHT) and self._state.faults.has(faults.LOST_SIGHT):
+            for host in self._state.hosts.values():
+                host.state = HOST_MONITORED if host.state in (HOST_ERROR, HOST_OFFLINE) else host.state
         self._state.faults.clear(fault)
         if not self._state.faults.has(faults.HUNG):
             self._thaw(drop=drops)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .calls import Caller, MethodTable, in_range
-from .infrastructure import cluster_pool_xml, zone_pool_xml
-from .users import USE, authorize, may
+from .errors import INTERNAL, NebulaError
+from .infrastructure import HOST_DISABLED, HOST_MONITORED, HOST_OFFLINE, cluster_pool_xml, zone_pool_xml
+from .users import ADMIN, USE, authorize, may
 
 SITE_CALLS = MethodTable()
 
@@ -50,8 +51,21 @@ def host_info(caller: Caller, host_id: int, _decrypt: bool = False) -> str:
     return _host_xml(caller, host_id)
 
 
+@SITE_CALLS.method("host.status", "ii")
+def host_status(caller: Caller, host_id: int, status: int) -> int:
+    """0 enabled, 1 disabled, 2 offline. VMs that are on the host stay as they are."""
+    states = {0: HOST_MONITORED, 1: HOST_DISABLED, 2: HOST_OFFLINE}
+    host = caller.state.host(host_id)
+    authorize(caller.user, ADMIN, "HOST", host_id, 0)
+    if status not in states:
+        raise NebulaError(INTERNAL, "Wrong status code")
+    host.state = states[status]
+    return host_id
+
+
 def _host_xml(caller: Caller, host_id: int) -> str:
-    return caller.state.hosts[host_id].xml(*caller.state.placed(host_id), caller.state.now)
+    taken = caller.state.placed(host_id)
+    return caller.state.hosts[host_id].xml(sorted(taken.needs), taken.cpu, taken.memory_kb, caller.state.now)
 
 
 @SITE_CALLS.method("clusterpool.info")

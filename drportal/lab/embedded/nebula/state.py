@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
+from dataclasses import dataclass, field
 
 from drportal.lab.embedded.storage import Storage
 
@@ -17,6 +18,23 @@ from .networks import Network
 from .templates import VmTemplate
 from .users import User, Users
 from .vms import VirtualMachine
+
+
+@dataclass(slots=True)
+class Placed:
+    """What is taken at a host: CPU in hundredths of a core, memory in KiB; ``needs``: the same of each VM."""
+
+    needs: dict[int, tuple[int, int]] = field(default_factory=dict)
+    cpu: int = 0
+    memory_kb: int = 0
+
+    def take(self, vm: VirtualMachine) -> None:
+        self.needs[vm.id] = vm.cpu, vm.memory_kb
+        self.cpu, self.memory_kb = self.cpu + vm.cpu, self.memory_kb + vm.memory_kb
+
+    def give_back(self, vm_id: int) -> None:
+        cpu, memory_kb = self.needs.pop(vm_id, (0, 0))
+        self.cpu, self.memory_kb = self.cpu - cpu, self.memory_kb - memory_kb
 
 
 class State:
@@ -37,6 +55,8 @@ class State:
         self.templates: dict[int, VmTemplate] = {}
         self.endpoint = ""
         self._next: dict[str, int] = {}
+        self._placed: dict[int, Placed] = {}
+        self._changed: set[int] = set()  # VMs that may be placed otherwise than is written in ``_placed``
 
     @property
     def now(self) -> float:
@@ -91,10 +111,20 @@ class State:
             raise no_such("host", host_id)
         return self.hosts[host_id]
 
-    def placed(self, host_id: int) -> tuple[list[int], int, int]:
-        """(VM ids, CPU in hundredths of a core, memory in KiB) taken at a host."""
-        vms = [vm for vm in self.vms.values() if vm.host_id == host_id]
-        return sorted(vm.id for vm in vms), sum(vm.cpu for vm in vms), sum(vm.memory_kb for vm in vms)
+    def add_vm(self, vm: VirtualMachine) -> None:
+        self.vms[vm.id] = vm
+        vm.note_changes_in(self._changed)
+
+    def placed(self, host_id: int) -> Placed:
+        """Kept, and brought up to the VMs that changed: for each VM of thousands it is asked where there is room."""
+        for vm_id in self._changed:
+            for host in self._placed.values():
+                host.give_back(vm_id)
+            at = self.vms[vm_id].host_id
+            if at is not None:
+                self._placed.setdefault(at, Placed()).take(self.vms[vm_id])
+        self._changed.clear()
+        return self._placed.setdefault(host_id, Placed())
 
     def admin(self) -> User:
         return self.users.get(0)

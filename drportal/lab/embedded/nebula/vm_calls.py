@@ -78,7 +78,7 @@ def vm_allocate(caller: Caller, text: str, hold: bool = False) -> int:
 def _allocate(caller: Caller, template: Template, *, hold: bool) -> int:
     """VM names need not be unique."""
     vm = define_vm(caller.state, caller.user, template, hold=hold)
-    caller.state.vms[vm.id] = vm
+    caller.state.add_vm(vm)
     if not hold:
         caller.lifecycle.make_pending(vm)
     return vm.id

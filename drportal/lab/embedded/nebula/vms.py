@@ -170,7 +170,7 @@ class VirtualMachine:
     lock: Lock | None = None
     _full: str = ""
     _light: str = ""
-    _sizes: tuple[int, int] | None = None
+    _changes: set[int] = field(default_factory=set)
 
     @property
     def state_name(self) -> str:
@@ -186,19 +186,11 @@ class VirtualMachine:
     @property
     def cpu(self) -> int:
         """Hundredths of a core."""
-        return self._needs[0]
+        return round(float(self.template.text("CPU", "0")) * 100)
 
     @property
     def memory_kb(self) -> int:
-        return self._needs[1]
-
-    @property
-    def _needs(self) -> tuple[int, int]:
-        """Kept, because for each VM that is placed those of all others are added up."""
-        if self._sizes is None:
-            cpu, memory_kb = float(self.template.text("CPU", "0")), int(self.template.text("MEMORY", "0")) * 1024
-            self._sizes = round(cpu * 100), memory_kb
-        return self._sizes
+        return int(self.template.text("MEMORY", "0")) * 1024
 
     @property
     def host_id(self) -> int | None:
@@ -210,7 +202,12 @@ class VirtualMachine:
     def changed(self) -> None:
         """Call after any change: the XML bodies are kept, because whole pools are asked for all the time."""
         self._full = self._light = ""
-        self._sizes = None
+        self._changes.add(self.id)
+
+    def note_changes_in(self, changes: set[int]) -> None:
+        """From now on the VM's number is put in there at each change."""
+        self._changes = changes
+        self._changes.add(self.id)
 
     def enter(self, state: int, lcm_state: int = LCM_INIT) -> None:
         self.state, self.lcm_state = state, lcm_state

@@ -1,8 +1,8 @@
-import { Card, CardBody, CardTitle } from "@patternfly/react-core";
+import { Card, CardBody, CardTitle, Checkbox } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { grantTake } from "../../api/commands";
+import { grantTake, signOutOf } from "../../api/commands";
 import type { Access, Grant } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
 import { ReasonDialog } from "../../components/ReasonDialog";
@@ -15,6 +15,14 @@ type Taking = { person: PersonAccess; grant: Grant };
 /** Each person with what they hold, where, and why; one row a grant. */
 export function PeopleCard({ access }: { access: Access }) {
   const [taking, setTaking] = useState<Taking | null>(null);
+  const [leaving, setLeaving] = useState<PersonAccess | null>(null);
+  const everywhere = access.scopes.some((scope) => scope.pair_id === null && scope.plan_id === null);
+  const signOut = (person: PersonAccess) =>
+    everywhere && (
+      <ActButton variant="link" isInline whyNot="" onClick={() => setLeaving(person)}>
+        Sign out
+      </ActButton>
+    );
   return (
     <Card>
       <CardTitle component="h2">People</CardTitle>
@@ -36,15 +44,15 @@ export function PeopleCard({ access }: { access: Access }) {
               person.grants.length === 0 ? (
                 <Tr key={person.username}>
                   <Td dataLabel="Person">
-                    <Name person={person} />
+                    <Name person={person} /> {signOut(person)}
                   </Td>
                   <Td colSpan={6}>Nothing: may sign in and see their own account.</Td>
                 </Tr>
               ) : (
-                person.grants.map((grant) => (
+                person.grants.map((grant, at) => (
                   <Tr key={grant.id}>
                     <Td dataLabel="Person">
-                      <Name person={person} />
+                      <Name person={person} /> {at === 0 && signOut(person)}
                     </Td>
                     <Td dataLabel="Role">{grant.role}</Td>
                     <Td dataLabel="Where">{grant.where}</Td>
@@ -75,6 +83,7 @@ export function PeopleCard({ access }: { access: Access }) {
             )}
           </Tbody>
         </Table>
+        {leaving && <SignOutDialog person={leaving} onClose={() => setLeaving(null)} />}
         {taking && <TakeDialog {...taking} onClose={() => setTaking(null)} />}
       </CardBody>
     </Card>
@@ -121,5 +130,36 @@ function TakeDialog({ person, grant, onClose }: Taking & { onClose: () => void }
       onConfirm={(reason) => take.mutate(reason)}
       onClose={onClose}
     />
+  );
+}
+
+function SignOutDialog({ person, onClose }: { person: PersonAccess; onClose: () => void }) {
+  const [tokens, setTokens] = useState(false);
+  const out = useMutation({
+    mutationFn: (reason: string) => signOutOf(person.username, reason, tokens),
+    onSuccess: onClose,
+  });
+  return (
+    <ReasonDialog
+      title={`Sign ${person.username} out everywhere?`}
+      consequences={[
+        "Every session ends at its next request, open pages within half a minute. What runs goes on.",
+        `${person.username} may sign in again: where the password is known to somebody else, close the account or set another.`,
+      ]}
+      button="Sign out"
+      danger
+      reasonNeeded
+      busy={out.isPending}
+      error={out.error}
+      onConfirm={(reason) => out.mutate(reason)}
+      onClose={onClose}
+    >
+      <Checkbox
+        id="sign-out-tokens"
+        label="Withdraw their tokens, too"
+        isChecked={tokens}
+        onChange={(_event, checked) => setTokens(checked)}
+      />
+    </ReasonDialog>
   );
 }

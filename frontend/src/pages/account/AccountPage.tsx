@@ -4,6 +4,7 @@ import { PageHead } from "../../components/PageHead";
 import { useMe } from "../../lib/may";
 import { Fact } from "../runs/RunFacts";
 import { FactorsCard } from "./FactorsCard";
+import { PasswordCard } from "./PasswordCard";
 import { SessionsCard } from "./SessionsCard";
 import { TokensCard } from "./TokensCard";
 
@@ -28,6 +29,7 @@ export function AccountPage() {
             )}
           </CardBody>
         </Card>
+        <PasswordCard />
         <FactorsCard />
         <SessionsCard />
         <TokensCard />

@@ -15,7 +15,7 @@ export function SessionsCard() {
     <Card>
       <CardTitle component="h2">Where you are signed in</CardTitle>
       <CardBody className="dr-stack">
-        <p>One that you do not know: end it, and have an administrator set another password for you.</p>
+        <p>One that you do not know: end it, and change your password.</p>
         <Loaded query={query} what="Your sessions">
           {({ items }) => <Sessions sessions={items} />}
         </Loaded>

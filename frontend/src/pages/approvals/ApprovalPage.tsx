@@ -10,7 +10,7 @@ import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
 import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
-import { StateLabel } from "../../components/State";
+import { StateLabel, StateText } from "../../components/State";
 import { Time, TimeTwice } from "../../components/Time";
 import { approvalWord, count } from "../../lib/words";
 import { useLive } from "../../live/hooks";
@@ -132,6 +132,16 @@ function Asked({ approval }: { approval: Approval }) {
             ))}
           </List>
         </ListItem>
+        {approval.notes.length > 0 && (
+          <ListItem>
+            What it will not save, or not bring home:
+            <List>
+              {approval.notes.map((sentence) => (
+                <ListItem key={sentence}>{sentence}</ListItem>
+              ))}
+            </List>
+          </ListItem>
+        )}
         <ListItem>
           It needs the yes of {count(approval.needed, "person", "people")} other than {approval.requested_by}, counts
           once, and expires <Time at={approval.expires_at} />.
@@ -144,21 +154,24 @@ function Asked({ approval }: { approval: Approval }) {
 
 function Compared({ seen }: { seen: Approval }) {
   const changed = seen.differences ?? [];
+  const material = changed.filter((each) => each.material);
   return (
     <>
-      {changed.length === 0 ? (
-        <Alert variant="success" isInline component="h3" title="Nothing that matters has changed since" />
+      {material.length === 0 ? (
+        <Alert variant="success" isInline component="h3" title="Nothing that matters has changed since">
+          {changed.length > 0 && `${count(changed.length, "other difference")} below.`}
+        </Alert>
       ) : (
         <Alert
           variant="danger"
           isInline
           component="h3"
-          title={`${count(changed.length, "difference")}: this cannot be approved any more`}
+          title={`${count(material.length, "material difference")}: this cannot be approved any more`}
         >
           The request becomes void. Look at the images, and ask again if it is still needed.
         </Alert>
       )}
-      {changed.length > 0 && <Changes changes={changed} />}
+      {changed.length > 0 && <Changes changes={[...material, ...changed.filter((each) => !each.material)]} />}
       {seen.now && (
         <Fold head="What both sites say now">
           <EvidenceView evidence={seen.now} lost={seen.source_site} label="Evidence now" />
@@ -173,19 +186,26 @@ function Changes({ changes }: { changes: EvidenceChange[] }) {
     <Table aria-label="Differences" variant="compact">
       <Thead>
         <Tr>
-          <Th>Image</Th>
+          <Th>Image or site</Th>
           <Th>What</Th>
           <Th>Then</Th>
           <Th>Now</Th>
+          <Th width={40}>Does it matter?</Th>
         </Tr>
       </Thead>
       <Tbody>
         {changes.map((each) => (
           <Tr key={`${each.subject} ${each.field}`}>
-            <Td dataLabel="Image">{each.subject}</Td>
+            <Td dataLabel="Image or site">{each.subject}</Td>
             <Td dataLabel="What">{each.field.replaceAll("_", " ")}</Td>
             <Td dataLabel="Then">{JSON.stringify(each.then)}</Td>
             <Td dataLabel="Now">{JSON.stringify(each.now)}</Td>
+            <Td dataLabel="Does it matter?">
+              <StateText
+                state={each.material ? { word: "Material", tone: "bad" } : { word: "Not material", tone: "idle" }}
+              />
+              : {each.why}
+            </Td>
           </Tr>
         ))}
       </Tbody>

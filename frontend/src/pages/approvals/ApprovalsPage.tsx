@@ -9,6 +9,7 @@ import { StateText } from "../../components/State";
 import { Time } from "../../components/Time";
 import { approvalWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
+import { PolicyCard } from "./PolicyCard";
 
 /** What a second person was asked, newest first; what was declined, expired or became void stays. */
 export function ApprovalsPage() {
@@ -16,7 +17,7 @@ export function ApprovalsPage() {
   return (
     <>
       <PageHead title="Approvals">A forced promotion needs the yes of somebody who did not ask for it.</PageHead>
-      <PageSection>
+      <PageSection className="dr-stack">
         <Loaded query={query} what="The approvals">
           {({ items }) =>
             items.length === 0 ? (
@@ -61,6 +62,7 @@ export function ApprovalsPage() {
             )
           }
         </Loaded>
+        <PolicyCard />
       </PageSection>
     </>
   );

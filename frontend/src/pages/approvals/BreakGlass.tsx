@@ -43,7 +43,7 @@ function Alone({ approval, looked }: { approval: Approval; looked: Approval | un
   const whyNot =
     notAllowed ||
     (looked === undefined ? "The sites have not been read on this page yet." : "") ||
-    (looked?.differences?.length ? "The evidence has changed since it was frozen." : "") ||
+    (looked?.differences?.some((each) => each.material) ? "The evidence has changed since it was frozen." : "") ||
     (reason.trim() === "" ? "Say why nobody else can say yes." : "") ||
     (isGiven(proof) ? "" : "Show first that it is you.") ||
     (typed === approval.glass_phrase ? "" : "Type the phrase first.");

@@ -36,7 +36,7 @@ export function Decide({ approval, looked }: { approval: Approval; looked: Appro
   const whyNotYes =
     notMine ||
     (looked === undefined ? "The sites have not been read on this page yet." : "") ||
-    (looked?.differences?.length ? "The evidence has changed since it was frozen." : "") ||
+    (looked?.differences?.some((each) => each.material) ? "The evidence has changed since it was frozen." : "") ||
     (isGiven(proof) ? "" : "Show first that it is you.");
   const noText = text.trim() === "" ? "Write it into the field first." : "";
   const busy = yes.isPending || say.isPending;

@@ -3,9 +3,6 @@ import {
   Button,
   Form,
   FormGroup,
-  FormHelperText,
-  HelperText,
-  HelperTextItem,
   List,
   ListItem,
   PageSection,
@@ -20,6 +17,7 @@ import { disasterRequest } from "../../api/commands";
 import { disasterQuery, plansQuery } from "../../api/queries";
 import type { DisasterDoor, PlanSummary } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
+import { Attestation, lacking, NOTHING_ATTESTED, toSend } from "../../components/Attestation";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { EvidenceView } from "../../components/EvidenceView";
 import { LinkButton } from "../../components/LinkButton";
@@ -122,6 +120,18 @@ function Door({ plan }: { plan: number }) {
                 </List>
               </Alert>
             )}
+            {door.notes.length > 0 && (
+              <Alert variant="warning" isInline component="h3" title="What it will not save, or not bring home">
+                <List>
+                  {door.notes.slice(0, MOST_BLOCKERS).map((sentence) => (
+                    <ListItem key={sentence}>{sentence}</ListItem>
+                  ))}
+                  {door.notes.length > MOST_BLOCKERS && (
+                    <ListItem>And {door.notes.length - MOST_BLOCKERS} more; see the gaps.</ListItem>
+                  )}
+                </List>
+              </Alert>
+            )}
             <EvidenceView evidence={door.evidence} lost={door.source_site} label="Evidence" />
             <Request plan={plan} door={door} />
           </>
@@ -135,7 +145,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
   const navigate = useNavigate();
   const { whyNot: notAllowed } = useMay("run", { plan });
   const [reason, setReason] = useState("");
-  const [attestation, setAttestation] = useState("");
+  const [said, setSaid] = useState(NOTHING_ATTESTED);
   const [typed, setTyped] = useState("");
   const [key] = useState(requestKey);
   const send = useMutation({
@@ -144,8 +154,9 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
         plan_version: door.plan_version,
         phrase: typed.trim(),
         reason: reason.trim(),
-        attestation: attestation.trim(),
+        ...toSend(said),
         request_key: key,
+        evidence_sha256: door.evidence_sha256,
       }),
     onSuccess: (approval) => void navigate(`/approvals/${approval.id}`),
   });
@@ -153,14 +164,16 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
     notAllowed ||
     (door.blockers.length > 0 ? "Something forbids it; see above." : "") ||
     (reason.trim() === "" ? "Say why." : "") ||
-    (attestation.trim() === "" ? `Say who made sure that nothing runs at ${door.source_site}.` : "") ||
+    lacking(said, door.fence_rung, door.source_site) ||
     (typed.trim() === door.phrase ? "" : "Type the phrase first.");
   return (
     <Form onSubmit={(event) => event.preventDefault()}>
       <Title headingLevel="h2">Ask for it</Title>
       <List>
         <ListItem>
-          This only asks. Nothing is sent to a site before another person has said yes to this evidence.
+          This only asks. Nothing is sent to a site before another person has said yes to this evidence, which was
+          frozen when it was read. Both sites are read once more when you ask: where it has moved meanwhile, nothing is
+          asked for.
         </ListItem>
         <ListItem>
           Then {count(door.evidence.images.length, "image")} at {door.target_site}{" "}
@@ -175,24 +188,7 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
       <FormGroup label="Why is this done?" isRequired fieldId="reason">
         <TextArea id="reason" rows={2} value={reason} onChange={(_event, text) => setReason(text)} />
       </FormGroup>
-      <FormGroup
-        label={`Who made sure that nothing runs at ${door.source_site}, and how?`}
-        isRequired
-        fieldId="attestation"
-      >
-        <TextArea
-          id="attestation"
-          rows={2}
-          value={attestation}
-          onChange={(_event, text) => setAttestation(text)}
-          aria-describedby="attestation-help"
-        />
-        <FormHelperText>
-          <HelperText id="attestation-help">
-            <HelperTextItem>Power or network cut, by whom. You sign it with your name.</HelperTextItem>
-          </HelperText>
-        </FormHelperText>
-      </FormGroup>
+      <Attestation site={door.source_site} wanted={door.fence_rung} value={said} onChange={setSaid} />
       <ConfirmByTyping phrase={door.phrase} typed={typed} onType={setTyped} />
       <ProblemAlert error={send.error} title="Nothing was asked for" />
       {whyNot && <p className="dr-quiet">{whyNot}</p>}

@@ -17,6 +17,7 @@ import { Link } from "react-router";
 import { imageQuery } from "../../api/queries";
 import type { ImageDetail, ImageSchedule, SideState } from "../../api/types";
 import { Command, Raw } from "../../components/Command";
+import { CopiedOf } from "../../components/CopiedOf";
 import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
 import { ScheduleFact } from "../../components/ScheduleFact";
@@ -147,6 +148,11 @@ function Side({ site, side, schedule }: { site: string; side: SideState; schedul
           </Fact>
           <Fact term="Mirroring">{side.state ?? "not told"}</Fact>
           <Fact term="Ceph's words">{side.description || "none"}</Fact>
+          {side.recopy && (
+            <Fact term="Copied anew">
+              <CopiedOf one={side.recopy} />
+            </Fact>
+          )}
           <Fact term="Position">{side.position ?? "not told"}</Fact>
           <Fact term="Entries behind, as counted then">{side.entries_behind ?? "not told"}</Fact>
           {side.bytes_behind !== null && (

@@ -1,21 +1,36 @@
 import { Content, Label, Title } from "@patternfly/react-core";
 import ExclamationTriangleIcon from "@patternfly/react-icons/dist/esm/icons/exclamation-triangle-icon";
 import type { UseQueryResult } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { type Dispatch, useMemo } from "react";
 import type { Preview, PreviewStep } from "../../api/types";
 import { Command, CopyButton } from "../../components/Command";
 import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
 import { count } from "../../lib/words";
+import type { MoveAction, Salvage } from "./moveReducer";
+import { SalvageChoice } from "./SalvageChoice";
 
 /** Above this many steps the VMs start folded. */
 const FOLD_FROM = 40;
 
 /** Everything that will run, byte for byte, per VM and in order. */
-export function CommandsStep({ query }: { query: UseQueryResult<Preview, Error> }) {
+export function CommandsStep({
+  query,
+  salvage,
+  dispatch,
+}: {
+  query: UseQueryResult<Preview, Error>;
+  salvage: Salvage;
+  dispatch: Dispatch<MoveAction>;
+}) {
   return (
     <Loaded query={query} what="The commands">
-      {(preview) => <Commands preview={preview} />}
+      {(preview) => (
+        <div className="dr-stack">
+          <SalvageChoice preview={preview} chosen={salvage} dispatch={dispatch} />
+          <Commands preview={preview} />
+        </div>
+      )}
     </Loaded>
   );
 }

@@ -105,6 +105,8 @@ export function StartFooter({
         request_key: state.requestKey,
         accept_warnings: state.acceptWarnings,
         discard_reason: preview?.discard_question ? state.discardReason.trim() : "",
+        salvage: state.salvage.way,
+        salvage_images: [...state.salvage.images].map(([image_id, way]) => ({ image_id, way, reason: "" })),
       }),
     onSuccess: (run) => void navigate(`/runs/${run.id}`),
   });

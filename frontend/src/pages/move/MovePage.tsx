@@ -19,7 +19,7 @@ const SAYS: Record<MoveKind, string> = {
     "Moves a running group to the other site while both sites answer. VMs are powered off first; nothing is lost and nothing is forced.",
   failback: "Brings a group back to its home site while both sites answer. Nothing is lost and nothing is forced.",
   fence:
-    "The first thing at a site that came back after a disaster failover: what runs there is powered off, and its copies can't be written any more. Nothing is discarded.",
+    "The first thing at a site that came back after a disaster failover, or where a VM runs at home while its group is away: what runs there is powered off, and its copies can't be written any more. Nothing is discarded.",
   reprotect:
     "For a site that came back after a disaster failover. What runs there is stopped; its copies are discarded and made anew from the site where the group runs.",
 };
@@ -41,7 +41,7 @@ export function MovePage({ kind }: { kind: MoveKind }) {
   // A plan from an old link may not be able to go this way any more: then nobody is asked.
   const possible = chosen && plan.data?.next_kinds.some((next) => next.kind === kind && next.possible) === true;
   const readiness = useQuery({ ...readinessQuery(planId, kind), enabled: possible });
-  const preview = useQuery({ ...previewQuery(planId, kind), enabled: possible });
+  const preview = useQuery({ ...previewQuery(planId, kind, state.salvage), enabled: possible });
 
   const lookAgain = () => {
     dispatch({ type: "look_again" });
@@ -86,9 +86,13 @@ export function MovePage({ kind }: { kind: MoveKind }) {
             name="Commands"
             id="commands"
             isDisabled={unready !== ""}
-            footer={{ isNextDisabled: !preview.data, nextButtonText: "Next: consequences", ...LEAVE }}
+            footer={{
+              isNextDisabled: !preview.data || preview.isPlaceholderData,
+              nextButtonText: "Next: consequences",
+              ...LEAVE,
+            }}
           >
-            <CommandsStep query={preview} />
+            <CommandsStep query={preview} salvage={state.salvage} dispatch={dispatch} />
           </WizardStep>
           <WizardStep
             name="Confirm and start"

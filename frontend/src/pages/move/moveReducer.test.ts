@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Finding, Preview, Readiness } from "../../api/types";
-import { moveReducer, newMove, whyNotReady, whyNotStart } from "./moveReducer";
+import { moveReducer, NO_SALVAGE, newMove, whyNotReady, whyNotStart } from "./moveReducer";
 
 const finding = (severity: string): Finding => ({ code: "c", severity, subject: "s", sentence: "x", remedy: null });
 const readiness = (state: string, ...severities: string[]): Readiness => ({
@@ -42,6 +42,14 @@ describe("the wizard", () => {
     const answered = moveReducer(state, { type: "discard_reason", text: "nobody wants it" });
     expect(whyNotStart(answered, readiness("ready"), asking)).toBe("");
     expect(moveReducer(answered, { type: "look_again" }).discardReason).toBe("");
+  });
+
+  it("keeps what becomes of each image's own writes, and forgets it when the plan is looked at again", () => {
+    let state = moveReducer(newMove(1), { type: "salvage", way: "copy" });
+    state = moveReducer(state, { type: "salvage_of", imageId: 3, way: "waive" });
+    expect([state.salvage.way, [...state.salvage.images]]).toEqual(["copy", [[3, "waive"]]]);
+    expect(moveReducer(state, { type: "salvage_of", imageId: 3, way: null }).salvage.images.size).toBe(0);
+    expect(moveReducer(state, { type: "look_again" }).salvage).toEqual(NO_SALVAGE);
   });
 
   it("counts nothing as confirmed after the plan or the readiness changed", () => {

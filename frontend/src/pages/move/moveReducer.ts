@@ -9,22 +9,39 @@ export type MoveState = {
   reason: string;
   /** Why what cannot be saved may be discarded; only where the preview asks. */
   discardReason: string;
+  /** Of a reprotect, what becomes of what is nowhere else: for all images (null: as the portal proposes), and of some. */
+  salvage: Salvage;
   typed: string;
   /** One key per intent: pressing the button twice, or again after a lost answer, gives the same run. */
   requestKey: string;
 };
+
+export type SalvageWay = Preview["salvage_ways"][number]["way"];
+export type Salvage = { way: SalvageWay | null; images: ReadonlyMap<number, SalvageWay> };
+export const NO_SALVAGE: Salvage = { way: null, images: new Map() };
 
 export type MoveAction =
   | { type: "choose"; planId: number }
   | { type: "accept"; accept: boolean }
   | { type: "reason"; text: string }
   | { type: "discard_reason"; text: string }
+  | { type: "salvage"; way: SalvageWay }
+  /** Null: as all others. */
+  | { type: "salvage_of"; imageId: number; way: SalvageWay | null }
   | { type: "typed"; text: string }
   /** The plan or the readiness is not what was looked at any more: nothing that was confirmed counts. */
   | { type: "look_again" };
 
 export function newMove(planId: number | null): MoveState {
-  return { planId, acceptWarnings: false, reason: "", discardReason: "", typed: "", requestKey: requestKey() };
+  return {
+    planId,
+    acceptWarnings: false,
+    reason: "",
+    discardReason: "",
+    salvage: NO_SALVAGE,
+    typed: "",
+    requestKey: requestKey(),
+  };
 }
 
 export function moveReducer(state: MoveState, action: MoveAction): MoveState {
@@ -37,6 +54,14 @@ export function moveReducer(state: MoveState, action: MoveAction): MoveState {
       return { ...state, reason: action.text };
     case "discard_reason":
       return { ...state, discardReason: action.text };
+    case "salvage":
+      return { ...state, salvage: { ...state.salvage, way: action.way } };
+    case "salvage_of": {
+      const images = new Map(state.salvage.images);
+      if (action.way === null) images.delete(action.imageId);
+      else images.set(action.imageId, action.way);
+      return { ...state, salvage: { ...state.salvage, images } };
+    }
     case "typed":
       return { ...state, typed: action.text };
     case "look_again":

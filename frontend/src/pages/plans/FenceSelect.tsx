@@ -11,7 +11,8 @@ import {
 export const RUNGS = [
   { rung: 1, word: "VMs off" },
   { rung: 2, word: "VMs off, images demoted" },
-  { rung: 4, word: "whoever writes shut out of Ceph first, then VMs off, images demoted" },
+  { rung: 3, word: "VMs off, they and their images locked, images demoted, their hosts disabled" },
+  { rung: 4, word: "whoever writes shut out of Ceph first, then as rung 3" },
 ];
 
 export const rungWord = (rung: number) => RUNGS.find((one) => one.rung === rung)?.word ?? "not known to this page";
@@ -32,8 +33,9 @@ export function FenceSelect({ value, onChange }: { value: number; onChange: (run
       <FormHelperText>
         <HelperText id="fence-rung-help">
           <HelperTextItem>
-            Rung 4 cuts a VM's writes off at once, as a pulled cable would, and needs the site program there. While the
-            site is silent, a named person's word that it is cut off is always asked for.
+            Rung 3 keeps people from starting a VM there by mistake; its host takes no new VM until the end. Rung 4 cuts
+            a VM's writes off at once, as a pulled cable would, and needs the site program there. While the site is
+            silent, a named person's word that it is cut off is always asked for.
           </HelperTextItem>
         </HelperText>
       </FormHelperText>

@@ -1,121 +1,167 @@
-import { Checkbox, FormSelect, FormSelectOption, SearchInput } from "@patternfly/react-core";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
-import type { UseQueryResult } from "@tanstack/react-query";
-import { type Dispatch, useState } from "react";
+import { Checkbox, FormSelect, FormSelectOption, ToggleGroup, ToggleGroupItem } from "@patternfly/react-core";
+import { type Dispatch, useMemo, useState } from "react";
+import { useFirstPage } from "../../api/pages";
+import { type VmFilter, vmPages } from "../../api/queries";
 import type { Vm } from "../../api/types";
-import { Empty, Loaded } from "../../components/Loaded";
-import { VerdictText } from "../../components/State";
+import { type BigColumn, BigTable, WholeTable } from "../../components/BigTable";
+import { Empty, Loaded, ProblemAlert } from "../../components/Loaded";
 import { count } from "../../lib/words";
-import { DEFAULT_PRIORITY, type PlanAction, type PlanDraft } from "./planReducer";
+import { useLive } from "../../live/hooks";
+import { Disks } from "./Disks";
+import {
+  type Choice,
+  DEFAULT_PRIORITY,
+  inOrder,
+  type Member,
+  type PlanAction,
+  type PlanDraft,
+  PRIORITIES,
+  tooMany,
+} from "./planReducer";
+import { AllThatFit, ANY_VM, VmChoices } from "./VmChoices";
 
-const PRIORITIES = [1, 2, 3, 4, 5];
+const ROW_PX = 48;
 
-/** Which VMs, and in which order they start. */
-export function MembersStep({
-  query,
-  draft,
-  dispatch,
-  planGroup,
-}: {
-  query: UseQueryResult<{ items: Vm[] }, Error>;
-  draft: PlanDraft;
-  dispatch: Dispatch<PlanAction>;
-  planGroup: number | null;
-}) {
-  const [search, setSearch] = useState("");
+type Props = { draft: PlanDraft; dispatch: Dispatch<PlanAction>; planGroup: number | null };
+
+/** Which VMs, and in which order they start: of a cloud of any size, some by name or all that fit at once. */
+export function MembersStep(props: Props) {
+  const [onlyChosen, setOnlyChosen] = useState(false);
+  const chosen = props.draft.members.size;
   return (
-    <Loaded query={query} what="The VMs">
-      {({ items }) => {
-        const shown = items.filter(
-          (vm) => !vm.copy_of && !vm.gone_at && vm.name.toLowerCase().includes(search.toLowerCase()),
-        );
-        return (
-          <div className="dr-stack">
-            <p>
-              {count(draft.priorities.size, "VM")} chosen. Priority 1 starts first and stops last; VMs of the same
-              priority move at the same time.
-            </p>
-            <SearchInput
-              aria-label="Find a VM"
-              placeholder="Find a VM"
-              value={search}
-              onChange={(_event, text) => setSearch(text)}
-              onClear={() => setSearch("")}
-            />
-            {shown.length === 0 ? (
-              <Empty title="No VM here">Discover the pair first, or change the search.</Empty>
-            ) : (
-              <Table aria-label="VMs to choose from" variant="compact">
-                <Thead>
-                  <Tr>
-                    <Th>Together</Th>
-                    <Th>Priority</Th>
-                    <Th>State</Th>
-                    <Th>Disks</Th>
-                    <Th modifier="wrap">Can it be protected?</Th>
-                  </Tr>
-                </Thead>
-                <Tbody>
-                  {shown.map((vm) => (
-                    <MemberRow key={vm.id} vm={vm} draft={draft} dispatch={dispatch} planGroup={planGroup} />
-                  ))}
-                </Tbody>
-              </Table>
-            )}
-          </div>
-        );
-      }}
-    </Loaded>
+    <div className="dr-stack">
+      <p role="status">
+        <strong>{count(chosen, "VM")} chosen.</strong> Priority 1 starts first and stops last; VMs of the same priority
+        move at the same time.
+      </p>
+      <ProblemAlert error={tooMany(chosen) || null} title="These are too many for one plan" />
+      <ToggleGroup aria-label="Which VMs are shown">
+        <ToggleGroupItem
+          text={`All of ${props.draft.homeSite}`}
+          buttonId="vms-all"
+          isSelected={!onlyChosen}
+          onChange={() => setOnlyChosen(false)}
+        />
+        <ToggleGroupItem
+          text={`Chosen (${chosen})`}
+          buttonId="vms-chosen"
+          isSelected={onlyChosen}
+          onChange={() => setOnlyChosen(true)}
+        />
+      </ToggleGroup>
+      {onlyChosen ? <Chosen {...props} /> : <ToChooseFrom {...props} />}
+    </div>
   );
 }
 
-function MemberRow({
-  vm,
-  draft,
-  dispatch,
-  planGroup,
-}: {
-  vm: Vm;
-  draft: PlanDraft;
-  dispatch: Dispatch<PlanAction>;
-  planGroup: number | null;
-}) {
-  const priority = draft.priorities.get(vm.id);
-  const elsewhere = vm.group !== null && vm.group.id !== planGroup;
-  const reasons = elsewhere ? [`It is in the group ${vm.group?.name} already.`] : vm.why_not;
-  const possible = !elsewhere && vm.protectable;
+function Chosen({ draft, dispatch }: Props) {
+  const rows = useMemo(() => inOrder(draft.members), [draft.members]);
+  const columns = useMemo<BigColumn<Member>[]>(
+    () => [
+      { title: "Together", rem: 20, cell: (vm) => <Together vm={vm} draft={draft} dispatch={dispatch} /> },
+      { title: "Priority", rem: 8, cell: (vm) => <Priority vm={vm} draft={draft} dispatch={dispatch} /> },
+    ],
+    [draft, dispatch],
+  );
+  if (rows.length === 0) return <Empty title="No VM is chosen yet" />;
+  return <WholeTable label="Chosen VMs" noun="VM" rows={rows} columns={columns} rowPx={ROW_PX} grows />;
+}
+
+function ToChooseFrom({ draft, dispatch, planGroup }: Props) {
+  const [filter, setFilter] = useState<Required<VmFilter>>({
+    ...ANY_VM,
+    protection: planGroup === null ? "no_group" : "",
+  });
+  const pages = useMemo(() => vmPages(draft.homeSite, filter), [draft.homeSite, filter]);
+  const interval_ms = useLive(["sites"]);
+  const query = useFirstPage(pages, interval_ms);
+  const columns = useMemo<BigColumn<Vm>[]>(() => {
+    const reasons = (vm: Vm) => whyNot(vm, planGroup);
+    return [
+      {
+        title: "Together",
+        rem: 14,
+        cell: (vm) => <Together vm={vm} draft={draft} dispatch={dispatch} isPossible={reasons(vm).length === 0} />,
+      },
+      { title: "Priority", rem: 6, cell: (vm) => <Priority vm={vm} draft={draft} dispatch={dispatch} /> },
+      { title: "State", rem: 8, cell: (vm) => (vm.gone_at ? "gone" : vm.state_word) },
+      { title: "Disks", rem: 18, cell: (vm) => <Disks vm={vm} /> },
+      { title: "Can it be protected?", rem: 18, cell: (vm) => answerOf(reasons(vm)) },
+    ];
+  }, [draft, dispatch, planGroup]);
   return (
-    <Tr>
-      <Td dataLabel="Together">
-        <Checkbox
-          id={`member-${vm.id}`}
-          label={vm.name}
-          isChecked={priority !== undefined}
-          isDisabled={!possible && priority === undefined}
-          onChange={(_event, isMember) => dispatch({ type: "member", vmId: vm.id, isMember })}
-        />
-      </Td>
-      <Td dataLabel="Priority">
-        <FormSelect
-          aria-label={`Priority of ${vm.name}`}
-          value={priority ?? DEFAULT_PRIORITY}
-          isDisabled={priority === undefined}
-          onChange={(_event, value) => dispatch({ type: "priority", vmId: vm.id, priority: Number(value) })}
-        >
-          {PRIORITIES.map((each) => (
-            <FormSelectOption key={each} value={each} label={String(each)} />
-          ))}
-        </FormSelect>
-      </Td>
-      <Td dataLabel="State">{vm.state_word}</Td>
-      <Td dataLabel="Disks">
-        {vm.disks.map((disk) => (
-          <div key={disk.disk_id}>
-            {disk.source} {disk.image_id === null ? "not mirrored" : <VerdictText code={disk.verdict} />}
-          </div>
-        ))}
-      </Td>
-      <Td dataLabel="Can it be protected?">{possible ? "yes" : `No. ${reasons.join(" ")}`}</Td>
-    </Tr>
+    <>
+      <VmChoices site={draft.homeSite} filter={filter} counts={query.data?.counts ?? {}} onChange={setFilter} />
+      <Loaded query={query} what="The VMs">
+        {(first) =>
+          first.total === 0 ? (
+            <Empty title="No VM fits">Change the filter, or discover the pair first.</Empty>
+          ) : (
+            <>
+              <AllThatFit
+                draft={draft}
+                dispatch={dispatch}
+                planGroup={planGroup}
+                filter={filter}
+                total={first.total}
+                isOld={query.isPlaceholderData}
+              />
+              <BigTable
+                label="VMs to choose from"
+                noun="VM"
+                pages={pages}
+                first={first}
+                isOld={query.isPlaceholderData}
+                interval_ms={interval_ms}
+                columns={columns}
+                rowPx={ROW_PX}
+                grows
+              />
+            </>
+          )
+        }
+      </Loaded>
+    </>
+  );
+}
+
+/** Empty when it can be in the group of this plan (null: one that is to be made). */
+function whyNot(vm: Vm, planGroup: number | null): string[] {
+  if (vm.group !== null && vm.group.id !== planGroup) return [`It is in the group ${vm.group.name} already.`];
+  return vm.protectable ? [] : vm.why_not;
+}
+
+const answerOf = (reasons: string[]) => (reasons.length === 0 ? "yes" : `No. ${reasons.join(" ")}`);
+
+type CellProps = { vm: Choice; draft: PlanDraft; dispatch: Dispatch<PlanAction> };
+
+function Together({ vm, draft, dispatch, isPossible = true }: CellProps & { isPossible?: boolean }) {
+  const isMember = draft.members.has(vm.id);
+  return (
+    <Checkbox
+      id={`member-${vm.id}`}
+      label={vm.name}
+      isChecked={isMember}
+      isDisabled={!isPossible && !isMember}
+      onChange={(_event, wanted) =>
+        dispatch(wanted ? { type: "choose", vms: [vm] } : { type: "leave", vmIds: [vm.id] })
+      }
+    />
+  );
+}
+
+function Priority({ vm, draft, dispatch }: CellProps) {
+  const priority = draft.members.get(vm.id)?.priority;
+  return (
+    <FormSelect
+      aria-label={`Priority of ${vm.name}`}
+      value={priority ?? DEFAULT_PRIORITY}
+      isDisabled={priority === undefined}
+      onChange={(_event, value) => dispatch({ type: "priority", vmIds: [vm.id], priority: Number(value) })}
+    >
+      {PRIORITIES.map((each) => (
+        <FormSelectOption key={each} value={each} label={String(each)} />
+      ))}
+    </FormSelect>
   );
 }

@@ -1,14 +1,13 @@
 import { Form, FormGroup, FormSelect, FormSelectOption } from "@patternfly/react-core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import type { Dispatch } from "react";
-import type { Network, Resource, Vm } from "../../api/types";
+import type { Network, Resource } from "../../api/types";
 import { Loaded } from "../../components/Loaded";
 import { FenceSelect } from "./FenceSelect";
 import { networksUsed, type PlanAction, type PlanDraft } from "./planReducer";
 
 /** Which network each of the VMs' networks becomes at the other site, and where images are registered there. */
 export function NetworksStep({
-  vms,
   home,
   peer,
   resources,
@@ -16,7 +15,6 @@ export function NetworksStep({
   draft,
   dispatch,
 }: {
-  vms: UseQueryResult<{ items: Vm[] }, Error>;
   home: UseQueryResult<{ items: Network[] }, Error>;
   peer: UseQueryResult<{ items: Network[] }, Error>;
   resources: UseQueryResult<{ items: Resource[] }, Error>;
@@ -24,7 +22,7 @@ export function NetworksStep({
   draft: PlanDraft;
   dispatch: Dispatch<PlanAction>;
 }) {
-  const used = networksUsed(vms.data?.items ?? [], draft.priorities);
+  const used = networksUsed(draft.members);
   const homeName = (id: string, otherwise: string) =>
     home.data?.items.find((network) => String(network.one_id) === id)?.name ?? otherwise;
   return (

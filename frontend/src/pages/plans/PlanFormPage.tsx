@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useReducer, useState } from "react";
 import { useNavigate, useParams } from "react-router";
 import { planChange, planCreate } from "../../api/commands";
-import { allVmsQuery, networksQuery, pairsQuery, planQuery, resourcesQuery, sitesQuery } from "../../api/queries";
+import { networksQuery, pairsQuery, planQuery, resourcesQuery, sitesQuery } from "../../api/queries";
 import type { Pair, Plan, Site } from "../../api/types";
 import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
@@ -12,7 +12,7 @@ import { useMay } from "../../lib/may";
 import { HomeStep } from "./HomeStep";
 import { MembersStep } from "./MembersStep";
 import { NetworksStep } from "./NetworksStep";
-import { draftOf, NEW_PLAN, planBody, planReducer, whyNotSave } from "./planReducer";
+import { draftOf, NEW_PLAN, planBody, planReducer, tooMany, whyNotSave } from "./planReducer";
 import { ReviewStep, SaveFooter } from "./ReviewStep";
 
 /** Make or change a plan. Nothing at the sites changes by it. */
@@ -71,7 +71,6 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
   const { whyNot: notAllowed } = useMay("plan", plan ? { plan: plan.id } : "somePair");
   const pair = pairs.find((each) => each.id === draft.pairId);
   const peer = pair ? (pair.a === draft.homeSite ? pair.b : pair.a) : "";
-  const vms = useQuery(allVmsQuery(draft.homeSite));
   const networksHome = useQuery(networksQuery(draft.homeSite));
   const networksPeer = useQuery(networksQuery(peer));
   const resources = useQuery(resourcesQuery(peer));
@@ -85,7 +84,7 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
     },
   });
   const placed = draft.pairId !== null && draft.homeSite !== "";
-  const members = draft.priorities.size;
+  const members = draft.members.size;
   return (
     <Wizard
       title={plan ? `Change ${plan.name}` : "Make a plan"}
@@ -100,12 +99,16 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
       >
         <HomeStep draft={draft} dispatch={dispatch} pairs={pairs} sites={sites} isFixed={plan !== null} />
       </WizardStep>
-      <WizardStep name="VMs" id="vms" isDisabled={!placed} footer={{ isNextDisabled: members === 0 }}>
-        <MembersStep query={vms} draft={draft} dispatch={dispatch} planGroup={plan?.group.id ?? null} />
+      <WizardStep
+        name="VMs"
+        id="vms"
+        isDisabled={!placed}
+        footer={{ isNextDisabled: members === 0 || tooMany(members) !== "" }}
+      >
+        <MembersStep draft={draft} dispatch={dispatch} planGroup={plan?.group.id ?? null} />
       </WizardStep>
       <WizardStep name="Networks and datastore" id="networks" isDisabled={members === 0}>
         <NetworksStep
-          vms={vms}
           home={networksHome}
           peer={networksPeer}
           resources={resources}
@@ -128,12 +131,7 @@ function PlanWizard({ plan, pairs, sites }: { plan: Plan | null; pairs: Pair[]; 
           />
         }
       >
-        <ReviewStep
-          draft={draft}
-          vms={vms.data?.items ?? []}
-          networks={networksPeer.data?.items ?? []}
-          peerSite={peer}
-        />
+        <ReviewStep draft={draft} networks={networksPeer.data?.items ?? []} peerSite={peer} />
       </WizardStep>
     </Wizard>
   );

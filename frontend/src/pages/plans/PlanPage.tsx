@@ -1,13 +1,13 @@
 import { Button, Card, CardBody, CardTitle, DescriptionList, Flex, PageSection, Spinner } from "@patternfly/react-core";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 import { planDelete } from "../../api/commands";
 import { planQuery, readinessQuery } from "../../api/queries";
 import type { Plan } from "../../api/types";
 import { AccessHere } from "../../components/AccessHere";
 import { ActButton } from "../../components/ActButton";
+import { type BigColumn, WholeTable } from "../../components/BigTable";
 import { ExposureCard } from "../../components/ExposureCard";
 import { Findings } from "../../components/Findings";
 import { LinkButton } from "../../components/LinkButton";
@@ -24,6 +24,7 @@ import { tallyWords } from "../../lib/tally";
 import { count, kindWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Fact } from "../runs/RunFacts";
+import { Disks } from "./Disks";
 import { Doors } from "./Doors";
 import { RtoCard } from "./RtoCard";
 import { StandingCard } from "./StandingCard";
@@ -133,42 +134,25 @@ function ReadinessCard({ plan }: { plan: Plan }) {
 }
 
 function MembersCard({ plan }: { plan: Plan }) {
+  const members = useMemo(
+    () => [...plan.members].sort((a, b) => a.priority - b.priority || a.vm.name.localeCompare(b.vm.name)),
+    [plan.members],
+  );
+  const columns = useMemo<BigColumn<Plan["members"][number]>[]>(
+    () => [
+      { title: "VM", rem: 14, cell: ({ vm }) => <Link to={`/vms/${vm.id}`}>{vm.name}</Link> },
+      { title: "Priority", rem: 6, cell: ({ priority }) => priority },
+      { title: `State at ${plan.home_site}`, rem: 10, cell: ({ vm }) => (vm.gone_at ? "gone" : vm.state_word) },
+      { title: "Disks", rem: 20, cell: ({ vm }) => <Disks vm={vm} /> },
+      { title: "In the way", rem: 20, cell: ({ vm }) => vm.why_not.join(" ") },
+    ],
+    [plan.home_site],
+  );
   return (
     <Card>
       <CardTitle component="h2">VMs, in the order they start</CardTitle>
       <CardBody>
-        <Table aria-label="VMs of the plan" variant="compact">
-          <Thead>
-            <Tr>
-              <Th>Priority</Th>
-              <Th>VM</Th>
-              <Th>State at {plan.home_site}</Th>
-              <Th>Disks</Th>
-              <Th>In the way</Th>
-            </Tr>
-          </Thead>
-          <Tbody>
-            {[...plan.members]
-              .sort((a, b) => a.priority - b.priority || a.vm.name.localeCompare(b.vm.name))
-              .map(({ vm, priority }) => (
-                <Tr key={vm.id}>
-                  <Td dataLabel="Priority">{priority}</Td>
-                  <Td dataLabel="VM">
-                    <Link to={`/vms/${vm.id}`}>{vm.name}</Link>
-                  </Td>
-                  <Td dataLabel="State at home">{vm.gone_at ? "gone" : vm.state_word}</Td>
-                  <Td dataLabel="Disks">
-                    {vm.disks.map((disk) => (
-                      <div key={disk.disk_id}>
-                        {disk.source} {disk.image_id === null ? "not mirrored" : <VerdictText code={disk.verdict} />}
-                      </div>
-                    ))}
-                  </Td>
-                  <Td dataLabel="In the way">{vm.why_not.join(" ")}</Td>
-                </Tr>
-              ))}
-          </Tbody>
-        </Table>
+        <WholeTable label="VMs of the plan" noun="VM" rows={members} columns={columns} rowPx={40} grows />
       </CardBody>
     </Card>
   );

@@ -1,24 +1,15 @@
 import { Button, DescriptionList, List, ListItem, useWizardContext, WizardFooterWrapper } from "@patternfly/react-core";
-import type { Network, Vm } from "../../api/types";
+import type { Network } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
+import { Fold } from "../../components/Fold";
 import { ProblemAlert } from "../../components/Loaded";
+import { count } from "../../lib/words";
 import { Fact } from "../runs/RunFacts";
-import { networksUsed, type PlanDraft } from "./planReducer";
+import { inOrder, type Member, networksUsed, type PlanDraft } from "./planReducer";
 
-export function ReviewStep({
-  draft,
-  vms,
-  networks,
-  peerSite,
-}: {
-  draft: PlanDraft;
-  vms: Vm[];
-  networks: Network[];
-  peerSite: string;
-}) {
-  const chosen = vms
-    .filter((vm) => draft.priorities.has(vm.id))
-    .sort((a, b) => (draft.priorities.get(a.id) ?? 0) - (draft.priorities.get(b.id) ?? 0));
+export function ReviewStep({ draft, networks, peerSite }: { draft: PlanDraft; networks: Network[]; peerSite: string }) {
+  const chosen = inOrder(draft.members);
+  const priorities = [...new Set(chosen.map((member) => member.priority))];
   const networkName = (id: number | undefined) =>
     id === undefined
       ? "no network: the card is left out"
@@ -33,16 +24,16 @@ export function ReviewStep({
       </Fact>
       <Fact term="VMs in the order they start">
         <List>
-          {chosen.map((vm) => (
-            <ListItem key={vm.id}>
-              {draft.priorities.get(vm.id)}: {vm.name}
+          {priorities.map((priority) => (
+            <ListItem key={priority}>
+              Priority {priority}: <Names members={chosen.filter((member) => member.priority === priority)} />
             </ListItem>
           ))}
         </List>
       </Fact>
       <Fact term="Networks">
         <List>
-          {[...networksUsed(vms, draft.priorities)].map(([id, name]) => (
+          {[...networksUsed(draft.members)].map(([id, name]) => (
             <ListItem key={id}>
               {name} becomes {networkName(draft.networks[id])}
             </ListItem>
@@ -52,6 +43,15 @@ export function ReviewStep({
     </DescriptionList>
   );
 }
+
+/** Few are read at a glance; of many, how many there are, and the names behind it. */
+function Names({ members }: { members: Member[] }) {
+  const names = members.map((member) => member.name).join(", ");
+  if (members.length <= NAMES_SHOWN) return names;
+  return <Fold head={count(members.length, "VM")}>{names}</Fold>;
+}
+
+const NAMES_SHOWN = 12;
 
 export function SaveFooter({
   button,

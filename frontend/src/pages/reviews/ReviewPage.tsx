@@ -25,12 +25,12 @@ import { Loaded, ProblemAlert } from "../../components/Loaded";
 import { MadeFacts } from "../../components/Made";
 import { PageHead } from "../../components/PageHead";
 import { PaperButtons } from "../../components/PaperButtons";
-import { TimeTwice } from "../../components/Time";
+import { Time, TimeTwice } from "../../components/Time";
 import { VerifyChain } from "../../components/VerifyChain";
 import { useMay } from "../../lib/may";
 import { elapsedWords } from "../../lib/time";
 import { count } from "../../lib/words";
-import { ACT_WORD, REVIEW_WORD } from "./words";
+import { ACT_WORD, REVIEW_WORD, VOICE_WORD } from "./words";
 
 /** One run in plain words, for whoever was not there; prints as a report. */
 export function ReviewPage() {
@@ -48,6 +48,7 @@ export function ReviewPage() {
           {(review) => (
             <>
               <Told review={review} />
+              {review.told.length > 0 && <WhoWasTold review={review} />}
               {review.approval_id !== null && <WhatTheApproverSaw id={review.approval_id} />}
               <Acts review={review} />
               <Chain />
@@ -124,6 +125,26 @@ function Told({ review }: { review: Review }) {
 }
 
 /** Per image: what may be lost, as it was said before the yes, and what was lost, once both copies could be compared. */
+/** Of a run that one person began alone: everybody who might have said yes, or has to review it. */
+function WhoWasTold({ review }: { review: Review }) {
+  return (
+    <Part title="Who was told that one person went on alone">
+      {review.told.map((each) => (
+        <ListItem key={each.name}>
+          <TimeTwice at={each.told_at} /> {each.name}:{" "}
+          {each.seen_at ? (
+            <>
+              seen <Time at={each.seen_at} />
+            </>
+          ) : (
+            "has not said yet to have seen it"
+          )}
+        </ListItem>
+      ))}
+    </Part>
+  );
+}
+
 function DataLost({ review }: { review: Review }) {
   if (review.losses.images.length === 0) return null;
   return (
@@ -158,10 +179,12 @@ function WhatTheApproverSaw({ id }: { id: number }) {
   const query = useQuery(approvalQuery(id));
   return (
     <section className="dr-stack">
-      <Title headingLevel="h2">What the approver saw</Title>
       <Loaded query={query} what="The approval">
         {(approval) => (
           <>
+            <Title headingLevel="h2">
+              {approval.glass ? "What was seen by who went on alone: nobody approved it" : "What the approver saw"}
+            </Title>
             <List>
               <ListItem>
                 {approval.requested_by} asked for it: {approval.reason}
@@ -171,7 +194,7 @@ function WhatTheApproverSaw({ id }: { id: number }) {
               </ListItem>
               {approval.said.map((each) => (
                 <ListItem key={`${each.at} ${each.name}`}>
-                  <TimeTwice at={each.at} /> {each.name}: {each.word}
+                  <TimeTwice at={each.at} /> {each.name}: {VOICE_WORD[each.word] ?? each.word}
                   {each.text && ` (${each.text})`}
                 </ListItem>
               ))}
@@ -180,8 +203,15 @@ function WhatTheApproverSaw({ id }: { id: number }) {
                 <span className="dr-mono">{approval.evidence_sha256}</span>
               </ListItem>
             </List>
-            <EvidenceView evidence={approval.evidence} lost={approval.source_site} label="Evidence that was approved" />
-            <Title headingLevel="h3">{count(approval.commands.length, "command")} that were approved</Title>
+            <EvidenceView
+              evidence={approval.evidence}
+              lost={approval.source_site}
+              label={approval.glass ? "Evidence that was there" : "Evidence that was approved"}
+              frozen
+            />
+            <Title headingLevel="h3">
+              {count(approval.commands.length, "command")} {approval.glass ? "that were shown" : "that were approved"}
+            </Title>
             {approval.commands.map((command) => (
               <Command key={command} text={command} />
             ))}

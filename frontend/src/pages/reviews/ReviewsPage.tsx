@@ -82,7 +82,7 @@ function Queue({ items }: { items: ReviewItem[] }) {
         </Tr>
       </Thead>
       <Tbody>
-        {items.map(({ run, state, due_at, overdue }) => (
+        {items.map(({ run, state, due_at, overdue, alone }) => (
           <Tr key={run.id}>
             <Td dataLabel="Run">
               <Link to={`/runs/${run.id}/review`}>
@@ -95,7 +95,10 @@ function Queue({ items }: { items: ReviewItem[] }) {
             </Td>
             <Td dataLabel="Result">{runStateWord(run.state).word}</Td>
             <Td dataLabel="Asked for by">{run.requested_by}</Td>
-            <Td dataLabel="Review">{REVIEW_WORD[state] ?? state}</Td>
+            <Td dataLabel="Review">
+              {REVIEW_WORD[state] ?? state}{" "}
+              {alone && <Label status="danger">{state === "accepted" ? "Begun alone" : "Begun alone: locked"}</Label>}
+            </Td>
             <Td dataLabel="Due">
               {state === "accepted" ? (
                 ""

@@ -1,10 +1,10 @@
-import { FormGroup, TextArea } from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useNavigate } from "react-router";
 import { newApprovalRequest, runCancel, runPause, runResume, wayBackRequest } from "../../api/commands";
 import type { Run, RunAction } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
+import { Attestation, lacking, NOTHING_ATTESTED, toSend } from "../../components/Attestation";
 import { ConfirmByTyping } from "../../components/ConfirmByTyping";
 import { ReasonDialog } from "../../components/ReasonDialog";
 import { useMay } from "../../lib/may";
@@ -67,6 +67,7 @@ function consequencesOf(run: Run, act: Simple): string[] {
   const inFlight = (steps.running ?? 0) + (steps.unknown ?? 0);
   const done = (steps.succeeded ?? 0) + (steps.done ?? 0);
   const open = (steps.pending ?? 0) + (steps.waiting ?? 0);
+  const held = (run.console?.vms ?? []).filter((vm) => vm.part === "on_hold").length;
   const flight =
     inFlight === 0
       ? "No step is in flight now."
@@ -84,6 +85,9 @@ function consequencesOf(run: Run, act: Simple): string[] {
         steps.failed
           ? `${count(steps.failed, "failed step")} ${steps.failed === 1 ? "is" : "are"} tried again.`
           : "No step has failed.",
+        ...(held > 0
+          ? [`${count(held, "VM")} on hold ${held === 1 ? "stays" : "stay"} so: nothing of them begins.`]
+          : []),
       ];
     case "cancel":
       return [
@@ -128,9 +132,10 @@ function Ask({ run, act, onClose }: { run: Run; act: Simple; onClose: () => void
 /** In the middle of a disaster failover whose yes has expired, or lost its giver. */
 function NewApproval({ run, onClose }: { run: Run; onClose: () => void }) {
   const navigate = useNavigate();
-  const [attestation, setAttestation] = useState("");
+  const wanted = run.fence[0]?.wanted ?? 5;
+  const [said, setSaid] = useState(NOTHING_ATTESTED);
   const send = useMutation({
-    mutationFn: (reason: string) => newApprovalRequest(run.id, { reason, attestation: attestation.trim() }),
+    mutationFn: (reason: string) => newApprovalRequest(run.id, { reason, ...toSend(said) }),
     onSuccess: (approval) => void navigate(`/approvals/${approval.id}`),
   });
   return (
@@ -144,19 +149,13 @@ function NewApproval({ run, onClose }: { run: Run; onClose: () => void }) {
       button="Ask for a new approval"
       danger
       reasonNeeded
-      whyNot={attestation.trim() === "" ? `Say who made sure that nothing runs at ${run.source_site}.` : ""}
+      whyNot={lacking(said, wanted, run.source_site)}
       busy={send.isPending}
       error={send.error}
       onConfirm={(reason) => send.mutate(reason)}
       onClose={onClose}
     >
-      <FormGroup
-        label={`Who made sure that nothing runs at ${run.source_site}, and how?`}
-        isRequired
-        fieldId="attestation"
-      >
-        <TextArea id="attestation" rows={2} value={attestation} onChange={(_event, text) => setAttestation(text)} />
-      </FormGroup>
+      <Attestation site={run.source_site} wanted={wanted} value={said} onChange={setSaid} />
     </ReasonDialog>
   );
 }

@@ -16,9 +16,12 @@ import { useLive } from "../../live/hooks";
 import { Checklist } from "./Checklist";
 import { ExactLoss } from "./ExactLoss";
 import { Fences } from "./Fences";
+import { Recopies } from "./Recopies";
 import { RunActions } from "./RunActions";
+import { RunConsole } from "./RunConsole";
 import { RunFacts } from "./RunFacts";
 import { RunReport } from "./RunReport";
+import { Salvaged } from "./Salvaged";
 import { StepDrawer } from "./StepDrawer";
 
 export function RunPage() {
@@ -76,11 +79,14 @@ function TheRun({ run }: { run: Run }) {
             <NextAction run={run} />
             <RunFacts run={run} />
           </PageSection>
+          {run.console && <RunConsole run={run} console={run.console} />}
           {first && <Standing run={run} />}
           <PageSection className="dr-stack">
             <Title headingLevel="h2">Checklist</Title>
             <Checklist run={run} onOpen={open} />
           </PageSection>
+          <Salvaged run={run} />
+          <Recopies run={run} />
           <Fences run={run} />
           <ExactLoss run={run} />
           {!first && <Standing run={run} />}

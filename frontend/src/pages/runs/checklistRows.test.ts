@@ -61,6 +61,15 @@ describe("the checklist", () => {
     expect(folded).toEqual({ words: "2 done · 1 failed", tone: "bad", step_id: 1 });
   });
 
+  it("counts copies that are being made together, however far each is", () => {
+    const images = vm("a", "waiting", "waiting", "done").images;
+    for (const [at, image] of images.slice(0, 2).entries()) {
+      const copying = image.cells["image.demote"];
+      if (copying) copying.word = `Copying ${38 + at} %`;
+    }
+    expect(foldCells(images, "image.demote")?.words).toBe("2 copying · 1 done");
+  });
+
   it("is green in a folded cell only when all of them are", () => {
     expect(foldCells(vm("a", "done", "done").images, "image.demote")?.tone).toBe("good");
     expect(foldCells(vm("a", "done", "skipped").images, "image.demote")?.tone).not.toBe("good");

@@ -44,7 +44,8 @@ export function foldCells(images: RunImage[], column: string): Folded | null {
   const counts = new Map<string, number>();
   let worst: Cell = cells[0] as Cell;
   for (const cell of cells) {
-    counts.set(cell.word, (counts.get(cell.word) ?? 0) + 1);
+    const word = cell.word.replace(/ \d+ %$/, "");
+    counts.set(word, (counts.get(word) ?? 0) + 1);
     if (rank(cell) < rank(worst)) worst = cell;
   }
   const words =

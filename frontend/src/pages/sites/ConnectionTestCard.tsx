@@ -7,7 +7,7 @@ import type { ConnectionTest, OfferedKey, Site } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
 import { StateText } from "../../components/State";
-import { useMayChangeSite } from "../../lib/may";
+import { useMayAtSite } from "../../lib/may";
 import type { Word } from "../../lib/words";
 
 const OUTCOMES: Record<string, Word> = {
@@ -23,7 +23,7 @@ export const outcomeWord = (code: string): Word =>
 
 /** Tries the stored addresses and secrets now, and lets a person accept the host keys that are shown. */
 export function ConnectionTestCard({ site }: { site: Site }) {
-  const { whyNot } = useMayChangeSite(site.slug);
+  const { whyNot } = useMayAtSite("sites", site.slug);
   const test = useMutation({
     mutationFn: () =>
       connectionTest({

@@ -17,7 +17,7 @@ import type { Site } from "../../api/types";
 import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
 import { Time } from "../../components/Time";
-import { useMayChangeSite } from "../../lib/may";
+import { useMayAtSite } from "../../lib/may";
 
 type Kind = keyof Site["credentials"];
 
@@ -47,7 +47,7 @@ export function CredentialsCard({ site }: { site: Site }) {
 
 function Credential({ site, kind, label }: { site: Site; kind: Kind; label: string }) {
   const client = useQueryClient();
-  const { whyNot } = useMayChangeSite(site.slug);
+  const { whyNot } = useMayAtSite("sites", site.slug);
   const [value, setValue] = useState("");
   const store = useMutation({
     mutationFn: () => credentialSet(site.slug, kind, value),

@@ -22,10 +22,11 @@ import { ActButton } from "../../components/ActButton";
 import { ProblemAlert } from "../../components/Loaded";
 import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
-import { useMay, useMayChangeSite } from "../../lib/may";
+import { useMay, useMayAtSite } from "../../lib/may";
 import { THROUGH } from "./through";
 
-type Fields = Record<keyof Omit<SiteIn, "host_keys" | "ceph_through">, string> & Pick<SiteIn, "ceph_through">;
+type Fields = Record<keyof Omit<SiteIn, "host_keys" | "ceph_through" | "looked_for">, string> &
+  Pick<SiteIn, "ceph_through">;
 type TextField = Exclude<keyof Fields, "ceph_through">;
 
 const FIELDS: { key: TextField; label: string; help: string; optional?: boolean; onlyNew?: boolean }[] = [
@@ -103,7 +104,7 @@ const fieldsOf = (site: Site): Fields => ({
 function SiteForm({ site }: { site: Site | null }) {
   const navigate = useNavigate();
   const client = useQueryClient();
-  const change = useMayChangeSite(site?.slug ?? "");
+  const change = useMayAtSite("sites", site?.slug ?? "");
   const make = useMay("sites", "everywhere");
   const { whyNot } = site ? change : make;
   const [fields, setFields] = useState<Fields>(() => (site ? fieldsOf(site) : EMPTY));
@@ -112,7 +113,7 @@ function SiteForm({ site }: { site: Site | null }) {
   const save = useMutation({
     mutationFn: () => {
       const { slug, ...rest } = { ...fields, ssh_port: Number(fields.ssh_port) };
-      return site ? siteChange(site.slug, version, rest) : siteCreate({ slug, ...rest, host_keys: [] });
+      return site ? siteChange(site.slug, version, rest) : siteCreate({ slug, ...rest, host_keys: [], looked_for: [] });
     },
     onSuccess: async (saved) => {
       await client.invalidateQueries({ queryKey: ["sites"] });

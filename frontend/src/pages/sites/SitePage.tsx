@@ -14,7 +14,7 @@ import { PageHead } from "../../components/PageHead";
 import { ReasonDialog } from "../../components/ReasonDialog";
 import { YesNo } from "../../components/State";
 import { Age } from "../../components/Time";
-import { useMayChangeSite } from "../../lib/may";
+import { useMayAtSite } from "../../lib/may";
 import { useLive } from "../../live/hooks";
 import { ReachRow } from "../overview/OverviewPage";
 import { Fact } from "../runs/RunFacts";
@@ -22,6 +22,8 @@ import { ConnectionTestCard } from "./ConnectionTestCard";
 import { CredentialsCard } from "./CredentialsCard";
 import { GroundCard } from "./GroundCard";
 import { ProgramCard } from "./ProgramCard";
+import { RefusalsCard } from "./RefusalsCard";
+import { SightsCard } from "./SightsCard";
 import { THROUGH } from "./through";
 
 export function SitePage() {
@@ -35,7 +37,7 @@ export function SitePage() {
 }
 
 function TheSite({ site }: { site: Site }) {
-  const { whyNot } = useMayChangeSite(site.slug);
+  const { whyNot } = useMayAtSite("sites", site.slug);
   const [removing, setRemoving] = useState(false);
   return (
     <>
@@ -62,8 +64,10 @@ function TheSite({ site }: { site: Site }) {
       />
       <PageSection className="dr-stack">
         <ReachCard site={site} />
+        <SightsCard site={site} />
         <FactsCard site={site} />
         {site.program && <ProgramCard program={site.program} />}
+        <RefusalsCard slug={site.slug} />
         <ConnectionTestCard site={site} />
         <HostKeysCard site={site} />
         <CredentialsCard site={site} />
@@ -110,7 +114,9 @@ function FactsCard({ site }: { site: Site }) {
             {THROUGH[site.ceph_through as keyof typeof THROUGH] ?? site.ceph_through}
           </Fact>
           <Fact term="What a reprotect would discard">
-            {site.salvage_dir ? `is saved to ${site.salvage_dir} first` : "is not saved: no directory is named"}
+            {site.salvage_dir
+              ? `is saved to ${site.salvage_dir} first`
+              : "is not saved to a file: no directory is named"}
           </Fact>
           <Fact term="OpenNebula">
             {site.opennebula_url} {site.opennebula_version}

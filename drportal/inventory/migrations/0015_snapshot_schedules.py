@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inventory', '0012_images_by_verdict'),
+        ('inventory', '0014_vm_owner_and_labels'),
     ]
 
     operations = [
