@@ -320,8 +320,8 @@ class SiteProgram:
         return parse.parsed(answer, lambda told: seen(told, addresses)), answer
 
     async def schedules(self, pool: str) -> SnapshotSchedules:
-        reply = await self._read(f"schedules {pool}", "schedules", 6.0, pool=pool)  # the client is given 15 s there
-        return parse.schedules(pool, self._answer(f"schedules {pool}", reply, reply.content.get("schedules")))
+        reply = await self._read(what := f"schedules {pool}", "schedules", 6.0, pool=pool)
+        return parse.schedules(pool, self._answer(what, reply, reply.content.get("schedules")))
 
     async def measure(self, ref: ImageRef, since_snapshot: int | None) -> tuple[Measured, Answer]:
         """A program older than 1.4 refuses it (BAD_REQUEST)."""
@@ -468,7 +468,6 @@ class SiteProgram:
         return reply, receipt
 
     async def receipt(self, operation_id: str) -> Receipt | None:
-        """See ``CephSite.receipt``."""
         reply, receipt = await self._receipt(operation_id)
         return receipt_of(receipt, self._answer(f"receipt {operation_id}", reply, receipt))
 

@@ -28,7 +28,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 from drportal.inventory.protectable import reasons_against
-from drportal.inventory.schedules_shown import ImageSchedule, PoolSchedule, image_schedules, pool_schedule
+from drportal.inventory.schedules_shown import ImageSchedule, PoolState, image_schedules, pool_state
 from drportal.inventory.schemas_recopy import Recopy, recopy_out
 from drportal.inventory.services import fingerprint
 from drportal.inventory.side_words import bytes_behind, position
@@ -61,17 +61,6 @@ class Credentials(Schema):
 
     ssh_key: dt.datetime | None
     opennebula_password: dt.datetime | None
-
-
-class PoolState(Schema):
-    name: str
-    mode: str
-    health: str
-    daemon_health: str
-    daemons: list[dict[str, Any]]
-    peers: list[dict[str, Any]]
-    schedules: PoolSchedule | None
-    read_at: dt.datetime | None
 
 
 class SightOut(Schema):
@@ -302,11 +291,6 @@ def site_out(site: models.Site) -> Site:
         pools=[pool_state(pool) for pool in site.pools.all()],
         sights=[SightOut(**sight) for sight in sights_of(site)],
     )
-
-
-def pool_state(pool: models.Pool) -> PoolState:
-    plain: dict[str, Any] = {name: getattr(pool, name) for name in PoolState.model_fields if name != "schedules"}
-    return PoolState(**plain, schedules=pool_schedule(pool))
 
 
 SITE_COLUMNS = {field.name for field in models.Site._meta.get_fields() if field.concrete} - {"host_keys", "program"}

@@ -17,15 +17,14 @@ from drportal.engine.exposure import ExposureKind
 from drportal.errors import NotFound
 from drportal.inventory.exposure import PERIODS, Slot, curve, slots_of, worst_of_slots
 from drportal.inventory.models import MirroredImage, Pool, SitePair
+from drportal.inventory.schedules_shown import PoolState, pool_state
 from drportal.inventory.schemas import (
     ExposureNow,
     Image,
-    PoolState,
     current_verdict,
     exposure_now,
     image_rows,
     images_out,
-    pool_state,
 )
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
