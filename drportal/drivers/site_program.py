@@ -57,10 +57,8 @@ class SiteProgram(ProgramReader):
         self._acts_at_once = acts_at_once
 
     def command_for(self, act: str, ref: ImageRef) -> str:
-        """The ``rbd`` command of the act: the engine ``rbd`` runs it, the engine ``librbd`` makes the same call of
-        Ceph's library. Raises KeyError for a word other than ``demote``, ``promote``, ``resync``, ``salvage``
-        and ``keep_copy``.
-        """
+        """The ``rbd`` command of the act: the engine ``rbd`` runs it, ``librbd`` makes the same call of Ceph's library.
+        Raises KeyError for a word that ``RbdCommands.act`` does not have."""
         return command_line(self._commands.act(act, ref))
 
     def forced_command_for(self, ref: ImageRef, warrant: Warrant) -> str:
