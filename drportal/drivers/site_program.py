@@ -26,6 +26,7 @@ from drportal.drivers.site_program_words import (
     act_fields,
     bound_of,
     error_of,
+    page_of,
     receipt_of,
     snapshot_fields,
 )
@@ -199,11 +200,7 @@ class SiteProgram(ProgramReader):
         what = f"receipts since {since}"
         reply = await self._read(what, "receipts", since=since, limit=limit)
         answer = self._answer(what, reply, {"receipts": len(reply.content.get("receipts", ()))})
-        try:
-            found, following = tuple(reply.content["receipts"]), int(reply.content["next"])
-        except (KeyError, TypeError, ValueError) as exc:
-            raise Refused(f"{self._host} told its receipts in a way we can't read.", Reason.UNREADABLE, answer) from exc
-        return ReceiptPage(found, following, bool(reply.content.get("rest")))
+        return parse.parsed(answer, lambda _: page_of(reply.content))
 
     async def acknowledge(self, receipts: Sequence[dict[str, Any]]) -> int:
         """Tell the site that the portal has these (as ``receipts`` gave them); how many it took as acknowledged."""

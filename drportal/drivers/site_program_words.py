@@ -25,6 +25,13 @@ class ReceiptPage:
 
 
 AT_ONCE_SINCE = (1, 3)
+
+
+def page_of(content: dict[str, Any]) -> ReceiptPage:
+    """Raises KeyError, TypeError, ValueError."""
+    return ReceiptPage(tuple(content["receipts"]), int(content["next"]), bool(content.get("rest")))
+
+
 PARSERS: dict[Part, Callable[[ImageRef, Answer, Any], Any]] = {
     Part.INFO: parse.info,
     Part.JOURNAL: parse.journal,

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from pydantic import TypeAdapter
 
 from drportal.engine.exposure import ExposureKind, Track, exposure
@@ -163,13 +164,21 @@ def worst(values: Iterable[float]) -> float:
 
 
 def thin(pair_id: int, today: dt.date) -> int:
-    """Make old rows coarser and drop the oldest, some at a time. How many were touched."""
+    """Make old rows coarser and drop the oldest, some at a time. How many were touched.
+
+    A coarser row is written anew, and not in the place of the fine one: what is left of that place would stay empty in
+    SQLite's file, where the next day's rows are put behind the last (measured: 14 MB a day of ten thousand images).
+    """
     rows = ExposureDay.objects.filter(pair=pair_id)
     dropped, _ = rows.filter(day__lt=today - dt.timedelta(days=KEEP_DAYS)).delete()
     due = list(rows.filter(day__lt=today - dt.timedelta(days=FINE_DAYS), step_s=FINE_S)[:THIN_AT_ONCE])
-    for row in due:
-        row.values, row.step_s = coarser(bytes(row.values), row.step_s, COARSE_S), COARSE_S
-    update_rows(due, ["values", "step_s"])
+    with transaction.atomic():
+        for some in batches([row.pk for row in due]):
+            rows.filter(pk__in=some).delete()
+        for row in due:
+            row.values, row.step_s = coarser(bytes(row.values), row.step_s, COARSE_S), COARSE_S
+            row.pk = None
+        ExposureDay.objects.bulk_create(due, batch_size=500)
     return dropped + len(due)
 
 

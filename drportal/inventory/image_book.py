@@ -30,6 +30,7 @@ from drportal.inventory.images import (
     clock_skews,
     home_sides,
     judge,
+    never_younger,
     updated_side,
     used_images,
 )
@@ -269,10 +270,11 @@ class ImageBook:
             view = views.get((side, row.pool))
             if view is None:
                 continue
-            known.sides[side] = updated_side(
-                known.sides[side], row.pool, row.name, ref, view.reading, now, names=view.names
-            )
-            known.said[side] = _said(view.pool.statuses.get(row.name)) if view.pool else None
+            kept, said = known.sides[side], _said(view.pool.statuses.get(row.name)) if view.pool else None
+            fresh = updated_side(kept, row.pool, row.name, ref, view.reading, now, names=view.names)
+            again = said is not None and said == known.said.get(side)
+            known.sides[side] = never_younger(kept, fresh) if again else fresh
+            known.said[side] = said
             if ref is not None and (info := view.reading.infos.get(ref)) is not None:
                 infos.append(info)
                 known.infos[side] = info

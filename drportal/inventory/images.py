@@ -25,6 +25,7 @@ from drportal.inventory.reading import SiteReading
 
 # In a large pool each image's role is read once a minute (polling.py); a status is read in every round.
 POLICY = VerdictPolicy(max_age_s=75.0)
+SET_BACK_S = 5.0
 Readings = Mapping[Side, SiteReading]
 
 
@@ -71,6 +72,18 @@ def judge(
         b = sides[Side.B].role
         home = Side.B if b is not None and b.primary else Side.A
     return verdict(sides[Side.A], sides[Side.B], policy, now, home=home, names=(pair.a.name, pair.b.name))
+
+
+def never_younger(before: SideFacts, after: SideFacts) -> SideFacts:
+    """Of a side whose status has not been written again: it grows old by our clock, whatever the site's own shows. (The
+    last hour of summer time comes twice; what a dead daemon wrote in the first would be fresh in the second.)"""
+    old, new = before.status, after.status
+    if old is None or new is None or old.age_s is None or new.age_s is None:
+        return after
+    least = old.age_s + (new.read_at - old.read_at).total_seconds()
+    if new.age_s >= least - SET_BACK_S:  # clocks are read in whole seconds, and go a little apart
+        return after
+    return replace(after, status=replace(new, age_s=least))
 
 
 def updated_side(

@@ -1,8 +1,9 @@
-"""Snapshot schedules over HTTP: of a pool at a site, and of one image at both."""
+"""A pool at a site over HTTP, and the snapshot schedules of one image at both."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.utils import timezone
 from ninja import Schema
@@ -22,6 +23,17 @@ class PoolSchedule(Schema):
     own: int
     read_at: dt.datetime | None
     trouble: str
+
+
+class PoolState(Schema):
+    name: str
+    mode: str
+    health: str
+    daemon_health: str
+    daemons: list[dict[str, Any]]
+    peers: list[dict[str, Any]]
+    schedules: PoolSchedule | None
+    read_at: dt.datetime | None
 
 
 class ImageSchedule(Schema):
@@ -53,6 +65,11 @@ def pool_schedule(pool: Pool) -> PoolSchedule | None:
         read_at=row.read_at,
         trouble=row.trouble,
     )
+
+
+def pool_state(pool: Pool) -> PoolState:
+    plain: dict[str, Any] = {name: getattr(pool, name) for name in PoolState.model_fields if name != "schedules"}
+    return PoolState(**plain, schedules=pool_schedule(pool))
 
 
 def image_schedules(row: MirroredImage, now: dt.datetime) -> dict[str, ImageSchedule]:

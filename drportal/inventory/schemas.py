@@ -12,7 +12,7 @@ from django.utils import timezone
 from ninja import Field, Schema
 
 from drportal.engine.exposure import ExposureKind, exposure
-from drportal.engine.facts import Side, SideFacts
+from drportal.engine.facts import Side
 from drportal.engine.verdicts import Verdict, VerdictCode
 from drportal.inventory.bulk import batches
 from drportal.inventory.facts import side_from_json
@@ -26,8 +26,7 @@ from drportal.inventory.models import (
 )
 from drportal.inventory.protectable import reasons_against
 from drportal.inventory.schedules_shown import ImageSchedule, image_schedules
-from drportal.inventory.schemas_recopy import Recopy, recopy_out
-from drportal.inventory.side_words import bytes_behind, position
+from drportal.inventory.schemas_sides import SideState, side_state
 
 # Without a word from the poller for this long, nothing it wrote is called true any more.
 SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
@@ -35,30 +34,6 @@ SILENT_AFTER_S = max(30.0, 6 * settings.POLL_INTERVAL_S)
 # PostgreSQL has no NUL in a text, so nothing could be found by one.
 SearchText = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Place = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
-
-
-class SideState(Schema):
-    """One side of an image. ``primary`` null: not read or not mirrored. ``status_age_s``: since its daemon wrote it.
-
-    ``bytes_behind``: in snapshot mode, still to come of the primary's newest snapshot, by the size of those before it.
-    ``recopy``: while the copy here is made from nothing.
-    """
-
-    exists: bool | None
-    primary: bool | None
-    state: str | None
-    description: str | None
-    entries_behind: int | None
-    bytes_behind: int | None
-    recopy: Recopy | None
-    features: list[str] | None
-    parent: str | None
-    position: str | None
-    bytes_per_second: float | None
-    eta_s: float | None
-    status_age_s: float | None
-    heard_at: dt.datetime | None
-    reachable: bool | None
 
 
 class ImageVm(Schema):
@@ -244,30 +219,6 @@ def exposure_now(row: MirroredImage, now: dt.datetime) -> ExposureNow:
     seconds = None if found.seconds is None else round(found.seconds, 1)
     return ExposureNow.model_construct(
         kind=found.kind, seconds=seconds, since=row.protected_until, sentence=found.sentence
-    )
-
-
-def side_state(facts: SideFacts, now: dt.datetime, size_bytes: int | None = None) -> SideState:
-    status, role = facts.status, facts.role
-    age_s = None
-    if status is not None and status.age_s is not None:
-        age_s = round(status.age_s + max(0.0, (now - status.read_at).total_seconds()), 1)
-    return SideState.model_construct(
-        exists=role.exists if role else None,
-        primary=role.primary if role else None,
-        state=status.state if status else None,
-        description=status.description if status else None,
-        entries_behind=status.entries_behind if status else None,
-        bytes_behind=bytes_behind(status),
-        recopy=recopy_out(facts, size_bytes, now),
-        features=list(role.features) if role and role.features is not None else None,
-        parent=role.parent if role else None,
-        position=position(status),
-        bytes_per_second=status.bytes_per_second if status else None,
-        eta_s=status.eta_s if status else None,
-        status_age_s=age_s,
-        heard_at=facts.last_heard,
-        reachable=facts.reachable,
     )
 
 

@@ -13,7 +13,7 @@ from drportal.inventory.models import (
     Credential,
     SitePair,
 )
-from drportal.inventory.schedules_shown import PoolSchedule, pool_schedule
+from drportal.inventory.schedules_shown import PoolState, pool_state
 from drportal.inventory.services import fingerprint
 from drportal.inventory.sights import sights_of
 
@@ -37,17 +37,6 @@ class Credentials(Schema):
 
     ssh_key: dt.datetime | None
     opennebula_password: dt.datetime | None
-
-
-class PoolState(Schema):
-    name: str
-    mode: str
-    health: str
-    daemon_health: str
-    daemons: list[dict[str, Any]]
-    peers: list[dict[str, Any]]
-    schedules: PoolSchedule | None
-    read_at: dt.datetime | None
 
 
 class SightOut(Schema):
@@ -158,11 +147,6 @@ def site_out(site: models.Site) -> Site:
         pools=[pool_state(pool) for pool in site.pools.all()],
         sights=[SightOut(**sight) for sight in sights_of(site)],
     )
-
-
-def pool_state(pool: models.Pool) -> PoolState:
-    plain: dict[str, Any] = {name: getattr(pool, name) for name in PoolState.model_fields if name != "schedules"}
-    return PoolState(**plain, schedules=pool_schedule(pool))
 
 
 def all_reachable(site: models.Site) -> bool | None:

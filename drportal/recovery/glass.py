@@ -54,12 +54,12 @@ def notices_of(run: Run) -> list[GlassNotice]:
 
 def glass_seen(*, run_id: int, user: User, by_token: bool) -> None:
     """Raises Conflict where nothing is told to this person, Forbidden for a token: a program has seen nothing."""
-    if by_token:
-        raise Forbidden("A token sees nothing. Nothing was changed. Sign in.", code="token_cannot_approve")
     with transaction.atomic():
         mine = GlassNotice.objects.filter(approval__run=run_id, person=user)
         if not mine.exists():
             raise Conflict("Nothing was told to you about this run. Nothing was changed.", code="not_told")
+        if by_token:
+            raise Forbidden("A token sees nothing. Nothing was changed. Sign in.", code="token_cannot_approve")
         if mine.filter(seen_at=None).update(seen_at=timezone.now()):
             # As an act of the review: who has only looked at what was done may still accept it.
             record("review.glass_seen", f"run {run_id}", {}, actor=user.username, run_id=run_id)

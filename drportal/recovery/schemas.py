@@ -11,7 +11,7 @@ from drportal.engine.salvage import SalvageWay
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.api_assets import SiteNetwork
 from drportal.inventory.schemas import GroupRef, Vm
-from drportal.inventory.schemas_recopy import Recopy
+from drportal.inventory.schemas_sides import Recopy
 from drportal.recovery.schemas_console import Console, Reason
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]

@@ -17,8 +17,15 @@ from drportal.engine.exposure import ExposureKind
 from drportal.errors import NotFound
 from drportal.inventory.exposure import PERIODS, Slot, curve, slots_of, worst_of_slots
 from drportal.inventory.models import MirroredImage, Pool, SitePair
-from drportal.inventory.schemas import ExposureNow, Image, current_verdict, exposure_now, image_rows, images_out
-from drportal.inventory.schemas_site import PoolState, pool_state
+from drportal.inventory.schedules_shown import PoolState, pool_state
+from drportal.inventory.schemas import (
+    ExposureNow,
+    Image,
+    current_verdict,
+    exposure_now,
+    image_rows,
+    images_out,
+)
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
 from drportal.watch.targets import group_get, target_of_group, target_set, targets_of_images

@@ -33,8 +33,8 @@ ROUND_S, SHARE = 5.0, 0.01  # of the images something else is said from one real
 DOCUMENT_BYTES = 300_000  # an answer of a large front end, before it is cut
 POOL = "one"
 SHOWN = (1, 2, 3, 7, 14, 31, 40)  # days
-# What these tables hold is bounded for a site, however many images it has.
-OF_A_SITE = {"inventory_inventorychange", "inventory_pool", "inventory_site"}
+# What the others hold does not grow with the images, or is bounded for a site.
+OF_IMAGES = {"inventory_mirroredimage", "inventory_exposureday", "inventory_observation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def tables() -> dict[str, Table]:
                 within = "SELECT name FROM sqlite_master WHERE tbl_name = %s"
                 cursor.execute(f"SELECT sum(pgsize) FROM dbstat WHERE name IN ({within})", [name])
             size = int(cursor.fetchone()[0])
-            found[name] = Table(rows, size, size if name in OF_A_SITE else 0)
+            found[name] = Table(rows, size, 0 if name in OF_IMAGES else size)
         length = "pg_column_size(output)" if connection.vendor == "postgresql" else "length(output)"
         cursor.execute(f"SELECT sum({length}) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
         kept = found["inventory_observation"]

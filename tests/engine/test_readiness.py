@@ -70,6 +70,16 @@ def test_a_group_with_nothing_against_it_is_ready() -> None:
     assert set(result.per_vm) == {"v1"}
 
 
+def test_an_image_without_a_schedule_is_warned_of_at_either_site_and_stops_nothing() -> None:
+    lacking = dataclasses.replace(image(), unscheduled=("source", "target"))
+    result = assess(MOVE, dataclasses.replace(READY, images=(lacking,)), NOW)
+    assert result.state == "ready"
+    here, there = result.findings
+    assert {found.code for found in result.findings} == {"no_schedule"}
+    assert ("at site-a" in here.sentence, "at site-b" in there.sentence) == (True, True)
+    assert str(here.remedy).endswith("schedule add --pool one --image one-0-0-0 5m")
+
+
 def with_vm(**changes: object) -> ReadinessInput:
     return dataclasses.replace(READY, vms=(dataclasses.replace(VM, **changes),))  # type: ignore[arg-type]
 

@@ -11,7 +11,8 @@ from drportal.engine.readiness import ReadinessState
 from drportal.engine.standing import ENOUGH_RUNS, OLD_AFTER_S, Checked, Print, ReadinessStanding, predict, standing
 
 NOW = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
-SEEN = Print(3, "Site A", {"db": 1}, {"one/one-1": "protected"}, {"Site A": True, "Site B": True})
+SCHEDULES = {"one/one-1": "every 5m at Site A"}
+SEEN = Print(3, "Site A", {"db": 1}, {"one/one-1": "protected"}, {"Site A": True, "Site B": True}, SCHEDULES)
 GOOD = Checked(NOW - dt.timedelta(minutes=5), ReadinessState.READY, 0, SEEN)
 
 
@@ -19,6 +20,8 @@ def test_what_was_checked_and_has_not_changed_is_verified() -> None:
     assert standing(GOOD, SEEN, NOW).standing is ReadinessStanding.VERIFIED
     behind = replace(SEEN, images={"one/one-1": "behind"})
     assert standing(GOOD, behind, NOW).standing is ReadinessStanding.VERIFIED, "it follows, all the same"
+    untold = replace(SEEN, schedules={})
+    assert standing(GOOD, untold, NOW).standing is ReadinessStanding.VERIFIED, "what is not known is not changed"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,7 @@ def test_what_was_checked_and_has_not_changed_is_verified() -> None:
         (replace(SEEN, images={"one/one-1": "broken_mirroring"}), "broken mirroring"),
         (replace(SEEN, images={}), "not in the group"),
         (replace(SEEN, sites={"Site A": True, "Site B": False}), "Site B does not answer"),
+        (replace(SEEN, schedules={"one/one-1": "none at Site A"}), "“every 5m at Site A”, and is “none at Site A”"),
     ],
 )
 def test_whatever_it_depends_on_makes_it_old(now: Print, word: str) -> None:

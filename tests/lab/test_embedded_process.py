@@ -16,7 +16,9 @@ import pytest
 from drportal.lab.control import FILE_NAME, LabClient, LabError
 from drportal.lab.embedded import answers
 from drportal.lab.embedded.server import EmbeddedLab, LabOptions
+from drportal.lab.embedded.shell import Shell
 from tests.cost import counted
+from tests.lab.conftest import SNAPSHOT_IMAGE, Bench
 
 T = TypeVar("T")
 FAST = LabOptions(vms=3, mode="mixed", speed=30.0)
@@ -385,3 +387,11 @@ def test_a_lab_of_thousands_of_images_has_room_for_their_vms(tmp_path: Path) -> 
     lab = EmbeddedLab(tmp_path, LabOptions(vms=1300))
     lab.populate()
     assert len(lab.sites["a"].nebula.state.vms) == 1300
+
+
+async def test_reading_a_snapshot_schedule_is_no_act_on_an_image(bench: Bench) -> None:
+    shell = Shell(bench.rbd["a"])
+    assert (await shell.run("rbd mirror snapshot schedule ls --pool one --recursive --format json")).exit_code == 0
+    assert shell.acts == []
+    assert (await shell.run(f"rbd mirror image snapshot one/{SNAPSHOT_IMAGE}")).exit_code == 0
+    assert len(shell.acts) == 1

@@ -90,7 +90,7 @@ class Shell:
         match argv:
             case ["rbd", *rest]:
                 outcome = await self.rbd.run(rest, in_library=in_library)
-                if ACTS & set(rest):
+                if ACTS & set(rest) and "schedule" not in rest:  # a snapshot schedule is not the image's
                     self.acts.append(Act(now.timestamp(), text, outcome.exit_code))
                 return outcome
             case ["rados", *rest] if rest[-4:] == ["-p", self.rbd.world.pool, "listwatchers", "rbd_mirroring"]:

@@ -23,7 +23,7 @@ from drportal.inventory.facts import side_from_json
 from drportal.inventory.images import POLICY, home_sides, judge, updated_side
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.reading import SiteReader, SiteReading
-from drportal.inventory.schemas import side_state
+from drportal.inventory.schemas_sides import side_state
 
 PROTECTED = {VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED}
 NO_SUCH_IMAGE = 3

@@ -80,13 +80,13 @@ function ToChooseFrom({ draft, dispatch, planGroup }: Props) {
     return [
       {
         title: "Together",
-        rem: 14,
+        rem: 11,
         cell: (vm) => <Together vm={vm} draft={draft} dispatch={dispatch} isPossible={reasons(vm).length === 0} />,
       },
       { title: "Priority", rem: 6, cell: (vm) => <Priority vm={vm} draft={draft} dispatch={dispatch} /> },
       { title: "State", rem: 8, cell: (vm) => (vm.gone_at ? "gone" : vm.state_word) },
-      { title: "Disks", rem: 18, cell: (vm) => <Disks vm={vm} /> },
-      { title: "Can it be protected?", rem: 18, cell: (vm) => answerOf(reasons(vm)) },
+      { title: "Disks", rem: 14, cell: (vm) => <Disks vm={vm} /> },
+      { title: "Can it be protected?", rem: 12, cell: (vm) => answerOf(reasons(vm)) },
     ];
   }, [draft, dispatch, planGroup]);
   return (
