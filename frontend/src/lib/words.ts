@@ -74,7 +74,7 @@ const POLICY_STATES: Record<string, Word> = {
 /** What an address said to who looked. One silence is no dead site: nothing here is ever called down. */
 const ECHOES: Record<string, Word> = {
   greets: { word: "Answers", tone: "good" },
-  accepts: { word: "Accepts, says nothing", tone: "warn" },
+  accepts: { word: "Accepts a connection", tone: "idle" },
   refuses: { word: "Refuses: nobody listens", tone: "bad" },
   silent: { word: "Not reachable", tone: "bad" },
   "no-way": { word: "No way there", tone: "unsure" },
