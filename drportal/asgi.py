@@ -15,7 +15,10 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from drportal.settings import pool
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drportal.settings")
+pool(settings.DATABASES["default"], settings.DATABASE_CONNECTIONS)
 django = get_asgi_application()
 
 # These need Django's apps to be ready.

@@ -282,14 +282,14 @@ class World:
         return replace(self, source=self.source.look(), target=self.target.look())
 
     async def locate(self, end: SiteEnd, vm: VmCopy, max_age_s: float = 0.0) -> Located:
-        """The home VM at home (by its id), the portal's copy elsewhere (by its marker; at home too, when the
-        old one is gone).
+        """The home VM at home (by its id and its disks), the portal's copy elsewhere (by its marker; at home too, when
+        the old one is gone).
         """
         if end.slug == self.plan.home_site:
             asked_at = utc_now()
             try:
                 found, answer = await end.vm(vm.home_one_id)
-                if found.phase != "gone":
+                if found.phase != "gone" and _has_its_disks(found, vm):
                     return Located(found, facts.vm_facts(found, answer.started_at), (), answer)
             except Refused as error:
                 if error.reason is not Reason.NOT_FOUND:
@@ -302,3 +302,10 @@ class World:
             return Located(None, facts.gone_vm_facts(answer.started_at), (), answer)
         several = tuple(copy.vm_id for copy in copies) if len(copies) > 1 else ()
         return Located(copies[0], facts.vm_facts(copies[0], answer.started_at), several, answer)
+
+
+def _has_its_disks(found: Vm, vm: VmCopy) -> bool:
+    """An OpenNebula that was installed anew counts from 0 again: one of its VMs may have the number of ours, and would
+    be powered off in its place."""
+    ours = {image.source for image in vm.images}
+    return any(disk.source in ours for disk in found.disks)

@@ -130,6 +130,8 @@ def test_no_list_and_no_count_tells_of_what_is_foreign(far_pair: SitePair, thing
             answer = person.api("GET", path + words)
             assert answer.status_code == 200, answer.content
             text = b"".join(answer).decode()
+            if path == "/policy":  # it binds every pair: who wants it changed is said to all whom it binds
+                text = json.dumps({**json.loads(text), "pending": None, "history": []})
             if path == "/access":  # whoever may give rights is told which accounts there are, and no more of them
                 page = json.loads(text)
                 text = json.dumps({**page, "people": [one for one in page["people"] if one["grants"]]})
