@@ -6,6 +6,7 @@ who is asking, what they may do, and how a refusal looks. The routers are mounte
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -21,7 +22,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
-from ninja.errors import HttpError, ValidationError
+from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from ninja.security.base import AuthBase
@@ -31,6 +32,7 @@ from drportal.audit.record import refusal_record
 from drportal.errors import Forbidden, Invalid, NotFound, PortalError, Unauthenticated
 from drportal.people.factors import factor_missing
 from drportal.people.proof import proved_lately
+from drportal.people.rate import PerPerson
 from drportal.people.rights import Rights, reaches, rights_of, visible_to, who_could_give, within_reach
 from drportal.people.services import live_token, rights_of_token
 from drportal.people.sessions import session_seen
@@ -398,6 +400,7 @@ api = PortalAPI(
     description="Disaster recovery for OpenNebula on mirrored Ceph. Errors are application/problem+json (RFC 9457).",
     docs_url=None,
     urls_namespace="api",
+    throttle=PerPerson(),
 )
 
 
@@ -424,6 +427,17 @@ def _validation_error(request: HttpRequest, error: ValidationError) -> HttpRespo
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return problem(error.status_code, "bad_request", f"{error.message}. Nothing was changed.")
+
+
+@api.exception_handler(Throttled)
+def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
+    response = problem(
+        429,
+        "too_many_requests",
+        f"You sent more than {settings.REQUESTS_PER_MINUTE} requests within a minute. Nothing was read or changed.",
+    )
+    response["Retry-After"] = str(math.ceil(error.wait or 1))
+    return response
 
 
 @api.exception_handler(RequestDataTooBig)

@@ -134,6 +134,7 @@ ASGI_APPLICATION = "drportal.asgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {}}]
 
 DATABASES = {"default": database(env("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'drportal.sqlite3'}"))}
+REQUESTS_PER_MINUTE = int(env("REQUESTS_PER_MINUTE", "3000"))  # of a person; 0: any number
 DATABASE_CONNECTIONS = int(env("DATABASE_CONNECTIONS", "20"))  # of each web process, at most
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 os.environ["DRPORTAL_DEBUG"] = "1"
 os.environ["DRPORTAL_DEMO"] = "0"
 os.environ["DRPORTAL_ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
+os.environ["DRPORTAL_REQUESTS_PER_MINUTE"] = "0"  # one process here is many people
 os.environ["DRPORTAL_SIGNING_KEY"] = "07" * 32
 os.environ["DRPORTAL_DATABASE_URL"] = (
     os.environ.get("DRPORTAL_TEST_DATABASE_URL") or "sqlite:////tmp/drportal-never-used.sqlite3"

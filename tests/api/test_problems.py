@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
@@ -135,6 +136,18 @@ def test_a_body_over_the_limit_is_told_so(stranger: Person, administrator: Perso
         answer = person.api("POST", path, {"username": "x" * 1024 * 1024, "password": "y"})
         body = problem(answer, 413, "too_large")
         assert "1 MB" in str(body["detail"])
+
+
+def test_more_requests_a_minute_than_a_person_may_send_are_refused_and_nobody_elses(
+    viewer: Person, operator: Person, settings: Any
+) -> None:
+    settings.REQUESTS_PER_MINUTE = 5
+    answers = [viewer.api("GET", "/sites") for _ in range(12)]  # a new minute may begin within them
+    assert answers[0].status_code == 200
+    refused = next(answer for answer in answers if answer.status_code != 200)
+    assert "Nothing was read or changed" in str(problem(refused, 429, "too_many_requests")["detail"])
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert operator.api("GET", "/sites").status_code == 200
 
 
 async def over_asgi(*chunks: bytes, **headers: str) -> tuple[int, dict[str, object]]:

@@ -28,7 +28,7 @@ FAULT = "opennebula-down"
 
 def measure(count: int, changes: int, folder: Path) -> list[Figure]:
     lab = LabProcess("embedded", folder / "lab", vms=3)
-    with lab, PortalStack(folder, lab, DRPORTAL_POLL_INTERVAL=f"{POLL_S:g}") as stack:
+    with lab, PortalStack(folder, lab, DRPORTAL_POLL_INTERVAL=f"{POLL_S:g}", DRPORTAL_REQUESTS_PER_MINUTE="0") as stack:
         return asyncio.run(_measured(stack, count, changes))
 
 
