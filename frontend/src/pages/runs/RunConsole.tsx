@@ -1,4 +1,4 @@
-import { Flex, FormSelect, FormSelectOption, PageSection, Title } from "@patternfly/react-core";
+import { FormSelect, FormSelectOption, PageSection, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -44,7 +44,7 @@ export function RunConsole({ run, console }: { run: Run; console: Console }) {
           <Vms label="VMs whose turn has not come" vms={rest} chosen={chosen} onPick={pick} />
         </Fold>
       )}
-      <Flex>
+      <div className="dr-actions">
         {offered.map((each) => (
           <ActButton
             key={each.choice}
@@ -68,7 +68,7 @@ export function RunConsole({ run, console }: { run: Run; console: Console }) {
             ))}
           </FormSelect>
         )}
-      </Flex>
+      </div>
       {asked && <Ask key={asked.choice} run={run} offer={asked} onClose={() => setAsking(null)} />}
     </PageSection>
   );
