@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -266,12 +267,16 @@ def test_a_site_that_dies_in_the_middle_does_not_hold_up_what_has_to_be_done_ins
 def test_a_cancel_waits_for_what_a_site_that_answers_can_tell(mover: Mover) -> None:
     """Longer than the patience with a silent one: an act that still goes on is not given up."""
     plan = mover.plan("app-1")
-    image, other = mover.images(plan)
     run = mover.ask(plan)
-    mover.lab.fail("a", "command-hangs", match=f"mirror image demote one/{image}", seconds=3)
-    run = cancelled_after(mover, run, "image.demote", "running", pace=replace(FAST, pause_patience_s=0.5))
+    mover.lab.fail("a", "command-hangs", match="mirror image demote", seconds=3)
+    both = Step.objects.filter(run=run, kind="image.demote", state="running")
+    cancel = partial(runs.run_cancel, run_id=run.pk, actor="olga", reason="no")
+    beside = asked_when(lambda: both.all().count() == 2, cancel)
+    run = mover.drive(run, replace(FAST, pause_patience_s=0.5))
+    beside.join()
+    assert run.state == RunState.ABORTED, told(run)
     assert {step.state for step in run.steps.filter(kind="image.demote")} == {"succeeded"}
-    assert [mover.acts("a", "demote", name) for name in (image, other)] == [1, 1]
+    assert [mover.acts("a", "demote", name) for name in mover.images(plan)] == [1, 1]
 
 
 def test_no_copy_is_retired_while_its_vm_does_not_run_at_home(mover: Mover) -> None:
