@@ -40,8 +40,8 @@ test: test-python test-postgres test-frontend ## Run every test there is, JOBS a
 test-python: $(BIN)/.dev
 	$(BIN)/pytest -n $(JOBS)
 
-test-postgres: $(BIN)/.dev ## Run the tests that touch the database once more, on PostgreSQL
-	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(JOBS) -o cache_dir=.pytest_cache/postgres tests/audit tests/inventory tests/people tests/recovery
+test-postgres: $(BIN)/.dev ## Run the tests that touch the database once more, on PostgreSQL (of the slow ones those that are about it)
+	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(JOBS) -o cache_dir=.pytest_cache/postgres -m "not slow or on_postgres" tests/audit tests/inventory tests/people tests/recovery
 
 kill-anywhere: $(BIN)/.dev ## A hundred runs of each kind with their executors killed anywhere, on the embedded lab (`make test` has 25 of each)
 	DRPORTAL_KILL_SHARDS=4 $(BIN)/pytest -v -n 2 tests/faults/test_kill_anywhere.py

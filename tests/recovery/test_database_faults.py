@@ -21,7 +21,7 @@ from drportal.recovery.recorder import Recorder
 from tests.recovery.conftest import Mover
 from tests.recovery.test_disaster import told
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_postgres]
 numbers = itertools.count(1)
 ACTS = ("Demote", "Promote")
 

@@ -22,7 +22,7 @@ from drportal.roles import Role
 from tests.conftest import PASSWORD, hold
 from tests.recovery.conftest import Mover
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_postgres]
 
 
 def person(name: str, *roles: Role) -> User:

@@ -28,7 +28,7 @@ from tests.recovery.conftest import FAST, Bell, Mover, ask
 from tests.stack import LabProcess
 from tests.witness import PrimaryWitness
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.on_postgres]
 
 
 @pytest.fixture
