@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import DatabaseError
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -438,6 +438,12 @@ def _throttled(request: HttpRequest, error: Throttled) -> HttpResponse:
     )
     response["Retry-After"] = str(math.ceil(error.wait or 1))
     return response
+
+
+@api.exception_handler(TooManyFieldsSent)
+def _too_many_fields(request: HttpRequest, error: TooManyFieldsSent) -> HttpResponse:
+    most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    return problem(400, "too_many_fields", f"The address has more than {most} parameters. Nothing was read or changed.")
 
 
 @api.exception_handler(RequestDataTooBig)

@@ -138,6 +138,11 @@ def test_a_body_over_the_limit_is_told_so(stranger: Person, administrator: Perso
         assert "1 MB" in str(body["detail"])
 
 
+def test_more_parameters_than_django_reads_are_refused_and_not_an_error_of_ours(viewer: Person) -> None:
+    body = problem(viewer.api("GET", "/images?" + "x=1&" * 1001), 400, "too_many_fields")
+    assert "1000 parameters" in str(body["detail"])
+
+
 def test_more_requests_a_minute_than_a_person_may_send_are_refused_and_nobody_elses(
     viewer: Person, operator: Person, settings: Any
 ) -> None:

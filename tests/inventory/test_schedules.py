@@ -17,12 +17,12 @@ from drportal.inventory.reading import Heard, SchedulesHeard, SiteReading
 from drportal.inventory.schedules import EVERY_S, OLD_S, ScheduleWatch, write_schedules
 from tests.conftest import Person
 
-NOW = timezone.now()
-ANSWER = Answer("rbd mirror snapshot schedule ls", "a", 0, "[]", "", NOW, 0.1)
+ANSWER = Answer("rbd mirror snapshot schedule ls", "a", 0, "[]", "", dt.datetime(2026, 1, 1, tzinfo=dt.UTC), 0.1)
 OF_POOL, OF_IMAGE = ScheduleLine("one", "", "1m", ""), ScheduleLine("one", "one-1", "1h", "14:00:00")
 
 
-def heard(site: Site, *lines: ScheduleLine, trouble: str = "", at: dt.datetime = NOW) -> bool:
+def heard(site: Site, *lines: ScheduleLine, trouble: str = "", at: dt.datetime | None = None) -> bool:
+    at = at or timezone.now()
     found = None if trouble else SnapshotSchedules("one", lines, ANSWER)
     reading = SiteReading(at, ceph=Heard(True), schedules={"one": SchedulesHeard(at, found, trouble)})
     return write_schedules(site, reading, at)
@@ -87,8 +87,9 @@ def test_what_could_not_be_read_stands_with_its_age_until_it_is_too_old(viewer: 
     assert heard(site, OF_POOL)
     assert told(viewer, row)["site-a"]["trouble"] == ""
     assert InventoryChange.objects.count() == 0
-    dark = SiteReading(NOW, ceph=Heard(False), schedules={"one": SchedulesHeard(NOW, None, "dark")})
-    assert not write_schedules(site, dark, NOW), "that the site is dark is said elsewhere"
+    now = timezone.now()
+    dark = SiteReading(now, ceph=Heard(False), schedules={"one": SchedulesHeard(now, None, "dark")})
+    assert not write_schedules(site, dark, now), "that the site is dark is said elsewhere"
 
 
 class Manager:
@@ -109,7 +110,7 @@ async def test_no_look_waits_for_the_manager() -> None:
     manager, watch = Manager(), ScheduleWatch()
 
     def look(*, ceph: bool = True) -> SiteReading:
-        reading = SiteReading(NOW, ceph=Heard(ceph))
+        reading = SiteReading(timezone.now(), ceph=Heard(ceph))
         watch.go_on(reading, manager, ["one", "silent"])  # type: ignore[arg-type]
         return reading
 
