@@ -139,7 +139,7 @@ def test_a_body_over_the_limit_is_told_so(stranger: Person, administrator: Perso
 
 
 def test_more_parameters_than_django_reads_are_refused_and_not_an_error_of_ours(viewer: Person) -> None:
-    body = problem(viewer.api("GET", "/images?" + "x=1&" * 1001), 400, "too_many_fields")
+    body = problem(viewer.api("GET", "/runs?" + "x=1&" * 1001), 400, "too_many_fields")
     assert "1000 parameters" in str(body["detail"])
 
 
