@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,9 @@ def test_a_test_that_fails_twice_fails(body: str, status: int, tmp_path: Path, m
     (tmp_path / "tests" / "test_it.py").write_text(f"def test_it():\n    {body}\n")
     log = tmp_path / "log"
     log.write_text("FAILED tests/test_it.py::test_it - x\nmake: *** [Makefile:50: test-python] Error 1\n")
-    monkeypatch.setattr(once_more, "PYTEST", "pytest")
+    monkeypatch.setattr(once_more, "PYTEST", str(Path(sys.executable).parent / "pytest"))
+    for name in ("DJANGO_SETTINGS_MODULE", "PYTEST_ADDOPTS"):  # of the run that this is in: there is no Django there
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     assert once_more.main(str(log)) == status
 
