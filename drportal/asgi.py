@@ -15,22 +15,21 @@ from django.core.asgi import get_asgi_application
 from django.urls import path
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from drportal.settings import pool
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "drportal.settings")
-pool(settings.DATABASES["default"], settings.DATABASE_CONNECTIONS)
+# Each request has a thread of its own here, and one that is kept open would stay with a thread that has ended.
+settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
 django = get_asgi_application()
 
 # These need Django's apps to be ready.
 from drportal.api import too_large  # noqa: E402
 from drportal.audit.policy import policy_noted  # noqa: E402
 from drportal.consumers import LiveConsumer  # noqa: E402
-from drportal.security import BodyLimit, Receive, Send  # noqa: E402
+from drportal.security import AtOnce, BodyLimit, Receive, Send  # noqa: E402
 
 # WhiteNoise hands its files over as plain iterators, which Django reads in a thread: right, and not worth a line each.
 warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronous iterators", module="django")
 
-http = BodyLimit(django, too_large)
+http = AtOnce(BodyLimit(django, too_large), settings.REQUESTS_AT_ONCE)
 websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())])))
 
 

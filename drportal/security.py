@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -92,6 +93,18 @@ class BodyLimit:
             await self.app(scope, limited, send)
         except BodyTooLarge:
             await answer(self.refusal(), send)
+
+
+class AtOnce:
+    """ASGI: of all requests so many are worked on, and the others wait. Each has a thread of its own, with a connection
+    to the database: a few hundred browsers that come back at once were refused by PostgreSQL as too many clients."""
+
+    def __init__(self, app: Callable[[dict[str, Any], Receive, Send], Awaitable[None]], most: int):
+        self.app, self.turns = app, asyncio.Semaphore(most)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        async with self.turns:
+            await self.app(scope, receive, send)
 
 
 async def answer(response: HttpResponse, send: Send) -> None:

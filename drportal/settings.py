@@ -6,7 +6,6 @@ import os
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -49,21 +48,8 @@ def database(url: str) -> dict[str, object]:
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {},
         }
     raise ImproperlyConfigured("DRPORTAL_DATABASE_URL must begin with sqlite:/// or postgresql://")
-
-
-def pool(database: dict[str, Any], connections: int) -> None:
-    """Lets the threads of a web process share so many connections to PostgreSQL, and wait for one.
-
-    Each request has a thread of its own there, which would keep a connection of its own: a few hundred browsers that
-    come back at once were refused as too many clients. For web processes alone: a pool does not outlive a fork, and
-    workers fork (https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool).
-    """
-    if database["ENGINE"] == "django.db.backends.postgresql":
-        database["CONN_MAX_AGE"] = 0
-        database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": connections, "timeout": 30}}
 
 
 def networks(words: str) -> list[str]:
@@ -135,7 +121,7 @@ TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP
 
 DATABASES = {"default": database(env("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'drportal.sqlite3'}"))}
 REQUESTS_PER_MINUTE = int(env("REQUESTS_PER_MINUTE", "3000"))  # of a person; 0: any number
-DATABASE_CONNECTIONS = int(env("DATABASE_CONNECTIONS", "20"))  # of each web process, at most
+REQUESTS_AT_ONCE = int(env("REQUESTS_AT_ONCE", "40"))  # in each web process; the others wait
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env("REDIS_URL", "redis://127.0.0.1:6379/0")

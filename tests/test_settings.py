@@ -29,15 +29,6 @@ def manage(*words: str, **given: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def test_the_threads_of_a_web_process_share_their_connections_to_postgresql_and_nobody_else_does() -> None:
-    words = (
-        "from django.conf import settings; import {}; database = settings.DATABASES['default']; "
-        "print(database['CONN_MAX_AGE'], database['OPTIONS'].get('pool', {{}}).get('max_size'))"
-    )
-    told = [manage("shell", "-v", "0", "-c", words.format(module)) for module in ("drportal.asgi", "drportal.jobs")]
-    assert [each.stdout.strip() for each in told] == ["0 20", "60 None"], told
-
-
 def test_the_deployment_check_finds_nothing() -> None:
     checked = manage("check", "--deploy", "--fail-level", "DEBUG")
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -12,6 +13,7 @@ from django.http import HttpResponse
 
 from drportal.asgi import application
 from drportal.inventory.models import Site, SitePair
+from drportal.security import AtOnce
 from tests.conftest import Person
 
 
@@ -153,6 +155,25 @@ def test_more_requests_a_minute_than_a_person_may_send_are_refused_and_nobody_el
     assert "Nothing was read or changed" in str(problem(refused, 429, "too_many_requests")["detail"])
     assert 1 <= int(refused["Retry-After"]) <= 60
     assert operator.api("GET", "/sites").status_code == 200
+
+
+async def test_requests_beyond_so_many_wait_and_none_is_refused() -> None:
+    under_way, most, go_on = 0, 0, asyncio.Event()
+
+    async def app(*call: object) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await go_on.wait()
+        under_way -= 1
+
+    at_once: Any = AtOnce(app, 2)
+    requests = [asyncio.create_task(at_once({}, None, None)) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    assert under_way == 2
+    go_on.set()
+    await asyncio.gather(*requests)
+    assert (under_way, most) == (0, 2)
 
 
 async def over_asgi(*chunks: bytes, **headers: str) -> tuple[int, dict[str, object]]:
