@@ -12,6 +12,7 @@ import pytest
 from drportal.site_program.wire import LINE_BYTES
 from tests.site_program.conftest import FakeCeph, order
 from tests.site_program.running import SiteProcess
+from tests.site_program.worlds import IMAGE_VERBS
 
 ASK = {"v": 1, "id": "1", "verb": "observe-image", "pool": "one", "image": "disk", "parts": ["info"]}
 BAD_NAMES = [
@@ -181,15 +182,7 @@ def test_a_key_that_may_observe_acts_on_nothing(tmp_path: Path, ceph: FakeCeph) 
     with SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env, rights="read") as program:
         acts = set(SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env).hello["verbs"]) - set(program.hello["verbs"])
         assert len(acts) == 11
-        for verb in (
-            "demote",
-            "promote",
-            "force-promote",
-            "resync",
-            "mirror-snapshot",
-            "salvage-export",
-            "salvage-copy",
-        ):
+        for verb in (verb for verb in IMAGE_VERBS if verb != "free"):
             primary = verb in ("demote", "mirror-snapshot")
             assert program.refused(verb, **order(verb, "disk", "operation-1", primary=primary))["code"] == "not-allowed"
         about = {
