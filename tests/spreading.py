@@ -26,8 +26,9 @@ SITE_PROGRAM = re.compile(
     r"^tests/site_program/test_(?:faults\.py::\w+\[((?:lib)?rbd)\b|(?:shut_out\.py::test_on_real|least_caps))"
 )
 REAL_CEPH = re.compile(r"^tests/(lab/test_ceph_lab|inventory/test_exposure_and_truth)\.py|\[ceph[\w-]*\]$")
-# Each of these tests has a lab of its own, and takes 5 to 60 seconds.
+# These share nothing: each has a lab of its own, or is costly by itself.
 ALONE = (
+    "tests/api/test_schema",
     "tests/faults/",
     "tests/contract/",
     "tests/end_to_end/test_in_the_browser",
@@ -78,13 +79,15 @@ def waits(group: str) -> bool:
     return group.startswith("real Ceph")
 
 
-def rank(group: str) -> int:
-    """Low numbers begin first."""
+def rank(group: str, *, slow: bool = False) -> int:
+    """Low numbers begin first. ``slow``: one of its tests is marked so."""
     if waits(group):
         return 0 if "test_traps" in group or "test_lost_and_home" in group else 1
-    if group.startswith(("tests/end_to_end/", "tests/faults/test_kill_anywhere")):
+    if group.startswith("tests/faults/test_kill_anywhere"):
+        return 0
+    if group.startswith("tests/end_to_end/"):
         return 2
-    return 3 if group.startswith(ALONE) else 4
+    return 3 if slow or group.startswith(("tests/contract/", "tests/engine/test_m")) else 4
 
 
 class Spread(LoadScopeScheduling):  # type: ignore[misc]
@@ -119,4 +122,10 @@ def next_for(place: int, queue: Iterable[str]) -> str:
 
 
 def in_order(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: rank(company(item.nodeid)))
+    slow = {company(item.nodeid) for item in items if item.get_closest_marker("slow")}
+
+    def place(item: pytest.Item) -> int:
+        group = company(item.nodeid)
+        return rank(group, slow=group in slow)
+
+    items.sort(key=place)
