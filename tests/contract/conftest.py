@@ -35,7 +35,7 @@ from drportal.lab.control import LabClient, LabError, SiteDescription
 from drportal.site_program.assemble import program_text
 from tests.contract.installing import Keys, install, salvage_dir, target_of
 
-SOON_S, SELDOM_S = 0.2, 1.2  # between two looks
+SOON_S, SELDOM_S = 0.2, 3.0  # between two looks
 UP_WITHIN_S = {"embedded": 60.0, "ceph": 300.0}
 # Ceph's own beat of 30 s costs the scenarios most of their time.
 SPEED: dict[str, list[str]] = {"embedded": ["--speed", "3"], "ceph": []}
@@ -225,16 +225,18 @@ def b(sites: dict[str, Site]) -> Site:
     return sites["b"]
 
 
-async def becomes_true(check: Callable[[], Awaitable[bool]], within_s: float, what: str) -> float:
+async def becomes_true(
+    check: Callable[[], Awaitable[bool]], within_s: float, what: str, *, seldom_s: float = SELDOM_S
+) -> float:
     """Seconds until ``check`` was true; fails the test when it does not become so.
 
     It looks less and less often. A look at real Ceph starts several programs, and what comes with a beat of 30 s does
-    not come sooner when both cores are busy looking for it.
+    not come sooner when both cores are busy looking for it. ``seldom_s``: for what is to be seen while it is young.
     """
     started, pause_s = time.monotonic(), SOON_S
     while not await check():
         if time.monotonic() - started > within_s:
             pytest.fail(f"{what}: not within {within_s:.0f} s")
         await asyncio.sleep(pause_s)
-        pause_s = min(1.3 * pause_s, SELDOM_S)
+        pause_s = min(1.3 * pause_s, seldom_s)
     return time.monotonic() - started

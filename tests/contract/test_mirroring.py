@@ -91,7 +91,8 @@ async def test_an_orderly_handover_rests_on_positions_and_not_on_the_status(
 
     if mode is MirrorMode.JOURNAL:
         lab.fail("b", "rbd-mirror-down")  # or the demotion may arrive before the next line
-    await becomes_true(lambda: shown_as_primary(3), 90, "the status has just been written (every 30 s)")
+    just_written = "the status has just been written (every 30 s)"
+    await becomes_true(lambda: shown_as_primary(3), 90, just_written, seldom_s=0.7)
     await a.demote(ref)
     assert (await a.ceph.info(ref)).primary is False, "info is right at once"
     assert await shown_as_primary(40), "the status is a cache, written every 30 s"

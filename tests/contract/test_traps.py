@@ -81,7 +81,7 @@ async def after_a_beat(*places: tuple[Site, Handover]) -> None:
         ages = [(await site.ceph.status(image.ref))[0].age_s for site, image in places]
         return all(age is not None and age < JUST_S for age in ages)
 
-    await becomes_true(young, 60, "the mirror daemons' next beat")
+    await becomes_true(young, 60, "the mirror daemons' next beat", seldom_s=JUST_S / 4)
 
 
 # --- abort after the demote, write, try again
