@@ -38,7 +38,7 @@ ALONE = (
     "tests/test_seeded",
 )
 SEEDS = re.compile(r"test_killing_processes\.py::.*\[(\d+)\]$")
-SEEDS_TOGETHER = 10
+SEEDS_TOGETHER = 5
 AHEAD = 2
 
 
