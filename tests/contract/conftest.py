@@ -70,6 +70,14 @@ NEEDLESS = {
     # and of which each engine has to see by itself that the copy is not whole.
     f"{TRAP}half_a_demotion_is_promoted_to_a_torn_disk_by_rbd_and_refused_and_mended_by_the_portal": INSTALLED,
     "test_lost_sites": {"ceph-program-installed"},
+    # Where nothing is reached, not the program either, it does not matter by which engine it would have asked.
+    **{
+        f"test_lost_sites.test_{test}": {"ceph-program-installed", "ceph-program-rbd"}
+        for test in (
+            "a_killed_site_is_unreachable_within_15_s_and_the_other_answers",
+            "a_hung_site_is_unreachable_within_the_deadline",
+        )
+    },
     "test_observing": {"ceph-program-installed"},
     # All of it passes by the two keys with the least cephx caps, in five minutes of Ceph's beats. Kept are the tests
     # that wait for none: what a mirrored pair says of itself, and how Ceph's refusals read without more rights.

@@ -72,8 +72,10 @@ def second_plan(operator: PortalClient, like: int) -> int:
         if vm["name"].endswith("-2")
     ]
     assert len(members) == len(first) == 3
-    kept = {name: plan[name] for name in ("pair_id", "home_site", "network_map")}
-    return int(operator.post("/plans", {"name": "second", "group_name": "second", "members": members, **kept})["id"])
+    (pair,) = operator.get("/pairs")["items"]
+    body = {"name": "second", "group_name": "second", "pair_id": pair["id"], "members": members}
+    kept = {name: plan[name] for name in ("home_site", "network_map")}
+    return int(operator.post("/plans", body | kept)["id"])
 
 
 @pytest.mark.parametrize("seed", SEEDS)
