@@ -11,7 +11,7 @@ from drportal.engine.salvage import SalvageWay
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict
 from drportal.inventory.models import CapturedDefinition, Network, Site, SiteResource, VirtualMachine
-from drportal.recovery import building, schemas
+from drportal.recovery import building, giving_way, schemas
 from drportal.recovery.acts.base import call_text
 from drportal.recovery.home import networks_at_home
 from drportal.recovery.losses import newest_of
@@ -73,7 +73,11 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
         discard_question=_discard_question(copy, source, kind),
         salvage_ways=ways_out(copy, source) if kind is RunKind.REPROTECT else [],
         salvage_images=images_out(copy) if kind is RunKind.REPROTECT else [],
-        consequences=[*consequences(copy, source, target, kind), *_left_alone(copy)],
+        consequences=[
+            *giving_way.consequences(plan.group, kind),
+            *consequences(copy, source, target, kind),
+            *_left_alone(copy),
+        ],
     )
 
 

@@ -29,7 +29,7 @@ from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId, confirmed
 from drportal.engine.states import StepEvent, StepState
-from drportal.engine.steps import ProbeOutcome, StepKind
+from drportal.engine.steps import LEAVES, ProbeOutcome, StepKind
 from drportal.recovery import changes, quarantine
 from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict
 from drportal.recovery.acts.registry import ACTS
@@ -462,6 +462,7 @@ class StepRunner(StepWriter):
             definition_now=self.world.definition_now(task.vm),
             demoted_by_us=self.world.plan.demoted_by_parent,
             promote_sent=self.world.plan.promote_sent_by_parent,
+            may_run=self.step.kind in LEAVES,
         )
 
     def _remember(self) -> None:

@@ -29,6 +29,8 @@ class StopReturned(PowerOff):
     """As any power-off; a VM that is not there any more needs none. One that OpenNebula has lost sight of has no guest
     that could be asked: it is powered off hard, and G-OFF says afterwards whether anybody still has its images open."""
 
+    may_run = False
+
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
         vm, site = located.vm, task.end.name
         if vm is None:
