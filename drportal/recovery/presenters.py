@@ -213,9 +213,9 @@ class RunPage:
                 asked = self.approval.requested_by
                 return f"An approver other than {asked} decides about the new approval; then the run goes on."
             if any(step.state == StepState.FAILED for step in self.steps):
-                return f"An {WHO} decides: retry, hold, go on with the critical VMs, or stop (below); or skip a step."
+                return f"An {WHO} decides how it goes on, below."
             if self.run.on_hold:
-                return f"An {WHO} decides: retry what is on hold, or stop (below)."
+                return f"An {WHO} decides about what is on hold, below."
             return f"An {WHO} decides: resume, or cancel."
         if not driven(run, timezone.now()):
             return (

@@ -130,7 +130,7 @@ def console(page: Page, lab: LabClient, pictures: Path) -> None:
         shot(page, pictures, f"3-stop-{theme}")
         assert_accessible(page)
     leave(page, "Stop")
-    tab_to(page, page.get_by_role("checkbox", name="Choose app-1"))
+    tab_to(page, page.get_by_role("checkbox", name="Choose app-1"), back=True)
     page.keyboard.press("Space")
     expect(dialog_of(page, "Hold web-1")).to_contain_text("web-1 is on hold.")
     leave(page, "Hold web-1")
