@@ -42,7 +42,9 @@ export function EvidenceView({
           </>
         )}
       </p>
-      <Title headingLevel="h3">What the poller had heard last of {lost}</Title>
+      <Title headingLevel="h3">
+        {evidence.ways.some((way) => way.asked_at) ? `Does ${lost} answer?` : `What the poller had heard last of ${lost}`}
+      </Title>
       <List>
         {evidence.ways.map((way) => (
           <ListItem key={way.way}>
@@ -50,6 +52,11 @@ export function EvidenceView({
             {way.since && (
               <>
                 since <Time at={way.since} />.{" "}
+              </>
+            )}
+            {way.asked_at && (
+              <>
+                Asked <Time at={way.asked_at} />.{" "}
               </>
             )}
             {way.sentence}
