@@ -41,7 +41,7 @@ def test_a_poller_that_stands_still_does_not_speak_for_the_site() -> None:
     assert found["ssh"] == [False, NOW.isoformat(), "nobody is there", NOW.isoformat()]
     assert {way: said[0] for way, said in found.items()} == {"ssh": False, "ceph": False, "opennebula": False}
     found = told(site(False), None, [False, True])
-    assert {way: said[:2] for way, said in found.items()} == dict.fromkeys(found, [True, NOW.isoformat()])
+    assert {way: said[:2] for way, said in found.items()} == {way: [True, NOW.isoformat()] for way in found}
 
 
 def test_since_when_it_is_so_is_told_by_the_poller() -> None:
