@@ -54,6 +54,7 @@ class Subject:
     definition_now: tuple[str | None, dt.datetime | None] = (None, None)
     demoted_by_us: frozenset[str] = field(default_factory=frozenset)
     promote_sent: frozenset[str] = field(default_factory=frozenset)
+    may_run: bool = True  # its group runs here: nothing else may start it
 
 
 Reader = Callable[[World, Subject], Awaitable[GateReading]]
@@ -108,7 +109,7 @@ async def _off(world: World, subject: Subject) -> GateReading:
 
     async def one(image: ImageCopy) -> GateReading:
         watchers, answer = await subject.here.watchers(ref_of(image))
-        return GateReading(gates.g_off(located.facts, watchers, world.clock()), (answer,))
+        return GateReading(gates.g_off(located.facts, watchers, world.clock(), may_run=subject.may_run), (answer,))
 
     reading = await _per_image(GateId.OFF, subject, one)
     return GateReading(reading.result, (located.answer, *reading.answers))

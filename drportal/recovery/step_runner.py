@@ -29,7 +29,7 @@ from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId, confirmed
 from drportal.engine.states import StepEvent, StepState
-from drportal.engine.steps import ProbeOutcome, StepKind
+from drportal.engine.steps import LEAVES, ProbeOutcome, StepKind
 from drportal.recovery import changes, quarantine
 from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict
 from drportal.recovery.acts.registry import ACTS
@@ -235,9 +235,10 @@ class StepRunner(StepWriter):
         failpoint(kind, "P0")
         number, operation_id, now = step.attempt + 1, uuid.uuid4(), self.world.clock()
         ticket = Ticket(str(operation_id), self.world.group_token, self.lease.site_fence)
-        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, deed.command, deed.host, now)
+        command = deed.command_of(ticket)
+        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, command, deed.host, now)
         step.open_attempt, step.open_operation, step.last_sent_at = number, ticket.operation_id, now
-        step.sent_command, step.bad_end = deed.command, ""
+        step.sent_command, step.bad_end = command, ""
         await self._move(
             StepEvent.BEGIN,
             f"{step.spec.sentence(self._subject_name(), step.task.end.name)}: sent.",
@@ -245,7 +246,7 @@ class StepRunner(StepWriter):
             more=[changes.attempt_opened(intent), *self._suspicion(now)],
             payload={
                 "operation_id": ticket.operation_id,
-                "command": changes.cut(deed.command),
+                "command": changes.cut(command),
                 "host": deed.host,
                 "attempt": number,
             },
@@ -462,6 +463,7 @@ class StepRunner(StepWriter):
             definition_now=self.world.definition_now(task.vm),
             demoted_by_us=self.world.plan.demoted_by_parent,
             promote_sent=self.world.plan.promote_sent_by_parent,
+            may_run=self.step.kind in LEAVES,
         )
 
     def _remember(self) -> None:
