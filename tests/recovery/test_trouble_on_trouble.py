@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -130,25 +129,6 @@ def test_the_target_is_lost_for_good_in_the_middle_of_a_planned_move(mover: Move
     assert mover.acts("a", "promote --force", stayed) == 0
     assert {mover.primary(image) for image in (*handed_over, stayed)} <= {"a", "ab"}
     assert ProtectionGroup.objects.get(pk=plan.group_id).active_site.slug == "site-a"
-
-
-def test_a_copy_that_is_interrupted_is_waited_for_and_not_begun_anew(mover: Mover) -> None:
-    plan = mover.plan(f"db-{next(numbers)}")
-    images = mover.images(plan)
-    lost(mover, plan)
-
-    def the_daemon_dies_for_a_while(run: Run) -> None:
-        step_is(run, "image.follows", "waiting")
-        mover.lab.fail("a", "rbd-mirror-down")
-        time.sleep(2)
-        assert Run.objects.get(pk=run.pk).state == RunState.RUNNING
-        mover.lab.restore("a", "rbd-mirror-down")
-
-    made_whole(mover, plan, the_daemon_dies_for_a_while)
-    for image in images:
-        assert (mover.acts("a", "demote", image), mover.acts("a", "resync", image)) == (1, 1)
-        assert (mover.acts("b", "demote", image), mover.acts("b", "resync", image)) == (0, 0), "the only good copy"
-    assert {mover.primary(image) for image in images} == {"b"}
 
 
 def test_a_dead_mirror_daemon_does_not_hold_up_a_disaster(mover: Mover) -> None:
