@@ -195,7 +195,7 @@ class Librbd(Unopened):
         if not opening:
             return self._closed(pool, image, parts)
         try:
-            told = self._told(pool, image, parts) if opening == ["info"] else None
+            told = self._told_parts(pool, image, parts) if opening == ["info"] else None
             if told is not None:
                 return told
             return self._opened(pool, image, lambda opened: self._parts(pool, image, parts, opened))
@@ -204,7 +204,7 @@ class Librbd(Unopened):
                 return {"absent": True}
             return {"errors": {part: fault.as_json() for part in parts}}
 
-    def _told(self, pool: str, image: str, parts: Sequence[str]) -> Optional[Json]:
+    def _told_parts(self, pool: str, image: str, parts: Sequence[str]) -> Optional[Json]:
         """Without opening it; None where that does not tell. Raises Fault."""
         image_id = self._image_id(pool, image)
         told = self._told_info(pool, image, image_id)
