@@ -34,7 +34,7 @@ from drportal.recovery import changes, quarantine
 from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict
 from drportal.recovery.acts.registry import ACTS
 from drportal.recovery.failpoints import failpoint, failpoint_while
-from drportal.recovery.gate_readings import GateReading, Subject, read_gate
+from drportal.recovery.gate_readings import GateReading, Subject, parts_of, read_gate
 from drportal.recovery.lease import Lease
 from drportal.recovery.recorder import Change, Recorder
 from drportal.recovery.step_writer import StepRow, StepWriter
@@ -161,7 +161,7 @@ class StepRunner(StepWriter):
 
     async def _decide(self) -> tuple[Deed, Sequence[GateReading]] | bool:
         """The deed that everything speaks for now, with the gates' readings; else what ``_try`` shall return."""
-        look = self.world.look()
+        look = self._look()
         probe = await self._probe(look)
         if probe.outcome is ProbeOutcome.CONFLICT:
             await self._move(StepEvent.REFUSE, probe.sentence)
@@ -198,7 +198,7 @@ class StepRunner(StepWriter):
     async def _confirmed(self, first: Sequence[GateReading]) -> tuple[Probe, Sequence[GateReading]] | None:
         """A destructive act needs a second, agreeing look: roles and gates are read again right before it."""
         await asyncio.sleep(self.pace.confirm_s)
-        look = self.world.look()
+        look = self._look()
         probe = await self._probe(look)
         second = await self._read_gates(self.step.spec.gates_before, look)
         agree = all(confirmed(a.result, b.result) for a, b in zip(first, second, strict=True))
@@ -428,6 +428,11 @@ class StepRunner(StepWriter):
         await self._close(outcome, event, sentence, probe.answers)
 
     # --- looking
+
+    def _look(self) -> World:
+        """One that goes on to the gates, unless the probe says that it is done."""
+        image, gates = self.step.task.image, self.step.spec.gates_before
+        return self.world.look(*parts_of(gates, Mode(image.mode))) if image else self.world.look()
 
     async def _probe(self, look: World) -> Probe:
         """The probe's word; a site that does not answer is *cannot tell*, one whose key changed or that forbids
