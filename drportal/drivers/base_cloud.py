@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from drportal.drivers.base import Answer
@@ -61,7 +61,6 @@ class VmDisk:
     image_id: int | None
     target: str | None
     size_bytes: int
-    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,6 @@ class VmNic:
     network: str
     ip: str | None
     mac: str | None
-    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -139,8 +140,13 @@ def watch(folder: Path, options: argparse.Namespace) -> None:
     from drportal.inventory.memory import keep_small
     from drportal.inventory.models import SitePair
     from drportal.lab.control import LabClient
+    from drportal.management.commands import poller
 
+    if poller.Command.requires_system_checks:
+        poller.Command().check()  # the process is to hold what the poller's does
     keep_small()
+    if options.memory:
+        tracemalloc.start(4)
     clock = wait_for_the_lab(folder)
     pair = SitePair.objects.select_related("a", "b").get()
     costs = asyncio.run(rounds(pair, LabClient(folder / "lab"), clock, options))
@@ -195,6 +201,8 @@ async def rounds(pair: Any, lab: Any, clock: Clock, options: argparse.Namespace)
             clock.forward(options.interval)
             for name in random.sample(names, int(len(names) * options.share)):
                 await asyncio.to_thread(lab.write, "a", name, random.random())
+        if options.memory:
+            Path(options.memory).write_text(where_memory_is(costs.images))
     finally:
         for part, profiler in profilers.items() if options.profile else ():
             profiler.dump_stats(f"{options.profile}.{part}")
@@ -202,6 +210,16 @@ async def rounds(pair: Any, lab: Any, clock: Clock, options: argparse.Namespace)
             if side._drivers is not None:
                 await side._drivers.close()
     return costs
+
+
+def where_memory_is(images: int) -> str:
+    """Bytes an image, by the line that made what is kept."""
+    found = tracemalloc.take_snapshot().statistics("traceback")
+    lines = [
+        f"{one.size / images:8.0f} {one.count / images:6.1f}  " + "  ".join(one.traceback.format())
+        for one in found[:60]
+    ]
+    return "bytes and pieces an image, made at\n" + "\n".join(lines) + "\n"
 
 
 def as_by_the_clock(sides: Mapping[Any, Any], number: int, interval_s: float) -> None:
@@ -304,6 +322,9 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.01, help="of the images that are written to between rounds")
     parser.add_argument("--interval", type=float, default=5.0)
     parser.add_argument("--profile", help="write profiles of looking and of writing into files of this name")
+    parser.add_argument(
+        "--memory", help="write where the poller's memory is into this file (its figures are larger then)"
+    )
     parser.add_argument("--postgres", action="store_true", help="on a throw-away PostgreSQL")
     words = sys.argv[1:]
     if words and words[0] in PARTS:
