@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from sys import intern
 from typing import Any
 
 from drportal.drivers import ceph_parse as parse
@@ -43,13 +44,16 @@ _POOL_PARTS = ("pool", "listing", "status")
 
 
 class ProgramReader:
-    """The reads of a ``CephSite`` that is reached through the site program. Raises only ``drivers.errors``."""
+    """The reads of a ``CephSite`` that is reached through the site program. Raises only ``drivers.errors``.
 
-    def __init__(self, link: SiteLink, *, deadline_s: float) -> None:
+    ``told``: of each pool what was told before, for who asks again and again over one connection after the other.
+    """
+
+    def __init__(self, link: SiteLink, *, deadline_s: float, told: dict[str, Told] | None = None) -> None:
         self._link = link
         self._deadline_s = deadline_s
         self._together = Gatherer(self._ask_together)
-        self._told: dict[str, Told] = {}
+        self._told = {} if told is None else told
 
     async def hello(self) -> Hello:
         """What the program says of itself: engine, versions, rights."""
@@ -176,7 +180,7 @@ class ProgramReader:
             answers = told.take(
                 reply.content,
                 lambda name, image: (
-                    self._observation(what, reply, ImageRef(pool, name), image, [Part.INFO])
+                    self._observation(what, reply, ImageRef(pool, intern(name)), image, [Part.INFO])
                     if is_good_name(name)
                     else None
                 ),

@@ -7,7 +7,7 @@ Whatever does not fit together is forgotten, and then everything is told again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,11 @@ Answered = Callable[[str, object], Answer]
 
 @dataclass(slots=True)
 class Told:
-    """Of one pool, in one conversation. ``number``: of the last answer; 0: nothing is known, and all is asked for."""
+    """Of one pool. ``number``: of the last answer; 0: nothing is known, and all is asked for.
+
+    It may outlive a conversation: the next one does not know the number and tells everything, of which most is what was
+    told before, and is not kept twice.
+    """
 
     number: int = 0
     large: bool = True  # until it is seen
@@ -44,9 +48,12 @@ class Told:
         Raises Refused, and knows nothing any more.
         """
         try:
-            if content.get("since") != self.number:
+            before = self.images, self.statuses
+            if content.get("since") == 0:
+                self.images, self.statuses = {}, {}
+            elif content.get("since") != self.number:
                 self.forget()
-            answers = self._news(content, observed, answered)
+            answers = self._news(content, before, observed, answered)
             for times, names in content["stamps"]:
                 for name in names:
                     self.statuses[name] = _stamped(self.statuses[name], times)
@@ -68,28 +75,34 @@ class Told:
             raise
         return tuple(answers)
 
-    def _news(self, content: dict[str, Any], observed: Observed, answered: Answered) -> list[Answer]:
-        answers = []
+    def _news(
+        self,
+        content: dict[str, Any],
+        before: tuple[Mapping[str, ImageObservation], Mapping[str, MirrorStatus]],
+        observed: Observed,
+        answered: Answered,
+    ) -> list[Answer]:
+        answers, (images, statuses) = [], before
         unread = answered("(status)", None)
         for name, image in content["images"].items():
             seen = observed(name, image)
             if seen is not None:
-                before = self.images.get(name)
+                old = images.get(name)
                 if seen.info is not None:
                     info = replace(seen.info, answer=unread)  # its text was for the record; it is not kept
-                    if before is None or before.info is None or replace(before.info, answer=unread) != info:
+                    if old is None or old.info is None or replace(old.info, answer=unread) != info:
                         answers.append(seen.info.answer)
                         seen = replace(seen, info=info)
                     else:
-                        seen = replace(seen, info=before.info)
-                self.images[name] = seen
+                        seen = replace(seen, info=old.info)
+                self.images[name] = old if old == seen and old is not None else seen
             if "status" not in image:
                 self.statuses.pop(name, None)
                 continue
-            status = parse.status(unread, None, image["status"])
-            if _words(self.statuses.get(name)) != _words(status):
+            status, said = parse.status(unread, None, image["status"]), statuses.get(name)
+            if _words(said) != _words(status):
                 answers.append(answered(f"{name} status", image["status"]))
-            self.statuses[name] = status
+            self.statuses[name] = said if said == status and said is not None else status
         return answers
 
 
@@ -99,5 +112,4 @@ def _words(status: MirrorStatus | None) -> tuple[str, str] | None:
 
 def _stamped(status: MirrorStatus, times: list[str]) -> MirrorStatus:
     """``times``: of the site's own status, then of its peers'."""
-    peer = times[1] if len(times) > 1 else status.peer_last_update_text
-    return replace(status, last_update_text=times[0], peer_last_update_text=peer)
+    return replace(status, last_update_text=times[0])

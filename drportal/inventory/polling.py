@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,6 +24,7 @@ from django.utils import timezone
 
 from drportal.drivers.base import CephSite, ImageRef, MirrorStatus, PoolReading
 from drportal.drivers.opennebula import Memory
+from drportal.drivers.told import Told
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
@@ -110,7 +112,7 @@ class Turn:
         before = self._said.get(ref)
         if before is not None and before[0] is status:
             return False
-        said = (status.state, status.description.split(", {", 1)[0]) if status else ("", "")
+        said = (status.state, intern(status.description.split(", {", 1)[0])) if status else ("", "")
         self._said[ref] = (status, said)
         return before is None or before[1] != said
 
@@ -168,6 +170,7 @@ class SideWatch:
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
         self._memory = Memory()
+        self._told: dict[str, Told] = {}
         self._schedules = ScheduleWatch()
 
     async def run(self) -> None:
@@ -201,7 +204,7 @@ class SideWatch:
             self._drivers_at = clock()
             try:
                 self._drivers = await in_database(
-                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory)
+                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory, told=self._told)
                 )
             except PortalError as error:
                 unasked = Heard(False, error.detail)

@@ -186,6 +186,7 @@ async def rounds(pair: Any, lab: Any, clock: Clock, options: argparse.Namespace)
             costs.rows.append(await in_database(write, pair, readings))
             await in_database(load, pair.pk)
             readings = {}
+            del reading
             if large:
                 await asyncio.to_thread(give_back)
             costs.look.append(looked - began)
