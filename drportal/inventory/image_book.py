@@ -231,7 +231,8 @@ class ImageBook:
         ref = ImageRef(row.pool, row.name) if is_good_name(row.pool) and is_good_name(row.name) else None
         a, b = side_from_json(row.side_a), side_from_json(row.side_b)
         track = track_from_json(row.track)
-        row.verdict, row.verdict_sentence = intern(row.verdict), intern(row.verdict_sentence)
+        for name in ("pool", "name", "global_id", "mode", "verdict", "verdict_sentence"):
+            setattr(row, name, intern(getattr(row, name)))  # as the drivers have them
         _forget_json(row)
         return Known(row, ref, KnownSide(a, a.role), KnownSide(b, b.role), track, stored_point=row.protected_until)
 
@@ -290,8 +291,7 @@ class ImageBook:
             at = known.at(side)
             kept, said = at.facts, view.pool.statuses.get(row.name) if view.pool else None
             fresh = updated_side(kept, row.pool, row.name, ref, view.reading, now, names=view.names)
-            again = said is not None and _same(said, at.said)
-            at.facts = never_younger(kept, fresh) if again else fresh
+            at.facts = never_younger(kept, fresh)
             at.heard, at.said = True, said
             if ref is not None and (info := view.reading.infos.get(ref)) is not None:
                 infos.append(info)

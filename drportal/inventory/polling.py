@@ -166,6 +166,7 @@ class SideWatch:
         self.refused_since: int | None = None  # None: it is not due to be asked what it refused
         self.latest: SiteReading | None = None
         self.news = asyncio.Event()
+        self.talked_s = 0.0  # how old the first conversation is taken to be
         self._drivers: SiteDrivers | None = None
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
@@ -201,7 +202,7 @@ class SideWatch:
             await self._drivers.close()
             self._drivers = None
         if self._drivers is None:
-            self._drivers_at = clock()
+            self._drivers_at, self.talked_s = clock() - self.talked_s, 0.0
             try:
                 self._drivers = await in_database(
                     site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory, told=self._told)
@@ -270,6 +271,7 @@ class PairWatch:
             Side.A: SideWatch(pair.a, list(pair.pools), self.interval_s, held),
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
+        sides[Side.B].talked_s = CONVERSATION_S / 2  # a new one tells everything: one side at a time
         lookouts = [
             Lookout(watch.site, sides[side.other].site.slug, sides[side.other].ceph) for side, watch in sides.items()
         ]
