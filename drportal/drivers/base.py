@@ -146,9 +146,6 @@ class MirrorStatus:
     entries_behind: int | None
     bytes_per_second: float | None
     seconds_until_synced: float | None
-    peer_state: str | None
-    peer_description: str | None
-    peer_last_update_text: str | None
     copied_percent: int | None = None
 
     @property

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from sys import intern
 from typing import Any
 
 from drportal.drivers import ceph_parse as parse
@@ -26,7 +27,7 @@ from drportal.drivers.errors import DriverError, Reason, Refused, Unreachable
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
-from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
+from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink, Taker
 from drportal.drivers.site_program_errors import refusal
 from drportal.drivers.site_program_words import (
     PARSERS,
@@ -35,30 +36,40 @@ from drportal.drivers.site_program_words import (
     error_of,
     seen,
 )
-from drportal.drivers.told import LARGE, Told
+from drportal.drivers.told import Told
 from drportal.drivers.vantage import Address, Seen
 
 MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
+_NONE: dict[Part, DriverError] = {}  # one for all
 _POOL_PARTS = ("pool", "listing", "status")
 
 
 class ProgramReader:
-    """The reads of a ``CephSite`` that is reached through the site program. Raises only ``drivers.errors``."""
+    """The reads of a ``CephSite`` that is reached through the site program. Raises only ``drivers.errors``.
 
-    def __init__(self, link: SiteLink, *, deadline_s: float) -> None:
+    ``told``: of each pool what was told before, for who asks again and again over one connection after the other.
+    """
+
+    def __init__(self, link: SiteLink, *, deadline_s: float, told: dict[str, Told] | None = None) -> None:
         self._link = link
         self._deadline_s = deadline_s
         self._together = Gatherer(self._ask_together)
-        self._told: dict[str, Told] = {}
+        self._told = {} if told is None else told
 
     async def hello(self) -> Hello:
         """What the program says of itself: engine, versions, rights."""
         return await self._link.hello()
 
-    async def _read(self, what: str, verb: str, more_s: float = 0.0, /, **fields: Any) -> Reply:
-        """An answer that is ``ok``, in time (``more_s``: more of it). Raises Unreachable, IdentityChanged, Refused."""
+    async def _read(
+        self, what: str, verb: str, more_s: float = 0.0, taker: Taker | None = None, /, **fields: Any
+    ) -> Reply:
+        """An answer that is ``ok``, in time (``more_s``: more of it); ``taker``: takes its images as they come.
+
+        Raises Unreachable, IdentityChanged, Refused.
+        """
+        deadline_s = self._deadline_s + more_s
         try:
-            reply = await self._link.ask(verb, fields, deadline_s=self._deadline_s + more_s)
+            reply = await self._link.ask(verb, fields, deadline_s=deadline_s, **({"images": taker} if taker else {}))
         except AnswerLost as lost:
             raise Unreachable(f"{self._host} did not answer `{what}`: {lost}. Nothing was changed.") from lost
         if not reply.content.get("ok"):
@@ -174,26 +185,32 @@ class ProgramReader:
         """As ``observe`` with the roles of all images and the pool, but what was told before is not told again."""
         what, parts = f"observe-pool {pool} info pool listing status", ["info", *_POOL_PARTS]
         async with told.lock:
-            reply = await self._read(what, "observe-pool", pool=pool, parts=parts, news=told.number)
+            asked = Reply({}, dt.datetime.now(dt.UTC), 0.0)
+            taking = told.taking(
+                lambda name, image: (
+                    self._observation(asked, ImageRef(pool, intern(name)), image, [Part.INFO])
+                    if is_good_name(name)
+                    else None
+                ),
+                lambda name, said: self._answer(f"observe-image {pool}/{name}", asked, said),
+            )
+            reply = await self._read(what, "observe-pool", 0.0, taking.images, pool=pool, parts=parts, news=told.number)
             self._whole(what, reply)
-            if reply.content.get("since") == 0 and len(reply.content["images"]) <= LARGE:
+            if reply.content.get("since") == 0 and taking.few is not None:
                 told.forget()
                 told.large = False
-                return self._observed(pool, what, reply, (Part.INFO, Part.POOL), (Part.INFO,))
-            answers = told.take(
-                reply.content,
-                lambda name, image: (
-                    self._observation(reply, ImageRef(pool, name), image, [Part.INFO]) if is_good_name(name) else None
-                ),
-                lambda name, said: self._answer(f"observe-image {pool}/{name}", reply, said),
-            )
+                whole = replace(reply, content={**reply.content, "images": taking.few})
+                return self._observed(pool, what, whole, (Part.INFO, Part.POOL), (Part.INFO,))
+            answers = taking.end(reply.content)
             return PoolObservation(
                 images=dict(told.images),
                 pool=self._pool_reading(pool, what, reply, told),
                 mirror_clients=None,
-                answers=(self._answer(what, reply, {"images": len(reply.content["images"])}),),
+                answers=(self._answer(what, reply, {"images": taking.count}),),
                 asked_at=reply.started_at,
-                news=answers,
+                news=tuple(
+                    replace(answer, started_at=reply.started_at, duration_s=reply.duration_s) for answer in answers
+                ),
             )
 
     def _whole(self, what: str, reply: Reply) -> None:
@@ -221,7 +238,7 @@ class ProgramReader:
                 )
             except DriverError as error:
                 troubles[part] = error
-        return ImageObservation(ref, troubles=troubles, **found)
+        return ImageObservation(ref, troubles=troubles or _NONE, **found)
 
     async def pool(self, pool: str) -> PoolReading:
         """Info, daemons, states and list of one pool in one exchange. One that fails fails the whole reading."""
