@@ -20,6 +20,7 @@ from drportal.engine.evidence import differences, moved
 from drportal.engine.fence import ATTESTABLE, FenceRung, below
 from drportal.engine.plans import PlanImpossible, RunKind, build
 from drportal.engine.states import RunEvent, RunState, next_run_state
+from drportal.engine.vantage import Standing
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
@@ -89,9 +90,11 @@ def _blockers(copy: PlanCopy, content: dict[str, Any], source: Site, target: Sit
     """An image whose own copy is unfit does not forbid saving the others: it is refused by itself, by its gate."""
     found, fit, of_fit_vms = [], 0, unfit.fit_images(copy)
     if content["second_view"]["alive"]:
+        by_witness = content["second_view"]["standing"] == Standing.A_WITNESS_SEES
+        wrong = " A witness that is wrong is taken away on the page of the sites." if by_witness else ""
         found.append(
             f"{content['second_view']['sentence']} Its VMs may be running: nothing is forced while it lives. Mend the "
-            "portal's way to it, or have it shut down there first."
+            f"portal's way to it, or have it shut down there first.{wrong}"
         )
     for key, image in sorted(content["images"].items(), key=lambda item: str(item[1]["name"])):
         if image["other_side_answers"]:
