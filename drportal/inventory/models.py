@@ -55,14 +55,15 @@ class Site(models.Model):
 
 
 class Sight(models.Model):
-    """What one viewpoint (``portal``, or the slug of the site whose host looks) sees at one address of a site.
+    """What one viewpoint (``portal``, the slug of the site whose host looks, or ``witness:`` and a witness's name) sees
+    at one address of a site.
 
     ``echo``: ``drivers.vantage.Echo``; empty where the viewpoint could not be asked. Written by
     ``inventory/sights.py``.
     """
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="sights")
-    viewpoint = models.CharField(max_length=50)
+    viewpoint = models.CharField(max_length=80)
     what = models.CharField(max_length=100)
     address = models.CharField(max_length=300)
     echo = models.CharField(max_length=20, blank=True)
@@ -117,6 +118,31 @@ class SitePair(models.Model):
 
     def __str__(self) -> str:
         return f"{self.a_id} and {self.b_id}"
+
+
+class Witness(models.Model):
+    """A host at a third place that looks at both sites of a pair by itself. ``version`` goes up at each change.
+
+    Its key is made by the portal and has a forced command: the site program, which there may only look at addresses.
+    ``ciphertext``: the key, sealed; ``public_key``: its line for ``authorized_keys``.
+    """
+
+    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="witnesses")
+    name = models.CharField(max_length=60)
+    ssh_host = models.CharField(max_length=255)
+    ssh_port = models.PositiveIntegerField(default=22)
+    ssh_user = models.CharField(max_length=64)
+    host_keys = models.JSONField(default=list)  # OpenSSH public key lines, accepted by a person
+    public_key = models.TextField()
+    ciphertext = models.BinaryField()
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["pair", "name"], name="one_witness_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Pool(models.Model):

@@ -26,7 +26,8 @@ CLOUD_EVERY_S = 60.0  # OpenNebula's answers carry monitoring figures, so they a
 LARGE = 64 * 1024  # so is the status of a large pool, twice a minute
 LARGE_EVERY_S = 600.0
 
-Key, Digest = int, bytes  # of what was asked, and of what was answered: of ten thousand images no texts are kept
+Key = int  # of what was asked
+Digest = bytes  # of what was answered: of ten thousand images no texts are kept
 
 
 @dataclass(slots=True)

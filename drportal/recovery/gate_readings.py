@@ -21,7 +21,7 @@ from drportal.engine.fence import FenceRung
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_as_handed_over, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
 from drportal.engine.home_gates import g_home
-from drportal.engine.return_gates import g_peer
+from drportal.engine.return_gates import g_fence_returned, g_peer
 from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.world import SiteEnd, World, ref_of
@@ -286,6 +286,10 @@ async def _approval(world: World, subject: Subject) -> GateReading:
 
 
 async def _fence(world: World, subject: Subject) -> GateReading:
+    if subject.here is world.source:  # it came back: no attestation, but what was done there
+        plan = world.plan
+        rungs = FenceRung(plan.fence_reached), FenceRung(plan.fence_rung)
+        return GateReading(g_fence_returned(*rungs, plan.deviation_by, plan.deviation, world.clock()))
     facts = await world.approval() if world.approval is not None else None
     wanted = FenceRung(world.plan.fence_rung)
     there: VmFacts | None = None
