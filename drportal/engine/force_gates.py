@@ -37,6 +37,14 @@ def whole_copy(mode: Mode | None, status: StatusFacts | None, snapshots: Snapsho
     return None
 
 
+def whole_as_handed_over(mode: Mode | None, status: StatusFacts | None, snapshots: SnapshotFacts | None) -> bool:
+    """Of a copy that was primary here until a move demoted it (by the portal's own record): nothing of the peer's lies
+    on it in part. What a journal has brought since is a later moment of the same disk."""
+    if mode is Mode.SNAPSHOT:
+        return snapshots is not None and bool(snapshots.snaps) and snapshots.snaps[-1].made_here
+    return mode is Mode.JOURNAL and (status is None or not status.syncing)
+
+
 def g_force(
     here: RoleFacts | None,
     there: RoleFacts | None,

@@ -17,7 +17,7 @@ from drportal.drivers.orders import Warrant
 from drportal.engine import gates
 from drportal.engine.facts import Mode, RoleFacts, VmFacts
 from drportal.engine.fence import FenceRung
-from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
+from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_as_handed_over, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
 from drportal.engine.home_gates import g_home
 from drportal.engine.return_gates import g_peer
@@ -242,6 +242,8 @@ async def _force(world: World, subject: Subject) -> GateReading:
         whole = whole_copy(mine.mode, status, snapshots)
         if whole is None and mine.image_id is not None and world.shown_whole.get(image.key) == mine.image_id:
             whole = True
+        if not whole and image.key in world.handed_over:
+            whole = whole_as_handed_over(mine.mode, status, snapshots) or whole
         result = g_force(mine, theirs, whole, world.clock())
         return GateReading(result, tuple(answer for answer in (a, b, more) if answer))
 

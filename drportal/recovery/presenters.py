@@ -230,6 +230,11 @@ class RunPage:
     def _over(self) -> str:
         run = self.run
         if not why_no_way_back(run):
+            if run.target_site.ceph_reachable is False:
+                return (
+                    f"{run.target_site.name} does not answer, so the way back waits for it. If it is lost, an {WHO} "
+                    f"asks for a disaster failover: two people bring the group up at {run.source_site.name}."
+                )
             return f"The way back is open: an {WHO} may take the group back to {run.source_site.name}."
         if run.kind == RunKind.DISASTER_FAILOVER and run.started_at is not None:
             return (

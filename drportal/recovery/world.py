@@ -266,6 +266,7 @@ class World:
     # image key -> the source's mirror snapshot that was the last to be whole at the target, by the evidence
     replicated_snapshots: dict[str, int] = field(default_factory=dict)
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
+    handed_over: frozenset[str] = frozenset()  # keys of images that a move demoted at the target, and nothing since
     forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 
     def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:

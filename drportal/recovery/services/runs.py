@@ -293,7 +293,8 @@ def _refuse_dark(assessment: Assessment) -> None:
     dark = [f"{site.name}" for site in assessment.given.sites if site.ceph is not True or site.opennebula is not True]
     if dark:
         raise NotReady(
-            f"{' and '.join(dark)} cannot be read, so it cannot be shown that going back is safe. Nothing was started.",
+            f"{' and '.join(dark)} cannot be read, so it cannot be shown that going back is safe. Nothing was started. "
+            "Wait for it; if it is lost, ask for a disaster failover: that brings the group up at the other site.",
             extra={"findings": []},
         )
 
