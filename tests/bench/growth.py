@@ -187,7 +187,7 @@ def tables() -> dict[str, Table]:
                 cursor.execute(f"SELECT sum(pgsize) FROM dbstat WHERE name IN ({within})", [name])
             size = int(cursor.fetchone()[0])
             found[name] = Table(rows, size, 0 if name in OF_IMAGES else size)
-        length = "pg_column_size(output)" if connection.vendor == "postgresql" else "length(output)"
+        length = "pg_column_size(packed)" if connection.vendor == "postgresql" else "length(packed)"
         cursor.execute(f"SELECT sum({length}) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
         kept = found["inventory_observation"]
         found["inventory_observation"] = Table(kept.rows, kept.bytes, int(cursor.fetchone()[0]))
