@@ -86,18 +86,25 @@ class ProgramReader:
 
     async def _image(self, ref: ImageRef, part: Part) -> tuple[Answer, Reply]:
         what = f"observe-image {ref} {part}"
-        reply = await self._together.ask((ref.pool, part), ref.name)
+        reply = await self._together.ask((ref.pool, (part,)), ref.name)
         image = reply.content["images"].get(ref.name) or {"absent": True}
         return self._part(what, reply, image, ref.name, part), reply
 
-    async def _ask_together(self, about: tuple[str, Part], names: list[str]) -> Reply:
-        """One part of some images, in the shape of observe-pool's answer."""
-        pool, part = about
+    async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+        """See ``CephSite.image``: what is asked of many images at the same moment is one exchange."""
+        wanted = tuple(part for part in IMAGE_PARTS if part in parts)
+        reply = await self._together.ask((ref.pool, wanted), ref.name)
+        return self._observation(reply, ref, reply.content["images"].get(ref.name) or {"absent": True}, wanted)
+
+    async def _ask_together(self, about: tuple[str, tuple[Part, ...]], names: list[str]) -> Reply:
+        """The same parts of some images, in the shape of observe-pool's answer."""
+        pool, parts = about
+        words = [part.value for part in parts]
         if len(names) > 1:
-            what = f"observe-pool {pool} {part} of {len(names)} images"
-            return await self._read(what, "observe-pool", pool=pool, parts=[part.value], images=names)
-        what = f"observe-image {pool}/{names[0]} {part}"
-        reply = await self._read(what, "observe-image", pool=pool, image=names[0], parts=[part.value])
+            what = f"observe-pool {pool} {' '.join(words)} of {len(names)} images"
+            return await self._read(what, "observe-pool", pool=pool, parts=words, images=names)
+        what = f"observe-image {pool}/{names[0]} {' '.join(words)}"
+        reply = await self._read(what, "observe-image", pool=pool, image=names[0], parts=words)
         return replace(reply, content={**reply.content, "images": {names[0]: reply.content["image"]}})
 
     def _part(self, what: str, reply: Reply, image: dict[str, Any], name: str, part: Part) -> Answer:
@@ -163,7 +170,7 @@ class ProgramReader:
     ) -> PoolObservation:
         """A reply that has everything it was asked for."""
         images = {
-            name: self._observation(what, reply, ImageRef(pool, name), image, of_images)
+            name: self._observation(reply, ImageRef(pool, name), image, of_images)
             for name, image in reply.content["images"].items()
             if is_good_name(name)
         }
@@ -181,7 +188,7 @@ class ProgramReader:
             asked = Reply({}, dt.datetime.now(dt.UTC), 0.0)
             taking = told.taking(
                 lambda name, image: (
-                    self._observation(what, asked, ImageRef(pool, intern(name)), image, [Part.INFO])
+                    self._observation(asked, ImageRef(pool, intern(name)), image, [Part.INFO])
                     if is_good_name(name)
                     else None
                 ),
@@ -214,7 +221,7 @@ class ProgramReader:
                 raise refusal(errors[part], self._answer(what, reply, errors, 1))
 
     def _observation(
-        self, what: str, reply: Reply, ref: ImageRef, image: dict[str, Any], parts: Sequence[Part]
+        self, reply: Reply, ref: ImageRef, image: dict[str, Any], parts: Sequence[Part]
     ) -> ImageObservation:
         if image.get("absent"):
             return ImageObservation(ref, absent=True)
