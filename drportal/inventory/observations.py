@@ -18,6 +18,7 @@ from django.db.models.functions import RowNumber
 from drportal.drivers.base import Answer
 from drportal.inventory.bulk import batches
 from drportal.inventory.models import Observation, Site
+from drportal.inventory.packing import packed
 
 KEEP_BULK = 200  # a site, of the answers that speak of a whole pool or front end
 KEEP_OF_IMAGE = 4  # a site and image
@@ -105,7 +106,7 @@ def observation(site: Site, subject: str, answer: Answer, output: str, digest: s
         duration_s=answer.duration_s,
         exit_status=answer.exit_status,
         sha256=digest,
-        output=shortened(output),
+        packed=packed(shortened(output)),
     )
 
 
