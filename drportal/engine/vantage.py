@@ -111,8 +111,8 @@ def _seen_alive(
             return Vantage(
                 Standing.A_WITNESS_SEES,
                 Contact.UNREACHABLE,
-                f"{site} is not gone: the witness {witness.name} gets an answer from its {_where(speaking)}. The lines "
-                "from here are cut, not the site.",
+                f"{site} is not gone: the witness {witness.name} gets an answer from its {_where(speaking)}. "
+                "Lines to it are cut, not the site.",
             )
     return None
 

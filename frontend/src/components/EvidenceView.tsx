@@ -177,8 +177,7 @@ function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
         <StateText state={STANDING[view.standing] ?? { word: view.standing, tone: "unsure" }} />
         {contact && (
           <>
-            {" "}
-            <StateText state={contact} />
+            , <StateText state={contact} />
           </>
         )}
         . {view.sentence}

@@ -30,7 +30,9 @@ export function SightsTable({ sights, of, frozen = false }: { sights: Sight[]; o
             </Td>
             <Td dataLabel="Sees">
               <StateText state={echoWord(each.echo)} title={each.sentence} />
-              {each.echo === "" && <span className="dr-quiet"> {each.sentence}</span>}
+              {each.echo === "" && (
+                <span className="dr-quiet">: {each.sentence.replace(/^could not be asked: /, "")}</span>
+              )}
             </Td>
             <Td dataLabel="Since">
               <Time at={each.since} />

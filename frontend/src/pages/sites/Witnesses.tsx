@@ -1,4 +1,4 @@
-import { Button, Form, FormGroup, TextInput } from "@patternfly/react-core";
+import { Button, Form, FormGroup, List, ListItem, TextInput } from "@patternfly/react-core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { witnessCreate, witnessDelete, witnessKeysAccept, witnessTest } from "../../api/commands";
@@ -105,11 +105,13 @@ function OneWitness({ pair, witness }: { pair: Pair; witness: Witness }) {
       {test.data && !test.isPending && (
         <div role="status" className="dr-stack">
           <p>
-            <StateText state={outcomeWord(test.data.ssh.outcome)} /> {test.data.ssh.sentence}
+            <StateText state={outcomeWord(test.data.ssh.outcome)} />. {test.data.ssh.sentence}
           </p>
-          {test.data.sees.map((sentence) => (
-            <p key={sentence}>{sentence}</p>
-          ))}
+          <List isPlain>
+            {test.data.sees.map((sentence) => (
+              <ListItem key={sentence}>{sentence}</ListItem>
+            ))}
+          </List>
         </div>
       )}
       {test.data && !test.isPending && (
