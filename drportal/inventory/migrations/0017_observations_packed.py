@@ -33,7 +33,7 @@ def unpack(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("inventory", "0015_snapshot_schedules")]
+    dependencies = [("inventory", "0016_witnesses")]
 
     operations = [
         migrations.AddField("observation", "packed", models.BinaryField(default=b""), preserve_default=False),
