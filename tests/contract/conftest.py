@@ -61,8 +61,8 @@ NEEDLESS = {
     "test_clouds": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"} | INSTALLED,
     # In a trap a person acts at a shell, and the portal reads: positions, snapshots, roles, watchers and status texts.
     # That the program reads these as the client does is what test_observing and test_mirroring are for. So each trap
-    # is sprung on real Ceph through the client, and through the program those whose reading decides over lost data:
-    "test_traps": {"ceph-program-librbd", "ceph-program-rbd"} | INSTALLED,
+    # is sprung on both labs through the client, and through the program those whose reading decides over lost data:
+    "test_traps": {"embedded-program", "ceph-program-librbd", "ceph-program-rbd"} | INSTALLED,
     # that a demotion is not the last word,
     f"{TRAP}a_retry_after_an_abort_loses_the_write_with_rbd_and_is_refused_and_mended_by_the_portal": (
         {"ceph-program-rbd"} | INSTALLED
@@ -72,7 +72,7 @@ NEEDLESS = {
     "test_lost_sites": {"ceph-program-installed"},
     # Where nothing is reached, not the program either, it does not matter by which engine it would have asked.
     **{
-        f"test_lost_sites.test_{test}": {"ceph-program-installed", "ceph-program-rbd"}
+        f"test_lost_sites.test_{test}": {"ceph-program-rbd"} | INSTALLED
         for test in (
             "a_killed_site_is_unreachable_within_15_s_and_the_other_answers",
             "a_hung_site_is_unreachable_within_the_deadline",
