@@ -16,7 +16,7 @@ from drportal.inventory import sights
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.facts import side_from_json
 from drportal.inventory.models import MirroredImage, Observation, Site
-from drportal.recovery import second_view
+from drportal.recovery import second_view, ways
 from drportal.recovery.changes import answers_json, cut
 from drportal.recovery.made_primary import HandedOver, MadePrimary, handed_over_at, made_primary, ours_at
 from drportal.recovery.pace import Pace
@@ -42,15 +42,16 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     ]
     world = World(ends[0], ends[1], copy, pace, {}, {})
 
-    async def read() -> tuple[Any, list[dict[str, Any]]]:
+    async def read() -> tuple[Any, list[dict[str, Any]], ways.Answered]:
         try:
             there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph))
+            answered = asyncio.ensure_future(ways.look(drivers[0].ceph, drivers[0].cloud))
             images = list(await asyncio.gather(*(_image(world, image) for image in copy.images())))
-            return await there, images
+            return await there, images, await answered
         finally:
             await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
 
-    (second, looks), seen = asyncio.run(read())
+    (second, looks), seen, answered = asyncio.run(read())
     sights.write(looks)
     source.refresh_from_db()
     made, left, ours = made_primary(rows), handed_over_at(target, rows), ours_at(target, copy)
@@ -72,11 +73,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
         "lost_at": _iso(lost_at),
         "source": source.slug,
         "target": target.slug,
-        "source_reachable": {
-            "ssh": [source.ssh_reachable, _iso(source.ssh_since), source.ssh_sentence],
-            "ceph": [source.ceph_reachable, _iso(source.ceph_since), source.ceph_sentence],
-            "opennebula": [source.opennebula_reachable, _iso(source.opennebula_since), source.opennebula_sentence],
-        },
+        "source_reachable": ways.told(source, answered, [image["other_side_answers"] for image in seen], utc_now()),
         "second_view": second,
         "sights": sights.sights_of(source),
         "images": images,

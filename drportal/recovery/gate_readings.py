@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Refused, Unreachable
+from drportal.drivers.observation import Part
 from drportal.drivers.orders import Warrant
 from drportal.engine import gates
 from drportal.engine.facts import Mode, RoleFacts, VmFacts
@@ -54,6 +55,7 @@ class Subject:
     definition_now: tuple[str | None, dt.datetime | None] = (None, None)
     demoted_by_us: frozenset[str] = field(default_factory=frozenset)
     promote_sent: frozenset[str] = field(default_factory=frozenset)
+    may_run: bool = True  # its group runs here: nothing else may start it
 
 
 Reader = Callable[[World, Subject], Awaitable[GateReading]]
@@ -103,14 +105,35 @@ def _together(gate: GateId, names: Iterable[str], readings: Iterable[GateReading
     return GateReading(result, tuple(answer for reading in listed for answer in reading.answers))
 
 
+def parts_of(wanted: Iterable[GateId], mode: Mode) -> tuple[frozenset[Part], frozenset[Part]]:
+    """What gates will ask of one image at the source and at the target, beside its role: a step that looks reads it in
+    one go (``World.look``). Not the target's snapshots where they count only if read after the source's role."""
+    source, target = {Part.INFO}, {Part.INFO}
+    for gate in wanted:
+        if gate is GateId.OFF:
+            source.add(Part.WATCHERS)
+        elif gate in (GateId.SYNC, GateId.PATH, GateId.DEMOTED) and mode is Mode.JOURNAL:
+            source.add(Part.JOURNAL)
+        elif gate is GateId.DEMOTED:
+            source.add(Part.SNAPSHOTS)
+        elif gate is GateId.SYNC:
+            source.add(Part.SNAPSHOTS)
+            target.add(Part.SNAPSHOTS)
+        elif gate is GateId.PATH:
+            target.add(Part.SNAPSHOTS)
+    return frozenset(source), frozenset(target)
+
+
 async def _off(world: World, subject: Subject) -> GateReading:
-    located = await world.locate(subject.here, subject.vm)
+    locating = asyncio.ensure_future(world.locate(subject.here, subject.vm))
 
     async def one(image: ImageCopy) -> GateReading:
         watchers, answer = await subject.here.watchers(ref_of(image))
-        return GateReading(gates.g_off(located.facts, watchers, world.clock()), (answer,))
+        located = await locating
+        return GateReading(gates.g_off(located.facts, watchers, world.clock(), may_run=subject.may_run), (answer,))
 
     reading = await _per_image(GateId.OFF, subject, one)
+    located = await locating
     return GateReading(reading.result, (located.answer, *reading.answers))
 
 

@@ -23,7 +23,7 @@ from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, evidence, quarantine, unfit
+from drportal.recovery import building, evidence, giving_way, quarantine, unfit
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
 from drportal.recovery.policy import policy_now
@@ -287,6 +287,8 @@ def why_no_new_approval(run: Run) -> str:
         return f"The run is {run.state}. A new approval is asked for while it is paused."
     if run.approvals.filter(state__in=[state.value for state in OPEN_APPROVAL]).exists():
         return "One is asked for already."
+    if waits := giving_way.why_it_waits(run):
+        return waits
     if not steps_to_force(run).exists():
         return "Nothing is left to be forced."
     return ""
