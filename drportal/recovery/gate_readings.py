@@ -264,7 +264,8 @@ async def _force(world: World, subject: Subject) -> GateReading:
         whole = whole_copy(mine.mode, status, snapshots)
         if whole is None and mine.image_id is not None and world.shown_whole.get(image.key) == mine.image_id:
             whole = True
-        if not whole and image.key in world.handed_over:
+        left = world.handed_over.get(image.key)
+        if left is not None and left.is_of(mine.image_id):
             whole = whole_as_handed_over(mine.mode, status, snapshots) or whole
         result = g_force(mine, theirs, whole, world.clock())
         return GateReading(result, tuple(answer for answer in (a, b, more) if answer))
