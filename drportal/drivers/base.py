@@ -20,7 +20,7 @@ from drportal.drivers.names import checked_name
 from drportal.drivers.vantage import Address, Seen
 
 if TYPE_CHECKING:
-    from drportal.drivers.observation import Measured, Part, PoolObservation
+    from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
     from drportal.drivers.orders import Receipt, Warrant
 
 
@@ -146,9 +146,6 @@ class MirrorStatus:
     entries_behind: int | None
     bytes_per_second: float | None
     seconds_until_synced: float | None
-    peer_state: str | None
-    peer_description: str | None
-    peer_last_update_text: str | None
     copied_percent: int | None = None
 
     @property
@@ -359,6 +356,10 @@ class CephSite(Protocol):
 
     async def schedules(self, pool: str) -> SnapshotSchedules:
         """Of Ceph's manager, which may be silent while the rest answers. A site program older than 1.5 refuses it."""
+        ...
+
+    async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+        """Some parts of one image, in the order of ``Part``. Raises as a read where nothing of it can be told."""
         ...
 
     async def observe(

@@ -124,6 +124,10 @@ class RbdOverSsh:
             answers=reading.answers if reading is not None else (),
         )
 
+    async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+        """See ``CephSite.image``: a command per part, one after the other."""
+        return await self._observation(ref, parts, await self.pool(ref.pool) if Part.STATUS in parts else None)
+
     async def _observation(self, ref: ImageRef, parts: Collection[Part], pool: PoolReading | None) -> ImageObservation:
         readers: dict[Part, Callable[[ImageRef], Coroutine[Any, Any, Any]]] = {
             Part.INFO: self.info,

@@ -30,6 +30,7 @@ from drportal.drivers.site_program_words import (
     receipt_of,
     snapshot_fields,
 )
+from drportal.drivers.told import Told
 
 # How long an act whose answer was lost is asked after before its outcome is called unknown.
 ASK_AFTER_S = 30.0
@@ -50,8 +51,9 @@ class SiteProgram(ProgramReader):
         deadline_s: float = 10.0,
         patience_s: float = 90.0,
         acts_at_once: int = 16,
+        told: dict[str, Told] | None = None,
     ) -> None:
-        super().__init__(link, deadline_s=deadline_s)
+        super().__init__(link, deadline_s=deadline_s, told=told)
         self._commands = RbdCommands(ceph_user)
         self._patience_s = patience_s
         self._acts_at_once = acts_at_once

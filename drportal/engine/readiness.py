@@ -136,6 +136,8 @@ class ReadinessInput:
     fence_wanted: FenceRung = FenceRung.NONE
     fence_reached: FenceRung = FenceRung.NONE
     """Of a reprotect: what the plan wants done at the returned site first, and what a fence run has reached there."""
+    fence_least: FenceRung = FenceRung.NONE
+    """Below which the approval policy lets no reason go."""
 
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""

@@ -16,6 +16,7 @@ from drportal.inventory import sights
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.facts import side_from_json
 from drportal.inventory.models import MirroredImage, Observation, Site
+from drportal.inventory.witnesses import posts_of
 from drportal.recovery import second_view, ways
 from drportal.recovery.changes import answers_json, cut
 from drportal.recovery.made_primary import HandedOver, MadePrimary, handed_over_at, made_primary, ours_at
@@ -35,7 +36,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     """
     rows = {str(row.pk): row for row in MirroredImage.objects.filter(pk__in=[i.key for i in copy.images()])}
     pace = Pace()
-    drivers = [site_drivers(site) for site in (source, target)]
+    drivers, posts = [site_drivers(site) for site in (source, target)], posts_of(source, target)
     ends = [
         SiteEnd(site.slug, site.name, site.ssh_host, made.ceph, made.cloud, pace)
         for site, made in zip((source, target), drivers, strict=True)
@@ -44,12 +45,12 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
 
     async def read() -> tuple[Any, list[dict[str, Any]], ways.Answered]:
         try:
-            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph))
+            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph, posts))
             answered = asyncio.ensure_future(ways.look(drivers[0].ceph, drivers[0].cloud))
             images = list(await asyncio.gather(*(_image(world, image) for image in copy.images())))
             return await there, images, await answered
         finally:
-            await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
+            await asyncio.gather(posts.close(), *(made.close() for made in drivers), return_exceptions=True)
 
     (second, looks), seen, answered = asyncio.run(read())
     sights.write(looks)

@@ -241,11 +241,12 @@ class RunDriver:
     def _start_ready(self) -> None:
         finished = {step.key for step in self.run.steps if step.state in FINISHED}
         lost = self._lost()
+        past = lost | finished
         for step in self.run.steps:
             if step.key in self.tasks or step.state in FINISHED or step.state is StepState.FAILED:
                 continue
             in_doubt = step.state in IN_DOUBT
-            if in_doubt or (not self.control.halt.is_set() and may_begin(step, self.run.steps, finished, lost)):
+            if in_doubt or (not self.control.halt.is_set() and may_begin(step, past, lost)):
                 runner = StepRunner(
                     self.world, step, self.lease, self.recorder, self.control, self.history, self.run.actor
                 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Refused, Unreachable
+from drportal.drivers.observation import Part
 from drportal.drivers.orders import Warrant
 from drportal.engine import gates
 from drportal.engine.facts import Mode, RoleFacts, VmFacts
@@ -20,7 +21,7 @@ from drportal.engine.fence import FenceRung
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_as_handed_over, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
 from drportal.engine.home_gates import g_home
-from drportal.engine.return_gates import g_peer
+from drportal.engine.return_gates import g_fence_returned, g_peer
 from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.world import SiteEnd, World, ref_of
@@ -104,14 +105,35 @@ def _together(gate: GateId, names: Iterable[str], readings: Iterable[GateReading
     return GateReading(result, tuple(answer for reading in listed for answer in reading.answers))
 
 
+def parts_of(wanted: Iterable[GateId], mode: Mode) -> tuple[frozenset[Part], frozenset[Part]]:
+    """What gates will ask of one image at the source and at the target, beside its role: a step that looks reads it in
+    one go (``World.look``). Not the target's snapshots where they count only if read after the source's role."""
+    source, target = {Part.INFO}, {Part.INFO}
+    for gate in wanted:
+        if gate is GateId.OFF:
+            source.add(Part.WATCHERS)
+        elif gate in (GateId.SYNC, GateId.PATH, GateId.DEMOTED) and mode is Mode.JOURNAL:
+            source.add(Part.JOURNAL)
+        elif gate is GateId.DEMOTED:
+            source.add(Part.SNAPSHOTS)
+        elif gate is GateId.SYNC:
+            source.add(Part.SNAPSHOTS)
+            target.add(Part.SNAPSHOTS)
+        elif gate is GateId.PATH:
+            target.add(Part.SNAPSHOTS)
+    return frozenset(source), frozenset(target)
+
+
 async def _off(world: World, subject: Subject) -> GateReading:
-    located = await world.locate(subject.here, subject.vm)
+    locating = asyncio.ensure_future(world.locate(subject.here, subject.vm))
 
     async def one(image: ImageCopy) -> GateReading:
         watchers, answer = await subject.here.watchers(ref_of(image))
+        located = await locating
         return GateReading(gates.g_off(located.facts, watchers, world.clock(), may_run=subject.may_run), (answer,))
 
     reading = await _per_image(GateId.OFF, subject, one)
+    located = await locating
     return GateReading(reading.result, (located.answer, *reading.answers))
 
 
@@ -264,6 +286,10 @@ async def _approval(world: World, subject: Subject) -> GateReading:
 
 
 async def _fence(world: World, subject: Subject) -> GateReading:
+    if subject.here is world.source:  # it came back: no attestation, but what was done there
+        plan = world.plan
+        rungs = FenceRung(plan.fence_reached), FenceRung(plan.fence_rung)
+        return GateReading(g_fence_returned(*rungs, plan.deviation_by, plan.deviation, world.clock()))
     facts = await world.approval() if world.approval is not None else None
     wanted = FenceRung(world.plan.fence_rung)
     there: VmFacts | None = None

@@ -13,6 +13,7 @@ from drportal.errors import Conflict
 from drportal.inventory.models import CapturedDefinition, Network, Site, SiteResource, VirtualMachine
 from drportal.recovery import building, giving_way, schemas
 from drportal.recovery.acts.base import call_text
+from drportal.recovery.fences import below_question, fenced_before
 from drportal.recovery.home import networks_at_home
 from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
@@ -54,7 +55,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
     source, target = building.direction(plan.group, kind)
     copy = building.copy_of_plan(plan, source, target, kind)
     if kind is RunKind.REPROTECT:
-        copy = with_choices(copy, source, wish, "(to be said)")
+        copy = fenced_before(with_choices(copy, source, wish, "(to be said)"), plan.group, source)
     try:
         steps = build(kind, copy.plan_input(lost_sight_of=_lost_sight_of(copy) if kind is RunKind.FAILBACK else NOBODY))
     except PlanImpossible as error:
@@ -70,6 +71,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
         phrase=building.phrase(kind, plan.group, target),
         button=_button(kind, vms, images, source, target),
         discard_question=_discard_question(copy, source, kind),
+        fence_question=below_question(copy, source) if kind is RunKind.REPROTECT else "",
         salvage_ways=ways_out(copy, source) if kind is RunKind.REPROTECT else [],
         salvage_images=images_out(copy) if kind is RunKind.REPROTECT else [],
         consequences=[
