@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
-from drportal.drivers.rbd_commands import KEPT_DIGITS, RbdCommands, command_line, kept_name
+from drportal.drivers.rbd_commands import KEPT_DIGITS, RbdCommands, command_line, kept_name, one_line
 from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
@@ -231,8 +231,8 @@ class _Show:
         """With all that is known of the name: its last part is made of the act's own number."""
         name = kept_name(image.name, "")
         shown = f"{name[:-KEPT_DIGITS]}({KEPT_DIGITS} digits of the act's number)"
-        lines = RbdCommands(site.ceph_user or None).keep_copy(ref_of(image), name)
-        return [command_line(line).replace(name, shown) for line in lines]
+        lines = one_line(RbdCommands(site.ceph_user or None).keep_copy(ref_of(image), name))
+        return [lines.replace(name, shown)]
 
     def _one_id(self, site: Site, vm: VmCopy) -> int | None:
         if site.slug == self.copy.home_site:
