@@ -5473,7 +5473,8 @@ export interface components {
         };
         /**
          * Way
-         * @description One of the ways to a site (``ssh``, ``ceph``, ``opennebula``) as the poller sees it. ``ok`` null: cannot tell.
+         * @description One of the ways to a site (``ssh``, ``ceph``, ``opennebula``). ``ok`` null: cannot tell. ``asked_at``: null in
+         *     evidence from before the portal asked itself; that has what the poller knew.
          */
         Way: {
             /** Way */
@@ -5484,6 +5485,8 @@ export interface components {
             since: string | null;
             /** Sentence */
             sentence: string;
+            /** Asked At */
+            asked_at?: string | null;
         };
         /**
          * WitnessSees

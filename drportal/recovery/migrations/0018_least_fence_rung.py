@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('recovery', '0016_glass_notices'),
+        ('recovery', '0017_a_fence_goes_before_a_disaster_that_rests'),
     ]
 
     operations = [
