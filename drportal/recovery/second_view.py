@@ -26,11 +26,13 @@ async def look(
     witnesses: [{name, trouble, views}]}; part of the evidence. And all looks, for the rows. Never raises for a host
     that does not answer."""
     asked = addresses(source)
-    reached, from_here, from_there, *others = await asyncio.gather(
+    reached, (from_here, from_there, *others) = await asyncio.gather(
         _portal_reaches(at_source),
-        look_from_here(source.pk, asked),
-        look_from(at_target, target.slug, source.pk, asked),
-        *(_from_witness(eyes, name, source.pk, asked) for name, eyes in posts.eyes.items()),
+        asyncio.gather(
+            look_from_here(source.pk, asked),
+            look_from(at_target, target.slug, source.pk, asked),
+            *(_from_witness(eyes, name, source.pk, asked) for name, eyes in posts.eyes.items()),
+        ),
     )
     views, own = _views(from_there), _views(from_here)
     witnesses = [WitnessView(one.viewpoint.removeprefix(PREFIX), _views(one), one.trouble) for one in others]
