@@ -52,7 +52,7 @@ def test_no_schedule_is_a_gap_at_the_primary_and_a_risk_at_the_other() -> None:
     ]
     for gap in gaps:
         assert gap.commands[0].text == "rbd mirror snapshot schedule add --pool one --image one-1 5m"
-        assert gap.where in gap.sentence
+        assert gap.commands[0].site in gap.sentence
 
 
 def test_what_is_not_known_and_what_is_short_enough_are_no_gap() -> None:
