@@ -5,7 +5,9 @@ writes since then are lost. It moves forward only on proof:
 
 * journal mode: the primary's position, as the copy's daemon wrote it down at a time, has been reached by the copy. What
   a guest writes is in that position some seconds later (the writer commits every 5 s, the daemon rereads on notice;
-  with a full write load a status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off;
+  with a full write load a status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. A
+  daemon whose peer is dead goes on telling the last position that it knew of it, beat after beat (seen for minutes on
+  Ceph 16.2.15), so what it writes down counts for no later time than when the primary side was heard last;
 * snapshot mode: a mirror snapshot of that time is complete at the copy. Its time is the primary's clock's.
 
 Ceph's ``entries_behind_primary`` is a hint beside it, never the measure: it is up to 30 s old, and reads 0 when nobody
@@ -145,8 +147,11 @@ def _marks(primary: SideFacts, copy: SideFacts) -> list[Mark]:
     lag = dt.timedelta(seconds=JOURNAL_LAG_S + CLOCK_SLACK_S)
     status, journal = copy.status, primary.journal
     if status is not None and status.primary_position is not None and status.age_s is not None and status.age_s >= 0:
-        written_at = status.read_at - dt.timedelta(seconds=status.age_s)
-        found.append(Mark(written_at - lag, status.primary_position))
+        known_at = status.read_at - dt.timedelta(seconds=status.age_s)
+        if primary.last_heard is not None:
+            known_at = min(known_at, primary.last_heard)
+        if primary.last_heard is not None or primary.reachable:
+            found.append(Mark(known_at - lag, status.primary_position))
     if journal is not None and journal.local is not None:
         found.append(Mark(journal.read_at - lag, journal.local))
     return found

@@ -172,5 +172,5 @@ def _vm_findings(vm: VmReadiness, back: str) -> Iterator[Finding]:
             "vm_state",
             vm.name,
             f"At {back} it is {found.state_word}; it can only be stopped from running.",
-            off_remedy(found),
+            off_remedy(found.phase, found.state_word, may_run=False),
         )

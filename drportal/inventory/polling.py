@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,6 +24,7 @@ from django.utils import timezone
 
 from drportal.drivers.base import CephSite, ImageRef, MirrorStatus, PoolReading
 from drportal.drivers.opennebula import Memory
+from drportal.drivers.told import Told
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
@@ -110,7 +112,7 @@ class Turn:
         before = self._said.get(ref)
         if before is not None and before[0] is status:
             return False
-        said = (status.state, status.description.split(", {", 1)[0]) if status else ("", "")
+        said = (status.state, intern(status.description.split(", {", 1)[0])) if status else ("", "")
         self._said[ref] = (status, said)
         return before is None or before[1] != said
 
@@ -164,10 +166,12 @@ class SideWatch:
         self.refused_since: int | None = None  # None: it is not due to be asked what it refused
         self.latest: SiteReading | None = None
         self.news = asyncio.Event()
+        self.talked_s = 0.0  # how old the first conversation is taken to be
         self._drivers: SiteDrivers | None = None
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
         self._memory = Memory()
+        self._told: dict[str, Told] = {}
         self._schedules = ScheduleWatch()
 
     async def run(self) -> None:
@@ -198,10 +202,10 @@ class SideWatch:
             await self._drivers.close()
             self._drivers = None
         if self._drivers is None:
-            self._drivers_at = clock()
+            self._drivers_at, self.talked_s = clock() - self.talked_s, 0.0
             try:
                 self._drivers = await in_database(
-                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory)
+                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory, told=self._told)
                 )
             except PortalError as error:
                 unasked = Heard(False, error.detail)
@@ -267,6 +271,7 @@ class PairWatch:
             Side.A: SideWatch(pair.a, list(pair.pools), self.interval_s, held),
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
+        sides[Side.B].talked_s = CONVERSATION_S / 2  # a new one tells everything: one side at a time
         lookouts = [
             Lookout(watch.site, sides[side.other].site.slug, sides[side.other].ceph) for side, watch in sides.items()
         ]

@@ -12,12 +12,14 @@ from drportal.people.schemas import ProofIn
 
 
 class Way(Schema):
-    """One of the ways to a site (``ssh``, ``ceph``, ``opennebula``) as the poller sees it. ``ok`` null: cannot tell."""
+    """One of the ways to a site (``ssh``, ``ceph``, ``opennebula``). ``ok`` null: cannot tell. ``asked_at``: null in
+    evidence from before the portal asked itself; that has what the poller knew."""
 
     way: str
     ok: bool | None
     since: dt.datetime | None
     sentence: str
+    asked_at: dt.datetime | None = None
 
 
 class LastHeard(Schema):

@@ -98,6 +98,18 @@ def test_a_dark_primary_and_a_handover_keep_what_was_proven() -> None:
     assert follow(track, demoted, NO_SKEW).point_at == track.point_at
 
 
+def test_a_daemon_that_repeats_the_last_word_of_a_dead_primary_proves_nothing_more() -> None:
+    """Seen on Ceph 16.2.15: an idle image's status was written anew three minutes long after the primary's death."""
+    track = follow(Track(), journal_sides(100, 90, 7, 7), NO_SKEW)
+    for second in (130, 190, 290):
+        sides = journal_sides(second, second - 5, 7, 7)
+        sides[Side.A] = SideFacts(False, role(True, 100), last_heard=at(100))
+        track = follow(track, sides, NO_SKEW)
+        assert track.point_at == at(100 - JOURNAL_LAG_S - 2), "all before its last sign of life, and not a second more"
+        sides[Side.A] = SideFacts(False, role(True, 100))
+        assert follow(Track(), sides, NO_SKEW).point_at is None, "it was never heard"
+
+
 def snapshot_sides(copied_until: float | None) -> dict[Side, SideFacts]:
     until = None if copied_until is None else at(copied_until)
     status = StatusFacts("up+replaying", "", False, 5.0, None, at(100), until is not None, copied_until=until)

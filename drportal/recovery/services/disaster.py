@@ -23,13 +23,13 @@ from drportal.engine.states import RunEvent, RunState, next_run_state
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, evidence, quarantine, unfit
+from drportal.recovery import building, evidence, giving_way, quarantine, unfit
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
 from drportal.recovery.policy import policy_now
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
-from drportal.recovery.survivors import cut_short, peer_of
+from drportal.recovery.survivors import cut_short, peer_of, torn
 from drportal.recovery.warrants import forced_commands, steps_to_force, still_to_force
 
 KEEP_UNUSED = 50  # evidence of doors that were opened, and nobody asked for anything
@@ -65,6 +65,11 @@ def disaster_door(plan_id: int) -> Door:
     source, target = _direction(plan.group)
     copy = building.copy_of_plan(plan, source, target)
     content = _seen(plan, copy, source, target)
+    if _only_source_answers(content) and torn(plan.group):
+        # A move was cut short, and it is the site where it went that is lost: back to where the copies were demoted.
+        source, target = target, source
+        copy = building.copy_of_plan(plan, source, target)
+        content = _seen(plan, copy, source, target)
     phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
     blockers = _blockers(copy, content, source, target)
     if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, target):
@@ -75,6 +80,12 @@ def disaster_door(plan_id: int) -> Door:
 
 def _seen(plan: RecoveryPlan, copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     return {**evidence.settled(evidence.collect(copy, source, target)), "plan": [plan.pk, plan.version]}
+
+
+def _only_source_answers(content: dict[str, Any]) -> bool:
+    images = content["images"].values()
+    answers = any(image["other_side_answers"] for image in images)
+    return answers and not any(image["read_here"] for image in images)
 
 
 def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
@@ -149,10 +160,10 @@ def disaster_request(
     runs.same_version(plan, plan_version)
     _said_why(reason, word, plan.fence_rung)
     runs.nothing_active(plan.group)
-    if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, _direction(plan.group)[1]):
-        raise Conflict(f"{why} Nothing was asked for.", code="return_quarantine")
     runs.somebody_works()
     door = disaster_door(plan_id)
+    if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, door.target):
+        raise Conflict(f"{why} Nothing was asked for.", code="return_quarantine")
     runs.right_phrase(phrase, door.phrase)
     if door.blockers:
         _refused(plan, user, list(door.blockers))
@@ -276,6 +287,8 @@ def why_no_new_approval(run: Run) -> str:
         return f"The run is {run.state}. A new approval is asked for while it is paused."
     if run.approvals.filter(state__in=[state.value for state in OPEN_APPROVAL]).exists():
         return "One is asked for already."
+    if waits := giving_way.why_it_waits(run):
+        return waits
     if not steps_to_force(run).exists():
         return "Nothing is left to be forced."
     return ""

@@ -5329,7 +5329,8 @@ export interface components {
         };
         /**
          * Way
-         * @description One of the ways to a site (``ssh``, ``ceph``, ``opennebula``) as the poller sees it. ``ok`` null: cannot tell.
+         * @description One of the ways to a site (``ssh``, ``ceph``, ``opennebula``). ``ok`` null: cannot tell. ``asked_at``: null in
+         *     evidence from before the portal asked itself; that has what the poller knew.
          */
         Way: {
             /** Way */
@@ -5340,6 +5341,8 @@ export interface components {
             since: string | null;
             /** Sentence */
             sentence: string;
+            /** Asked At */
+            asked_at?: string | null;
         };
         /**
          * Approval

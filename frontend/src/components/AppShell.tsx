@@ -72,7 +72,7 @@ const NAVIGATION: { title: string; items: { to: string; text: string }[] }[] = [
       { to: "/reviews", text: "Reviews" },
       { to: "/report", text: "Report" },
       { to: "/trail", text: "Trail" },
-      { to: "/access", text: "Who may what" },
+      { to: "/access", text: "Access" },
     ],
   },
 ];

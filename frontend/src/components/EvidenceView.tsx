@@ -1,6 +1,7 @@
 import { List, ListItem, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Evidence, ImageEvidence, SecondViewOut } from "../api/types";
+import { worstLoss } from "../lib/loss";
 import { count, upWords, type Word } from "../lib/words";
 import { SightsTable } from "./SightsTable";
 import { StateText } from "./State";
@@ -42,7 +43,14 @@ export function EvidenceView({
           </>
         )}
       </p>
-      <Title headingLevel="h3">What the poller had heard last of {lost}</Title>
+      <p>
+        <strong>{worstLoss(evidence.images)}</strong>
+      </p>
+      <Title headingLevel="h3">
+        {evidence.ways.some((way) => way.asked_at)
+          ? `Does ${lost} answer?`
+          : `What the poller had heard last of ${lost}`}
+      </Title>
       <List>
         {evidence.ways.map((way) => (
           <ListItem key={way.way}>
@@ -50,6 +58,11 @@ export function EvidenceView({
             {way.since && (
               <>
                 since <Time at={way.since} />.{" "}
+              </>
+            )}
+            {way.asked_at && (
+              <>
+                Asked <Time at={way.asked_at} />.{" "}
               </>
             )}
             {way.sentence}
@@ -64,8 +77,8 @@ export function EvidenceView({
         </>
       )}
       <p>
-        Two views are still not proof: VMs can run behind a cut line. Who says that nothing runs there any more is on
-        record as the attestation.
+        None of this is proof: VMs may run behind a cut line. So somebody has to say who made sure that nothing runs
+        there, and is on record with it.
       </p>
       <Title headingLevel="h3">{count(evidence.images.length, "image")}</Title>
       <Table aria-label={label} variant="compact">

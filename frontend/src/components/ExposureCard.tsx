@@ -4,7 +4,6 @@ import {
   CardBody,
   CardTitle,
   DescriptionList,
-  Flex,
   ToggleGroup,
   ToggleGroupItem,
 } from "@patternfly/react-core";
@@ -67,13 +66,14 @@ function Shown({ given, targetOf }: { given: ExposureOverTime; targetOf?: { grou
     <>
       <DescriptionList isCompact isHorizontal>
         <Fact term="Now">
-          <StateText state={exposureWord(given.now, given.target_s)} /> {given.now.sentence}
+          <StateText state={exposureWord(given.now, given.target_s)} />
+          <p>{given.now.sentence}</p>
         </Fact>
         <Fact term="RPO target">
-          <Flex>
+          <div className="dr-facts">
             {given.target_s === null ? "none agreed" : upWords(given.target_s)}
             {targetOf !== undefined && <TargetButton {...targetOf} target_s={given.target_s} />}
-          </Flex>
+          </div>
         </Fact>
         {PERIODS.map(({ period, word }) => (
           <Fact key={period} term={`Worst of the ${word.toLowerCase()}`}>

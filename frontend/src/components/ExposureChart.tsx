@@ -23,6 +23,19 @@ export function ExposureChart({ given }: { given: ExposureOverTime }) {
   return <div ref={place} className="dr-chart" aria-hidden="true" />;
 }
 
+/** Hours as the rest of the portal writes them; beneath, the day or the year where another one begins. */
+const TIMES: uPlot.Axis.Values = [
+  [86_400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+];
+
+/** What the legend says of a value; nothing where nothing is pointed at. */
+const told =
+  (say: (value: number) => string, none: string) =>
+  (_plot: uPlot, value: number | null, _series: number, index: number | null) =>
+    index === null ? "" : value === null ? none : say(value);
+
 const widthOf = (element: HTMLElement) => Math.max(280, element.clientWidth);
 
 function dataOf({ points, target_s }: ExposureOverTime): uPlot.AlignedData {
@@ -46,16 +59,19 @@ function options(element: HTMLElement, { step_s }: ExposureOverTime): uPlot.Opti
     height: HEIGHT,
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(10, high * 1.1)] } },
-    axes: [axis, { ...axis, size: 70, values: (_plot, ticks) => ticks.map((tick) => upWords(tick)) }],
+    axes: [
+      { ...axis, values: TIMES },
+      { ...axis, size: 70, values: (_plot, ticks) => ticks.map((tick) => upWords(tick)) },
+    ],
     series: [
-      {},
+      { label: "When", value: "{D} {MMM} {YYYY}, {HH}:{mm}" },
       {
         label: "At most lost",
         stroke: token("icon--color--status--info--default"),
         fill: `${token("icon--color--status--info--default")}22`,
         width: 2,
         points: { show: step_s > 300 },
-        value: (_plot, value) => (value === null ? "not known" : upWords(value)),
+        value: told(upWords, "not known"),
       },
       {
         label: "Target",
@@ -63,21 +79,21 @@ function options(element: HTMLElement, { step_s }: ExposureOverTime): uPlot.Opti
         dash: [8, 4],
         width: 2,
         points: { show: false },
-        value: (_plot, value) => (value === null ? "none agreed" : upWords(value)),
+        value: told(upWords, "none agreed"),
       },
       {
         label: "No bound",
         stroke: token("icon--color--status--danger--default"),
         paths: () => null,
         points: { show: true, size: 7, fill: token("icon--color--status--danger--default") },
-        value: (_plot, value) => (value === null ? "no" : "yes"),
+        value: told(() => "yes", "no"),
       },
       {
         label: "Not known",
         stroke: token("icon--color--subtle"),
         paths: () => null,
         points: { show: true, size: 7, fill: token("icon--color--subtle") },
-        value: (_plot, value) => (value === null ? "no" : "yes"),
+        value: told(() => "yes", "no"),
       },
     ],
   };

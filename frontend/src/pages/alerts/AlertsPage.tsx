@@ -26,7 +26,7 @@ export function AlertsPage() {
           {(alerts) => (
             <div className="dr-stack">
               <Card>
-                <CardTitle component="h2">So now</CardTitle>
+                <CardTitle component="h2">Now</CardTitle>
                 <CardBody>
                   {alerts.open.length === 0 ? (
                     <Empty title="No rule's condition holds">

@@ -12,7 +12,7 @@ import { ImageFacts } from "./ImageDrawer";
 // "heard 4 s ago" grows old without a change.
 const REFETCH_MS = 30_000;
 
-/** One image, on a page that can be linked to: how exposed it is and was, and why the verdict is what it is. */
+/** One image, on a page that can be linked to: why the verdict is what it is, and how exposed it is and was. */
 export function ImagePage() {
   const id = Number(useParams().id);
   const query = useQuery({ ...imageQuery(id), refetchInterval: REFETCH_MS });
@@ -23,12 +23,12 @@ export function ImagePage() {
           <Listening pairId={image.pair_id} />
           <PageHead title={`${image.pool}/${image.name}`} crumbs={[{ to: "/images", text: "Images" }]} />
           <PageSection className="dr-stack">
-            <ExposureCard of={{ what: "image", id }} />
             <Card>
               <CardBody>
                 <ImageFacts image={image} />
               </CardBody>
             </Card>
+            <ExposureCard of={{ what: "image", id }} />
             <ChangesCard
               of={{ pair: image.pair_id, kind: "image", subject: `${image.pool}/${image.name}` }}
               what="this image"

@@ -125,17 +125,17 @@ function columnsOf(pair: Pair, open: (id: number) => void): BigColumn<Image>[] {
       rem: 10,
       cell: (image) => <VerdictText code={image.verdict} title={image.verdict_sentence} />,
     },
-    { title: "Primary", rem: 5, cell: (image) => image.primary_site ?? "not told" },
+    { title: "Primary", rem: 4.5, cell: (image) => image.primary_site ?? "not told" },
     ofSite(pair.a),
     ofSite(pair.b),
     {
       title: "Would be lost now",
-      rem: 8.5,
+      rem: 8,
       cell: (image) => <StateText state={exposureWord(image.exposure)} title={image.exposure.sentence} />,
     },
     { title: "VMs", rem: 6, cell: (image) => [...new Set(image.vms.map((vm) => vm.name))].join(", ") },
-    { title: "Size", rem: 4.5, cell: (image) => sizeWords(image.size_bytes) },
-    { title: "Mode", rem: 4.5, cell: (image) => image.mode },
+    { title: "Size", rem: 4, cell: (image) => sizeWords(image.size_bytes) },
+    { title: "Mode", rem: 4.25, cell: (image) => image.mode },
   ];
 }
 

@@ -12,7 +12,7 @@ import {
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
-import { overviewQuery } from "../../api/queries";
+import { overviewQuery, plansQuery } from "../../api/queries";
 import type { Overview, Reach, SiteSummary } from "../../api/types";
 import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
@@ -212,6 +212,13 @@ function GapsCard({ overview }: { overview: Overview }) {
   );
 }
 
+/** The group's name, which leads to its plan: there is what can be done with it. */
+function GroupName({ group }: { group: Overview["groups"][number] }) {
+  const plans = useQuery(plansQuery);
+  const plan = plans.data?.items.find((each) => each.group.id === group.id);
+  return plan ? <Link to={`/plans/${plan.id}`}>{group.name}</Link> : <>{group.name}</>;
+}
+
 function GroupsCard({ overview }: { overview: Overview }) {
   return (
     <Card isFullHeight>
@@ -236,7 +243,9 @@ function GroupsCard({ overview }: { overview: Overview }) {
             <Tbody>
               {overview.groups.map((group) => (
                 <Tr key={group.id}>
-                  <Td dataLabel="Group">{group.name}</Td>
+                  <Td dataLabel="Group">
+                    <GroupName group={group} />
+                  </Td>
                   <Td dataLabel="Home">{group.home_site}</Td>
                   <Td dataLabel="Active at">
                     {group.active_site}

@@ -140,11 +140,11 @@ function MembersCard({ plan }: { plan: Plan }) {
   );
   const columns = useMemo<BigColumn<Plan["members"][number]>[]>(
     () => [
-      { title: "VM", rem: 14, cell: ({ vm }) => <Link to={`/vms/${vm.id}`}>{vm.name}</Link> },
-      { title: "Priority", rem: 6, cell: ({ priority }) => priority },
-      { title: `State at ${plan.home_site}`, rem: 10, cell: ({ vm }) => (vm.gone_at ? "gone" : vm.state_word) },
-      { title: "Disks", rem: 20, cell: ({ vm }) => <Disks vm={vm} /> },
-      { title: "In the way", rem: 20, cell: ({ vm }) => vm.why_not.join(" ") },
+      { title: "VM", rem: 12, cell: ({ vm }) => <Link to={`/vms/${vm.id}`}>{vm.name}</Link> },
+      { title: "Priority", rem: 4.5, cell: ({ priority }) => priority },
+      { title: `State at ${plan.home_site}`, rem: 9, cell: ({ vm }) => (vm.gone_at ? "gone" : vm.state_word) },
+      { title: "Disks", rem: 19, cell: ({ vm }) => <Disks vm={vm} /> },
+      { title: "In the way", rem: 17.5, cell: ({ vm }) => vm.why_not.join(" ") },
     ],
     [plan.home_site],
   );

@@ -47,9 +47,9 @@ function Report({ plan, found }: { plan: Plan; found: PlanReadiness }) {
         <p>
           As of <TimeTwice at={found.now} />
         </p>
-        <p>
+        <div className="dr-facts">
           <StandingHead plan={found} />
-        </p>
+        </div>
         <Changed plan={found} />
         <Title headingLevel="h2">Found at the last check</Title>
         {found.findings.length > 0 ? <Findings findings={found.findings} label="Findings" /> : <p>Nothing.</p>}

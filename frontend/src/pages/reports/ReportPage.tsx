@@ -50,6 +50,7 @@ export function ReportPage() {
           <FormGroup label="Quarter" fieldId="report-quarter">
             <FormSelect
               id="report-quarter"
+              className="dr-quarter"
               value={quarterWord(quarter)}
               onChange={(_event, value) => choose("quarter", value)}
             >

@@ -129,7 +129,7 @@ const COLUMNS: BigColumn<Vm>[] = [
     ),
   },
   { title: "State", rem: 8, cell: (vm) => (vm.gone_at ? "gone" : vm.state_word) },
-  { title: "Protection", rem: 22, cell: (vm) => <Protectable vm={vm} /> },
+  { title: "Protection", rem: 20.5, cell: (vm) => <Protectable vm={vm} /> },
   { title: "Disks", rem: 4, cell: (vm) => vm.disks.length },
   {
     title: "Definition kept",
