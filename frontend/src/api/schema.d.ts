@@ -3804,7 +3804,7 @@ export interface components {
         };
         /**
          * Version
-         * @description ``captured_at`` to ``seen_at``: it was so.
+         * @description ``captured_at`` to ``seen_at``: it was so. ``disks``: those of which there is an image file.
          */
         Version: {
             /** Number */
@@ -3821,6 +3821,8 @@ export interface components {
             seen_at: string;
             /** Sha256 */
             sha256: string;
+            /** Disks */
+            disks: number[];
         };
         /** Versions */
         Versions: {
