@@ -368,7 +368,10 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
 
 @dataclass(frozen=True, slots=True)
 class AliveVm:
-    """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID."""
+    """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID.
+
+    ``active_at``: the site at which its group is active; empty where it is in none.
+    """
 
     key: str
     site: str
@@ -378,6 +381,19 @@ class AliveVm:
     copy_of: str
     addresses: tuple[str, ...]
     sources: tuple[str, ...]
+    active_at: str = ""
+
+
+def _twice_alive(address: str, found: list[AliveVm]) -> Gap:
+    """A command only where it is known which one is meant to run: the other way round it would stop the service."""
+    said = f"It is alive at both sites: {_listed(found)}."
+    meant = {vm.active_at for vm in found if vm.active_at}
+    astray = [vm for vm in found if vm.site not in meant]
+    told, command, where = "Find out which one is meant to run; power the other off.", "", ""
+    if len(meant) == 1 and len(astray) == 1:
+        told = f"Its group is active at {meant.pop()}: the other is not meant to run."
+        command, where = command_words("onevm", "poweroff", astray[0].one_id), astray[0].site
+    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, command, where)
 
 
 def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
@@ -406,15 +422,7 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
             )
     for address, found in sorted(by_address.items()):
         if len({vm.site for vm in found}) > 1:
-            yield Gap(
-                GapCode.ADDRESS_TWICE,
-                GapLevel.RISK,
-                address,
-                f"It is alive at both sites: {_listed(found)}.",
-                "Find out which one is meant to run; power the other off.",
-                command_words("onevm", "poweroff", found[-1].one_id),
-                found[-1].site,
-            )
+            yield _twice_alive(address, found)
     for (site, source), found in sorted(by_source.items()):
         if len(found) > 1:
             yield Gap(
