@@ -160,7 +160,8 @@ def group_summaries(
 ) -> list[GroupSummary]:
     """Groups by attention: the worst verdict first, then the most exposed."""
     speak = {group_id: rows for one in rounds for group_id, rows in one.groups.items()}
-    active = dict(Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN]).values_list("group_id", "pk"))
+    holding = Run.objects.filter(state__in=[state.value for state in ACTIVE_RUN], gives_way_to=None)
+    active = dict(holding.values_list("group_id", "pk"))
     found = []
     for group in seen_groups.select_related("home_site", "active_site", "target"):
         own = speak.get(group.pk, ())

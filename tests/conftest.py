@@ -27,6 +27,7 @@ from drportal.lab.control import LabClient
 from drportal.people.models import Grant
 from drportal.roles import Role
 from tests.end_to_end.browser import chromium
+from tests.migrated import begin_with_a_copy
 from tests.stack import LabProcess
 
 trail_triggers = importlib.import_module("drportal.audit.migrations.0002_refuse_changes")
@@ -41,10 +42,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("DRPORTAL_TEST_POSTGRES_TEMPLATE"):
+        only_about_the_database(config, items)
     if hasattr(config, "workerinput"):
         from tests.spreading import in_order
 
         in_order(items)
+
+
+def only_about_the_database(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL what touches a database is run once more; the rest would be just the same."""
+    pure = [item for item in items if not touches_the_database(item)]
+    config.hook.pytest_deselected(items=pure)
+    items[:] = [item for item in items if touches_the_database(item)]
+
+
+def touches_the_database(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return item.get_closest_marker("django_db") is not None or bool(fixtures & {"db", "transactional_db"})
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -80,6 +95,15 @@ def flush_may_empty_the_trail() -> Iterator[None]:
     patch = pytest.MonkeyPatch()
     patch.setattr(BaseDatabaseOperations, "execute_sql_flush", flush)
     assert "execute_sql_flush" not in vars(PostgresOperations), "PostgreSQL would flush in its own way"
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> Iterator[None]:
+    """What pytest-django asks for before it makes the databases."""
+    patch = pytest.MonkeyPatch()
+    begin_with_a_copy(patch)
     yield
     patch.undo()
 

@@ -24,8 +24,10 @@ from cryptography.fernet import Fernet
 
 from drportal.demo import free_port, redis_program
 from drportal.lab.control import LabClient
+from tests.migrated import copied_to
 
 ROOT = Path(__file__).resolve().parent.parent
+DATABASE = "portal.sqlite3"
 
 
 def wait_until(what: str, ready: Callable[[], Any], patience_s: float, every_s: float = 0.1) -> Any:
@@ -187,8 +189,7 @@ class PortalStack:
             "DRPORTAL_TESTING": "1",
             "DRPORTAL_SECRET_KEY": "a key for tests only, long enough to be one" * 2,
             "DRPORTAL_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-            "DRPORTAL_DATABASE_URL": os.environ.get("DRPORTAL_TEST_DATABASE_URL")
-            or f"sqlite:///{folder / 'portal.sqlite3'}",
+            "DRPORTAL_DATABASE_URL": os.environ.get("DRPORTAL_TEST_DATABASE_URL") or f"sqlite:///{folder / DATABASE}",
             "DRPORTAL_REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "DRPORTAL_POLL_INTERVAL": "2",
             "PYTHONUNBUFFERED": "1",
@@ -225,7 +226,10 @@ class PortalStack:
     def __enter__(self) -> Self:
         try:
             self.programs["redis"].start()
-            self.manage("migrate", "--verbosity", "0")
+            if self.env["DRPORTAL_DATABASE_URL"].startswith("sqlite"):
+                copied_to(self.folder / DATABASE)
+            else:
+                self.manage("migrate", "--verbosity", "0")
             self.introduce()
             for name in ("web", "worker", "poller"):
                 self.programs[name].start()

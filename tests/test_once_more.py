@@ -65,9 +65,26 @@ def test_a_test_that_fails_twice_fails(body: str, status: int, tmp_path: Path, m
 def test_the_count_is_that_of_both_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, again = tmp_path / "first", tmp_path / "again"
     first.write_text(LOG)
-    again.write_text("============ 2 passed in 3.00s ============\n")
+    tried = ("tests/faults/test_a.py::test_one[P1-a b]", "tests/audit/test_b.py::test_two")
+    mended = "".join(f"{count_results.MENDED}{name}\n" for name in tried)
+    again.write_text(f"============ 2 passed in 3.00s ============\n{mended}")
     assert count_results.main(str(first), str(again)) == 0
     assert capsys.readouterr().out == "23 passed, 0 failed, 2 skipped\n"
     again.write_text("============ 1 failed, 1 passed in 3.00s ============\n")
     count_results.main(str(first), str(again))
-    assert capsys.readouterr().out == "22 passed, 1 failed, 2 skipped\n"
+    assert capsys.readouterr().out.splitlines() == [
+        *(f"Failed: {name}" for name in tried),
+        "22 passed, 1 failed, 2 skipped",
+    ]
+
+
+def test_what_failed_is_named_at_the_end_whatever_part_it_is_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    name = "src/pages/scopedOperator.test.tsx > the card of a person > says where a right holds - and where not"
+    vitest = f"\x1b[41m\x1b[1m FAIL \x1b[22m\x1b[49m {name}\n Tests  1 failed | 6 passed (7)\n"
+    first.write_text(LOG.replace(" Tests  7 passed (7)\n", 2 * vitest))
+    again.write_text("Not tried again: 2 failed, in test-frontend, test-python.\n")
+    count_results.main(str(first), str(again))
+    assert f"Failed: {name}\n" in capsys.readouterr().out

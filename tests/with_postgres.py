@@ -2,7 +2,8 @@
 
     python tests/with_postgres.py pytest tests/audit
 
-The command finds its address in DRPORTAL_TEST_DATABASE_URL, and in DRPORTAL_TEST_POSTGRES_CONTROL what pg_ctl is called
+The command finds its address in DRPORTAL_TEST_DATABASE_URL, in DRPORTAL_TEST_POSTGRES_TEMPLATE (for pytest) a database
+that has been migrated, to be copied, and in DRPORTAL_TEST_POSTGRES_CONTROL what pg_ctl is called
 with, for a test that stops and starts it (JSON; the verb and ``-m`` are added).
 
 PostgreSQL refuses to run as root, so as root the server runs as the system's `postgres` user. Without the server
@@ -19,6 +20,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATE = "migrated"
 
 
 def server_programs() -> Path | None:
@@ -67,10 +71,17 @@ def main(command: list[str], *, fsync: str = "off") -> int:
             [*control, "-o", options, "-l", f"{folder}/log", "start"], check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
         try:
+            url = f"postgresql://drportal@127.0.0.1:{port}"
             env = {
-                "DRPORTAL_TEST_DATABASE_URL": f"postgresql://drportal@127.0.0.1:{port}/postgres",
+                "DRPORTAL_TEST_DATABASE_URL": f"{url}/postgres",
                 "DRPORTAL_TEST_POSTGRES_CONTROL": json.dumps([*control, "-o", options, "-l", f"{folder}/log"]),
             }
+            if any(Path(word).name == "pytest" for word in command):
+                createdb = [str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "drportal", TEMPLATE]
+                subprocess.run(createdb, check=True)
+                words = [sys.executable, "-m", "tests.migrated", f"{url}/{TEMPLATE}"]
+                subprocess.run(words, check=True, cwd=ROOT)
+                env["DRPORTAL_TEST_POSTGRES_TEMPLATE"] = TEMPLATE
             return subprocess.run(command, env={**os.environ, **env}).returncode
         finally:
             subprocess.run([*control, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL, cwd="/")

@@ -20,7 +20,7 @@ from drportal.drivers.names import checked_name
 from drportal.drivers.vantage import Address, Seen
 
 if TYPE_CHECKING:
-    from drportal.drivers.observation import Measured, Part, PoolObservation
+    from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
     from drportal.drivers.orders import Receipt, Warrant
 
 
@@ -146,9 +146,6 @@ class MirrorStatus:
     entries_behind: int | None
     bytes_per_second: float | None
     seconds_until_synced: float | None
-    peer_state: str | None
-    peer_description: str | None
-    peer_last_update_text: str | None
     copied_percent: int | None = None
 
     @property
@@ -361,6 +358,10 @@ class CephSite(Protocol):
         """Of Ceph's manager, which may be silent while the rest answers. A site program older than 1.5 refuses it."""
         ...
 
+    async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+        """Some parts of one image, in the order of ``Part``. Raises as a read where nothing of it can be told."""
+        ...
+
     async def observe(
         self, pool: str, parts: Collection[Part], names: Collection[str] | None = None
     ) -> PoolObservation:
@@ -429,3 +430,7 @@ class CephSite(Protocol):
     def free_command_for(self, address: str) -> str: ...
     def shut_out_command_for(self, addresses: Sequence[str]) -> str: ...
     def let_in_command_for(self, addresses: Sequence[str]) -> str: ...
+
+    def keep_command_for(self, ref: ImageRef, operation_id: str) -> str:
+        """The exact command lines of ``keep_copy``: the copy's name is made of the operation's id."""
+        ...

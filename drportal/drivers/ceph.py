@@ -27,7 +27,7 @@ from drportal.drivers.errors import DriverError, Reason, Refused
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line
+from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line, kept_name
 from drportal.drivers.vantage import Address, Seen
 
 
@@ -124,6 +124,10 @@ class RbdOverSsh:
             answers=reading.answers if reading is not None else (),
         )
 
+    async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+        """See ``CephSite.image``: a command per part, one after the other."""
+        return await self._observation(ref, parts, await self.pool(ref.pool) if Part.STATUS in parts else None)
+
     async def _observation(self, ref: ImageRef, parts: Collection[Part], pool: PoolReading | None) -> ImageObservation:
         readers: dict[Part, Callable[[ImageRef], Coroutine[Any, Any, Any]]] = {
             Part.INFO: self.info,
@@ -210,6 +214,10 @@ class RbdOverSsh:
 
     def forced_command_for(self, ref: ImageRef, warrant: Warrant) -> str:
         return command_line(self._commands.force_promote(ref, warrant))
+
+    def keep_command_for(self, ref: ImageRef, operation_id: str) -> str:
+        lines = self._commands.keep_copy(ref, kept_name(ref.name, operation_id))
+        return "\n".join(command_line(line) for line in lines)
 
     def free_command_for(self, address: str) -> str:
         return command_line(self._commands.free(address))

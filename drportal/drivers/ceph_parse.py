@@ -10,6 +10,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Iterator
+from sys import intern
 from typing import Any, TypeVar
 
 from drportal.drivers.ages import age_s
@@ -71,14 +72,14 @@ def _info(ref: ImageRef, data: dict[str, Any], answer: Answer) -> ImageInfo:
         raise ValueError(f"it speaks of {data['name']!r}, asked was {ref.name!r}")
     return ImageInfo(
         ref=ref,
-        image_id=str(data["id"]),
+        image_id=intern(str(data["id"])),
         size_bytes=int(data["size"]),
         features=_features(tuple(str(feature) for feature in data.get("features", ()))),
         parent=_parent(data.get("parent")),
         # An image with journaling names a mode even while its mirroring is disabled.
         mode=_mode(mirroring.get("mode")) if mirroring.get("state") != "disabled" else None,
-        mirror_state=mirroring.get("state"),
-        global_id=mirroring.get("global_id"),
+        mirror_state=_once(mirroring.get("state")),
+        global_id=_once(mirroring.get("global_id")),
         primary=primary,
         answer=answer,
     )
@@ -88,6 +89,11 @@ def _info(ref: ImageRef, data: dict[str, Any], answer: Answer) -> ImageInfo:
 def _features(names: tuple[str, ...]) -> tuple[str, ...]:
     """One tuple for the thousands of images that have the same."""
     return names
+
+
+def _once(word: Any) -> str | None:
+    """Thousands of images are spoken of again and again, by both sites: each word is kept once."""
+    return intern(word) if type(word) is str else word
 
 
 def _mode(word: str | None) -> MirrorMode | None:
@@ -112,22 +118,17 @@ def mirror_status(data: dict[str, Any], site_now: dt.datetime | None) -> MirrorS
     description = str(data["description"])
     state = str(data["state"])
     hints = replay_details(description) or {}
-    peers = data.get("peer_sites") or []
-    peer = peers[0] if peers else {}
     return MirrorStatus(
-        name=str(data["name"]),
-        global_id=str(data["global_id"]),
-        state=state,
-        description=description,
-        last_update_text=str(data.get("last_update", "")),
+        name=intern(str(data["name"])),
+        global_id=intern(str(data["global_id"])),
+        state=intern(state),
+        description=description if "{" in description else intern(description),
+        last_update_text=intern(str(data.get("last_update", ""))),
         age_s=age_s(str(data.get("last_update", "")), site_now),
         syncing="syncing" in state or hints.get("replay_state") == "syncing",
         entries_behind=_whole(hints.get("entries_behind_primary")),
         bytes_per_second=_number(hints.get("bytes_per_second")),
         seconds_until_synced=_seconds_left(hints),
-        peer_state=peer.get("state"),
-        peer_description=peer.get("description"),
-        peer_last_update_text=peer.get("last_update"),
         copied_percent=_copied_percent(description, hints),
     )
 
@@ -207,7 +208,9 @@ def image_list(data: list[dict[str, Any]]) -> tuple[tuple[str, ...], dict[str, s
     """``rbd ls -l``: image names (without the rows of their snapshots), and child -> parent for clones."""
     images = [entry for entry in data if "snapshot" not in entry]
     parents = {str(entry["image"]): _parent(entry["parent"]) for entry in images if entry.get("parent")}
-    return tuple(str(entry["image"]) for entry in images), {child: p for child, p in parents.items() if p is not None}
+    return tuple(intern(str(entry["image"])) for entry in images), {
+        child: p for child, p in parents.items() if p is not None
+    }
 
 
 def journal(ref: ImageRef, answer: Answer, said: Any = None) -> JournalReading:

@@ -161,7 +161,6 @@ def _disk(disk: ET.Element, vm_id: int) -> VmDisk:
         image_id=_id_or_none(disk, "IMAGE_ID"),
         target=_optional(disk, "TARGET"),
         size_bytes=_int_or(disk, "SIZE", 0) * MIB,
-        attributes=_attributes(disk),
     )
 
 
@@ -191,7 +190,6 @@ def _nic(nic: ET.Element) -> VmNic:
         network=_text(nic, "NETWORK"),
         ip=_optional(nic, "IP"),
         mac=_optional(nic, "MAC"),
-        attributes=_attributes(nic),
     )
 
 

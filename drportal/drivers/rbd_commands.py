@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from drportal.drivers.base import ImageRef
 from drportal.drivers.names import checked_name
@@ -25,6 +26,7 @@ AS_JSON: Argv = ("--format", "json")
 SITE_CLOCK: Argv = ("date", "+%FT%T%z")
 FREED_FOR_S = 600
 SHUT_OUT_FOR_S = 86_400  # a returned site's writers; let in again when its copy follows
+KEPT_DIGITS = 16
 _CLIENT_ADDRESS = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9.]{7,15}):[0-9]{1,5}/[1-9][0-9]{0,9}")
 
 
@@ -126,13 +128,15 @@ class RbdCommands:
         """What the site program makes of it; the file's name in its directory is its own."""
         return self._act("export-diff", "--no-progress", str(ref))
 
-    def keep_copy(self, ref: ImageRef) -> Argv:
-        """What the site program makes of it; the new image's name is its own, and it is renamed when it is whole.
+    def keep_copy(self, ref: ImageRef, name: str) -> tuple[Argv, Argv]:
+        """Into the image ``name`` of the same pool, which has that name when it is whole.
 
         Without journaling: a pool may mirror whatever has it.
         """
         features = "layering,exclusive-lock,object-map,fast-diff,deep-flatten"
-        return self._act("copy", "--no-progress", "--image-feature", features, str(ref))
+        kept = f"{ref.pool}/{name}"
+        copy = self._act("copy", "--no-progress", "--image-feature", features, str(ref), f"{kept}.part")
+        return copy, self._act("rename", f"{kept}.part", kept)
 
     def act(self, name: str, ref: ImageRef) -> Argv:
         """The command of an act by its name. Raises KeyError for a word that is not an act of this portal."""
@@ -141,9 +145,13 @@ class RbdCommands:
             "promote": self.promote,
             "resync": self.resync,
             "salvage": self.salvage,
-            "keep_copy": self.keep_copy,
         }
         return acts[name](ref)
+
+
+def kept_name(image: str, operation_id: str) -> str:
+    """What a kept copy is called: the site program makes the same of it, and refuses to be told another."""
+    return f"{image[:64]}.kept-{sha256(operation_id.encode()).hexdigest()[:KEPT_DIGITS]}"
 
 
 def command_line(argv: Argv) -> str:

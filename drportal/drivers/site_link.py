@@ -13,6 +13,7 @@ import json
 import shlex
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +47,9 @@ FIND_PYTHON = (
     "for p in /usr/bin/python3 /usr/libexec/platform-python python3; do "
     'command -v "$p" >/dev/null 2>&1 && exec "$p" -I -c "$0" "$@"; done; exit 127'
 )
+
+
+Taker = Callable[[dict[str, Any]], None]
 
 
 class NoProgram(Unreachable):
@@ -84,7 +88,9 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The last line of an answer, with the ``images`` and ``receipts`` of the lines before it joined in."""
+    """The last line of an answer, with the ``images`` and ``receipts`` of the lines before it joined in (without images
+    that somebody took as they came).
+    """
 
     content: dict[str, Any]
     started_at: dt.datetime
@@ -99,6 +105,7 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self.channel: asyncssh.SSHClientChannel[bytes] | None = None
         self.hello: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self.takers: dict[str, Taker] = {}
         self.heard = time.monotonic()
         self.exit_status: int | None = None
         self.ended = False
@@ -145,6 +152,8 @@ class _Session(asyncssh.SSHClientSession[bytes]):
     def _answer(self, content: dict[str, Any]) -> None:
         number = str(content.get("id"))
         parts = self._parts.setdefault(number, {})
+        if number in self.takers and "images" in content:
+            self._hand_over(number, content.pop("images"))
         for name, empty in (("images", {}), ("receipts", [])):
             if name in content:
                 joined = parts.setdefault(name, type(empty)())
@@ -152,9 +161,19 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         if content.get("more"):
             return
         waiting = self.waiting.pop(number, None)
+        self.takers.pop(number, None)
         content.update(self._parts.pop(number))
         if waiting is not None and not waiting.done():
             waiting.set_result(content)
+
+    def _hand_over(self, number: str, images: dict[str, Any]) -> None:
+        try:
+            self.takers[number](images)
+        except Exception as error:  # it is who asked that must hear of it, not the connection
+            self.takers[number] = lambda _: None
+            waiting = self.waiting.pop(number, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
 
     def exit_status_received(self, status: int) -> None:
         self.exit_status = status
@@ -238,18 +257,22 @@ class SiteLink:
         assert self._hello is not None
         return self._hello
 
-    async def ask(self, verb: str, fields: dict[str, Any], *, deadline_s: float) -> Reply:
-        """One request and its answer, whether ``ok`` or not.
+    async def ask(self, verb: str, fields: dict[str, Any], *, deadline_s: float, images: Taker | None = None) -> Reply:
+        """One request and its answer, whether ``ok`` or not. ``images``: takes those of each line as it comes, so that
+        ten thousand of them are never in memory at once.
 
-        Raises Unreachable or IdentityChanged while nothing was sent, AnswerLost from then on.
+        Raises Unreachable or IdentityChanged while nothing was sent, AnswerLost from then on, and what ``images`` does.
         """
         session = await self._in_time(deadline_s)
         number = str(next(self._numbers))
         line = json.dumps({"v": PROTOCOL, "id": number, "verb": verb, **fields}, separators=(",", ":")).encode() + b"\n"
         started_at, started = dt.datetime.now(dt.UTC), time.monotonic()
+        if images is not None:
+            session.takers[number] = images
         try:
             waiting = session.send(number, line)
         except OSError as exc:
+            session.takers.pop(number, None)
             raise Unreachable(f"The connection to {self.target.name} had ended. Nothing was sent.") from exc
         try:
             async with asyncio.timeout(deadline_s):
@@ -260,6 +283,7 @@ class SiteLink:
             raise AnswerLost(f"no answer within {deadline_s:g} s") from None
         finally:
             session.waiting.pop(number, None)
+            session.takers.pop(number, None)
         return Reply(content, started_at, time.monotonic() - started)
 
     async def _in_time(self, deadline_s: float) -> _Session:

@@ -16,7 +16,7 @@ from drportal.drivers.base import (
 )
 from drportal.drivers.errors import OutcomeUnknown, Reason, Refused, Unreachable
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line
+from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line, kept_name
 from drportal.drivers.refusals import Refusals, refusals_of
 from drportal.drivers.site_link import AnswerLost, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
@@ -30,6 +30,7 @@ from drportal.drivers.site_program_words import (
     receipt_of,
     snapshot_fields,
 )
+from drportal.drivers.told import Told
 
 # How long an act whose answer was lost is asked after before its outcome is called unknown.
 ASK_AFTER_S = 30.0
@@ -50,8 +51,9 @@ class SiteProgram(ProgramReader):
         deadline_s: float = 10.0,
         patience_s: float = 90.0,
         acts_at_once: int = 16,
+        told: dict[str, Told] | None = None,
     ) -> None:
-        super().__init__(link, deadline_s=deadline_s)
+        super().__init__(link, deadline_s=deadline_s, told=told)
         self._commands = RbdCommands(ceph_user)
         self._patience_s = patience_s
         self._acts_at_once = acts_at_once
@@ -63,6 +65,10 @@ class SiteProgram(ProgramReader):
 
     def forced_command_for(self, ref: ImageRef, warrant: Warrant) -> str:
         return command_line(self._commands.force_promote(ref, warrant))
+
+    def keep_command_for(self, ref: ImageRef, operation_id: str) -> str:
+        lines = self._commands.keep_copy(ref, kept_name(ref.name, operation_id))
+        return "\n".join(command_line(line) for line in lines)
 
     def free_command_for(self, address: str) -> str:
         return command_line(self._commands.free(address))
@@ -108,7 +114,8 @@ class SiteProgram(ProgramReader):
 
     async def keep_copy(self, order: Order) -> Answer:
         """As ``salvage``. A program older than 1.5 refuses it (BAD_REQUEST)."""
-        return await self._send("keep_copy", "salvage-copy", self.command_for("keep_copy", order.ref), order, {}, {})
+        shown = self.keep_command_for(order.ref, order.operation_id)
+        return await self._send("keep_copy", "salvage-copy", shown, order, {}, {})
 
     async def _act(self, act: str, order: Order, expect: dict[str, Any], warrant: Warrant | None = None) -> Answer:
         if warrant is None:

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from sys import intern
 from typing import Any
 
 from drportal.drivers import ceph_parse as parse
@@ -26,7 +27,7 @@ from drportal.drivers.errors import DriverError, Reason, Refused, Unreachable
 from drportal.drivers.gathering import Gatherer
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import IMAGE_PARTS, ImageObservation, Measured, Part, PoolObservation
-from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink
+from drportal.drivers.site_link import AnswerLost, Hello, Reply, SiteLink, Taker
 from drportal.drivers.site_program_errors import refusal
 from drportal.drivers.site_program_words import (
     PARSERS,
@@ -35,30 +36,39 @@ from drportal.drivers.site_program_words import (
     error_of,
     seen,
 )
-from drportal.drivers.told import LARGE, Told
+from drportal.drivers.told import Told
 from drportal.drivers.vantage import Address, Seen
 
 MEASURE_S = 65.0  # beyond a read's own time: what the site program gives itself, and a little
+_NONE: dict[Part, DriverError] = {}  # one for all
 _POOL_PARTS = ("pool", "listing", "status")
 
 
 class ProgramReader:
-    """The reads of a ``CephSite`` that is reached through the site program. Raises only ``drivers.errors``."""
+    """The reads of a ``CephSite`` that is reached through the site program. Raises only ``drivers.errors``.
 
-    def __init__(self, link: SiteLink, *, deadline_s: float) -> None:
+    ``told``: of each pool what was told before, for who asks again and again over one connection after the other.
+    """
+
+    def __init__(self, link: SiteLink, *, deadline_s: float, told: dict[str, Told] | None = None) -> None:
         self._link = link
         self._deadline_s = deadline_s
         self._together = Gatherer(self._ask_together)
-        self._told: dict[str, Told] = {}
+        self._told = {} if told is None else told
 
     async def hello(self) -> Hello:
         """What the program says of itself: engine, versions, rights."""
         return await self._link.hello()
 
-    async def _read(self, what: str, verb: str, more_s: float = 0.0, /, **fields: Any) -> Reply:
-        """An answer that is ``ok``, in time (``more_s``: more of it). Raises Unreachable, IdentityChanged, Refused."""
+    async def _read(
+        self, what: str, verb: str, more_s: float = 0.0, taker: Taker | None = None, /, **fields: Any
+    ) -> Reply:
+        """An answer that is ``ok``, in time (``more_s``: more of it); ``taker``: takes its images as they come.
+
+        Raises Unreachable, IdentityChanged, Refused.
+        """
         try:
-            reply = await self._link.ask(verb, fields, deadline_s=self._deadline_s + more_s)
+            reply = await self._link.ask(verb, fields, deadline_s=self._deadline_s + more_s, images=taker)
         except AnswerLost as lost:
             raise Unreachable(f"{self._host} did not answer `{what}`: {lost}. Nothing was changed.") from lost
         if not reply.content.get("ok"):
@@ -75,18 +85,25 @@ class ProgramReader:
 
     async def _image(self, ref: ImageRef, part: Part) -> tuple[Answer, Reply]:
         what = f"observe-image {ref} {part}"
-        reply = await self._together.ask((ref.pool, part), ref.name)
+        reply = await self._together.ask((ref.pool, (part,)), ref.name)
         image = reply.content["images"].get(ref.name) or {"absent": True}
         return self._part(what, reply, image, ref.name, part), reply
 
-    async def _ask_together(self, about: tuple[str, Part], names: list[str]) -> Reply:
-        """One part of some images, in the shape of observe-pool's answer."""
-        pool, part = about
+    async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+        """See ``CephSite.image``: what is asked of many images at the same moment is one exchange."""
+        wanted = tuple(part for part in IMAGE_PARTS if part in parts)
+        reply = await self._together.ask((ref.pool, wanted), ref.name)
+        return self._observation(reply, ref, reply.content["images"].get(ref.name) or {"absent": True}, wanted)
+
+    async def _ask_together(self, about: tuple[str, tuple[Part, ...]], names: list[str]) -> Reply:
+        """The same parts of some images, in the shape of observe-pool's answer."""
+        pool, parts = about
+        words = [part.value for part in parts]
         if len(names) > 1:
-            what = f"observe-pool {pool} {part} of {len(names)} images"
-            return await self._read(what, "observe-pool", pool=pool, parts=[part.value], images=names)
-        what = f"observe-image {pool}/{names[0]} {part}"
-        reply = await self._read(what, "observe-image", pool=pool, image=names[0], parts=[part.value])
+            what = f"observe-pool {pool} {' '.join(words)} of {len(names)} images"
+            return await self._read(what, "observe-pool", pool=pool, parts=words, images=names)
+        what = f"observe-image {pool}/{names[0]} {' '.join(words)}"
+        reply = await self._read(what, "observe-image", pool=pool, image=names[0], parts=words)
         return replace(reply, content={**reply.content, "images": {names[0]: reply.content["image"]}})
 
     def _part(self, what: str, reply: Reply, image: dict[str, Any], name: str, part: Part) -> Answer:
@@ -152,7 +169,7 @@ class ProgramReader:
     ) -> PoolObservation:
         """A reply that has everything it was asked for."""
         images = {
-            name: self._observation(what, reply, ImageRef(pool, name), image, of_images)
+            name: self._observation(reply, ImageRef(pool, name), image, of_images)
             for name, image in reply.content["images"].items()
             if is_good_name(name)
         }
@@ -167,28 +184,32 @@ class ProgramReader:
         """As ``observe`` with the roles of all images and the pool, but what was told before is not told again."""
         what, parts = f"observe-pool {pool} info pool listing status", ["info", *_POOL_PARTS]
         async with told.lock:
-            reply = await self._read(what, "observe-pool", pool=pool, parts=parts, news=told.number)
-            self._whole(what, reply)
-            if reply.content.get("since") == 0 and len(reply.content["images"]) <= LARGE:
-                told.forget()
-                told.large = False
-                return self._observed(pool, what, reply, (Part.INFO, Part.POOL), (Part.INFO,))
-            answers = told.take(
-                reply.content,
+            asked = Reply({}, dt.datetime.now(dt.UTC), 0.0)
+            taking = told.taking(
                 lambda name, image: (
-                    self._observation(what, reply, ImageRef(pool, name), image, [Part.INFO])
+                    self._observation(asked, ImageRef(pool, intern(name)), image, [Part.INFO])
                     if is_good_name(name)
                     else None
                 ),
-                lambda name, said: self._answer(f"observe-image {pool}/{name}", reply, said),
+                lambda name, said: self._answer(f"observe-image {pool}/{name}", asked, said),
             )
+            reply = await self._read(what, "observe-pool", 0.0, taking.images, pool=pool, parts=parts, news=told.number)
+            self._whole(what, reply)
+            if reply.content.get("since") == 0 and taking.few is not None:
+                told.forget()
+                told.large = False
+                whole = replace(reply, content={**reply.content, "images": taking.few})
+                return self._observed(pool, what, whole, (Part.INFO, Part.POOL), (Part.INFO,))
+            answers = taking.end(reply.content)
             return PoolObservation(
                 images=dict(told.images),
                 pool=self._pool_reading(pool, what, reply, told),
                 mirror_clients=None,
-                answers=(self._answer(what, reply, {"images": len(reply.content["images"])}),),
+                answers=(self._answer(what, reply, {"images": taking.count}),),
                 asked_at=reply.started_at,
-                news=answers,
+                news=tuple(
+                    replace(answer, started_at=reply.started_at, duration_s=reply.duration_s) for answer in answers
+                ),
             )
 
     def _whole(self, what: str, reply: Reply) -> None:
@@ -199,7 +220,7 @@ class ProgramReader:
                 raise refusal(errors[part], self._answer(what, reply, errors, 1))
 
     def _observation(
-        self, what: str, reply: Reply, ref: ImageRef, image: dict[str, Any], parts: Sequence[Part]
+        self, reply: Reply, ref: ImageRef, image: dict[str, Any], parts: Sequence[Part]
     ) -> ImageObservation:
         if image.get("absent"):
             return ImageObservation(ref, absent=True)
@@ -216,7 +237,7 @@ class ProgramReader:
                 )
             except DriverError as error:
                 troubles[part] = error
-        return ImageObservation(ref, troubles=troubles, **found)
+        return ImageObservation(ref, troubles=troubles or _NONE, **found)
 
     async def pool(self, pool: str) -> PoolReading:
         """Info, daemons, states and list of one pool in one exchange. One that fails fails the whole reading."""

@@ -47,9 +47,15 @@ APPROVAL_TRANSITIONS: tuple[Transition[ApprovalState, ApprovalEvent], ...] = (
     Transition(A.APPROVED, AE.EXPIRE, A.EXPIRED, "It was not used in time."),
     Transition(A.APPROVED, AE.MAKE_VOID, A.VOID, "What was approved has changed, or who approved it no longer may."),
     Transition(A.APPROVED, AE.USE, A.USED, "The run has begun on it. It is used up."),
+    Transition(
+        A.USED,
+        AE.MAKE_VOID,
+        A.VOID,
+        "The lost site came back in the middle of the run and is fenced: what was not sent yet needs a new yes.",
+    ),
 )
 OPEN_APPROVAL = frozenset({A.REQUESTED, A.APPROVED})
-FINAL_APPROVAL = frozenset({A.DECLINED, A.EXPIRED, A.VOID, A.USED})
+FINAL_APPROVAL = frozenset({A.DECLINED, A.EXPIRED, A.VOID})
 
 _NEXT = {(row.from_, row.event): row.to for row in APPROVAL_TRANSITIONS}
 

@@ -98,6 +98,8 @@ class StatusFacts:
     eta_s: float | None = None
     copied_percent: int | None = None
     """Of the objects of a copy that is being made from nothing."""
+    last_update: str = ""
+    """When the daemon wrote it, in the site's own words: the same again was not written again."""
 
     @property
     def written_at(self) -> dt.datetime | None:

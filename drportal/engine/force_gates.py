@@ -8,6 +8,7 @@ from drportal.engine.approvals import ApprovalFacts, misfit
 from drportal.engine.facts import HoldFacts, Mode, RoleFacts, SnapshotFacts, StatusFacts, VmFacts
 from drportal.engine.fence import FenceRung, below, reached_alone
 from drportal.engine.gate_base import OFF_PHASES, ROLE_FRESH_S, GateId, GateResult, Reading
+from drportal.engine.gate_parts import off_remedy
 
 USE_PLANNED = (
     "Nothing is forced at a site whose peer can be read: make a planned failover, or stop the writers there and look "
@@ -34,6 +35,14 @@ def whole_copy(mode: Mode | None, status: StatusFacts | None, snapshots: Snapsho
     if mode is Mode.JOURNAL:
         return None if status is None else False if status.syncing else status.caught_up_once
     return None
+
+
+def whole_as_handed_over(mode: Mode | None, status: StatusFacts | None, snapshots: SnapshotFacts | None) -> bool:
+    """Of a copy that was primary here until a move demoted it (by the portal's own record): nothing of the peer's lies
+    on it in part. What a journal has brought since is a later moment of the same disk."""
+    if mode is Mode.SNAPSHOT:
+        return snapshots is not None and bool(snapshots.snaps) and snapshots.snaps[-1].made_here
+    return mode is Mode.JOURNAL and (status is None or not status.syncing)
 
 
 def g_force(
@@ -112,7 +121,7 @@ def g_fence(
     if vm_there is not None and vm_there.phase not in OFF_PHASES:
         return say.not_met(
             f"The other side's OpenNebula answers: the VM is {vm_there.state_word} there. It may run twice.",
-            "Stop it there first.",
+            off_remedy(vm_there.phase, vm_there.state_word, may_run=False),
         )
     attested = bool(attested_by and attestation)
     reached = reached_alone(vm_there is not None or None, attested, word)

@@ -11,21 +11,43 @@ from drportal.engine.facts import (
     SideFacts,
     SnapshotFacts,
     StatusFacts,
-    VmFacts,
 )
 from drportal.engine.gate_base import CLOCK_SLACK_S, GateResult, Reading, span
 
+GIVE_UP = (
+    "Terminate it there (onevm terminate): its persistent disks stay, and it is made anew from its captured definition "
+    "when its group comes there again."
+)
 
-def off_remedy(vm: VmFacts) -> str:
-    if vm.phase in {"suspended", "stopped"}:
-        return "Its saved memory would be resumed over a disk that has moved on: resume it there, then power it off."
-    if vm.phase in {"moving", "pending"}:
-        return "It is changing state; wait until it rests, then power it off."
-    if vm.state_word.startswith("unknown("):
-        return "The portal has no word for this state: look at it there (onevm show), and bring it to POWEROFF."
-    if vm.phase == "stuck":
-        return "OpenNebula lost control of it: settle it there (onevm recover) and see that no process of it is left."
-    return "Power it off there."
+
+def off_remedy(phase: str, state_word: str, *, may_run: bool) -> str:
+    """How a VM that is neither off nor gone is brought there. ``may_run``: it is where its group runs, so it may be
+    started for a moment. Anywhere else that would make two of it, and OpenNebula powers off nothing but what runs."""
+    if state_word.startswith("unknown("):
+        end = "bring it to POWEROFF" if may_run else "see that it cannot run"
+        return f"The portal has no word for this state: look at it there (onevm show), and {end}."
+    if phase in {"moving", "running"}:
+        return "It is changing state; wait until it rests." if phase == "moving" else "Power it off there."
+    return (_OFF_WHERE_IT_RUNS if may_run else _OFF_ELSEWHERE).get(phase, "Power it off there.")
+
+
+_OFF_WHERE_IT_RUNS = {
+    "hold": "It waits to be released, and can't be powered off. Release it there (onevm release): what runs is powered "
+    "off by the run. Or take it out of the group.",
+    "pending": "It waits for a host: once it runs, it is powered off by the run. If no host takes it, OpenNebula says "
+    "why (onevm show).",
+    "suspended": "Its saved memory would be resumed over a disk that has moved on: resume it there, then power it off.",
+    "stopped": "Its saved memory would be resumed over a disk that has moved on: resume it there, then power it off.",
+    "stuck": "OpenNebula lost control of it: settle it there (onevm recover) and see that no process of it is left.",
+}
+_OFF_ELSEWHERE = {
+    "hold": f"It has no process, and can't be powered off. Never release it: there would be two. {GIVE_UP}",
+    "pending": f"It starts as soon as a host takes it, and then there are two: hold it at once (onevm hold). {GIVE_UP}",
+    "suspended": f"Never resume it: there would be two, and its memory is of a disk that has moved on. {GIVE_UP}",
+    "stopped": f"Never resume it: there would be two, and its memory is of a disk that has moved on. {GIVE_UP}",
+    "stuck": "OpenNebula lost control of it: see that no process of it is left on its host. Never let it boot again "
+    "(onevm recover --retry): there would be two.",
+}
 
 
 def _show(position: Position | None) -> str:

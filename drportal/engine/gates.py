@@ -81,10 +81,15 @@ __all__ = [
 
 
 def g_off(
-    vm: VmFacts | None, watchers: WatcherFacts | None, now: dt.datetime, *, fresh_s: float = FRESH_S
+    vm: VmFacts | None,
+    watchers: WatcherFacts | None,
+    now: dt.datetime,
+    *,
+    fresh_s: float = FRESH_S,
+    may_run: bool = True,
 ) -> GateResult:
     """The VM is off in OpenNebula *and* only the mirror daemon watches its image: a demote cuts a running writer off
-    without warning."""
+    without warning. ``may_run``: its group runs here."""
     say = Reading(GateId.OFF, now)
     if vm is None or watchers is None:
         return say.unread("the VM's state" if vm is None else "the image's watchers")
@@ -94,7 +99,10 @@ def g_off(
         phase=vm.phase, state=vm.state_word, foreign_watchers=len(watchers.foreign), watchers=watchers.total
     )
     if vm.phase not in OFF_PHASES:
-        return say.not_met(f"OpenNebula says {vm.state_word} ({vm.phase}), not powered off.", off_remedy(vm))
+        return say.not_met(
+            f"OpenNebula says {vm.state_word} ({vm.phase}), not powered off.",
+            off_remedy(vm.phase, vm.state_word, may_run=may_run),
+        )
     if watchers.foreign:
         who = ", ".join(watchers.foreign[:3])
         return say.not_met(
@@ -310,7 +318,8 @@ def g_peer_off(vm: VmFacts | None, now: dt.datetime, *, fresh_s: float = FRESH_S
     say.facts.update(phase=vm.phase, state=vm.state_word)
     if vm.phase not in OFF_PHASES:
         return say.not_met(
-            f"At the other side the VM is {vm.state_word} ({vm.phase}): it runs, or may run.", off_remedy(vm)
+            f"At the other side the VM is {vm.state_word} ({vm.phase}): it runs, or may run.",
+            off_remedy(vm.phase, vm.state_word, may_run=False),
         )
     word = "does not exist" if vm.phase == "gone" else f"is {vm.state_word}"
     return say.met(f"At the other side the VM {word}.")

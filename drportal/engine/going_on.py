@@ -30,6 +30,7 @@ def given_up(steps: Sequence[Ordered], failed: Iterable[str]) -> frozenset[str]:
     return frozenset(lost)
 
 
-def may_begin(step: Ordered, steps: Sequence[Ordered], finished: Iterable[str], lost: frozenset[str]) -> bool:
-    """Whether nothing that it needs is still to come, and nothing of its own VM is lost (``given_up``)."""
-    return step.key not in lost and lost.union(finished).issuperset(step.needs)
+def may_begin(step: Ordered, past: frozenset[str], lost: frozenset[str]) -> bool:
+    """Whether nothing that it needs is still to come, and nothing of its own VM is lost (``given_up``). ``past``: what
+    is finished or lost; made once for all steps, of which there are as many as there are images, and more."""
+    return step.key not in lost and past.issuperset(step.needs)

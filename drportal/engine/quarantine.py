@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from drportal.engine.gate_base import OFF_PHASES
 from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
 from drportal.engine.verdicts import VerdictCode
 
 CALM_S = 60.0
@@ -119,6 +120,13 @@ def calm_since(before: dt.datetime | None, seen: Outlook, now: dt.datetime) -> d
 
 def over(calm: dt.datetime | None, now: dt.datetime) -> bool:
     return calm is not None and (now - calm).total_seconds() >= CALM_S
+
+
+def goes_before(kind: RunKind, other: RunKind, state: RunState) -> bool:
+    """Whether a run of this kind may be begun although ``other`` holds the group: a fence, while the disaster failover
+    rests. They share no site: the one sends commands only where the copies are suspect, the other only where they
+    count. Every other pair would act on the same copies."""
+    return kind is RunKind.FENCE and other is RunKind.DISASTER_FAILOVER and state is RunState.PAUSED
 
 
 ALLOWED = frozenset({RunKind.REPROTECT, RunKind.FENCE})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from drportal.engine.facts import DiskFacts, Side, SideFacts, VmFacts, WatcherFacts
 from drportal.engine.fence import FenceRung
-from drportal.engine.gate_parts import SETTLES
+from drportal.engine.gate_parts import SETTLES, off_remedy
 from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path, g_peer_off, g_return
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
@@ -136,6 +136,8 @@ class ReadinessInput:
     fence_wanted: FenceRung = FenceRung.NONE
     fence_reached: FenceRung = FenceRung.NONE
     """Of a reprotect: what the plan wants done at the returned site first, and what a fence run has reached there."""
+    fence_least: FenceRung = FenceRung.NONE
+    """Below which the approval policy lets no reason go."""
 
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""
@@ -314,7 +316,7 @@ def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:
             "vm_state",
             vm.name,
             f"The VM is {vm.at_source.state_word}; it can only be moved from running or powered off.",
-            "Bring it to rest at the source first.",
+            _to_rest(vm.at_source),
         )
     elif vm.at_source.phase != "running":
         yield Finding("vm_off", Severity.WARN, vm.name, "The VM is off now; at the target it will be started.", None)
@@ -344,6 +346,12 @@ def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:
             f"At the target {vm.name_taken_by} has the same name.",
             "Both will be listed; rename one.",
         )
+
+
+def _to_rest(found: VmFacts) -> str:
+    if found.phase == "gone":
+        return "Run a discovery; if it is gone for good, take it out of the group."
+    return off_remedy(found.phase, found.state_word, may_run=True)
 
 
 def _home_findings(vm: VmReadiness) -> Iterator[Finding]:

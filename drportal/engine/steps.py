@@ -374,7 +374,7 @@ _SPECS = (
         "source",
         True,
         True,
-        (G.OFF, G.PEER),
+        (G.OFF, G.PEER, G.FENCE),
         (),
         "Discarded",
     ),
@@ -395,3 +395,6 @@ _SPECS = (
 )
 
 STEP_KINDS: dict[StepKind, StepSpec] = {spec.kind: spec for spec in _SPECS}
+
+# Of those that want a VM off: where its group runs. The others act where nothing of it may run.
+LEAVES = frozenset({StepKind.VM_POWER_OFF, StepKind.IMAGE_DEMOTE})

@@ -11,6 +11,7 @@ from drportal.drivers.opennebula import Memory, OpenNebulaOverXmlRpc, OpenNebula
 from drportal.drivers.site_link import Installed, SiteLink, sent
 from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh import SshShell, SshTarget
+from drportal.drivers.told import Told
 from drportal.errors import Conflict
 from drportal.inventory.models import CephThrough, Credential, Site
 from drportal.sealing import unseal
@@ -50,8 +51,8 @@ class Reach:
     """How far a site's drivers may go and how long they wait. ``acts``: whether anything may be changed there.
 
     ``sessions``: at most so many ``rbd`` processes at once (the site program needs one session whatever it does);
-    ``acts_at_once``: at most so many acts of the site program. ``memory``: what the front end told before, for who
-    asks it again and again.
+    ``acts_at_once``: at most so many acts of the site program. ``memory`` and ``told``: what the front end and
+    the site program told before, for who asks again and again.
     """
 
     acts: bool = False
@@ -60,6 +61,7 @@ class Reach:
     deadline_s: float = 10.0
     patience_s: float = 90.0
     memory: Memory | None = None
+    told: dict[str, Told] | None = None
 
 
 def site_drivers(site: Site, reach: Reach | None = None) -> SiteDrivers:
@@ -109,6 +111,7 @@ def drivers_for(site: Site, ssh_key: str, password: str, reach: Reach) -> SiteDr
         deadline_s=deadline_s,
         patience_s=patience_s,
         acts_at_once=reach.acts_at_once,
+        told=reach.told,
     )
     return SiteDrivers(program, cloud, None)
 

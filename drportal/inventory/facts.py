@@ -44,8 +44,8 @@ Replay = Mapping[str, object] | None
 
 
 def side_as_text(facts: SideFacts) -> JsonText:
-    """As ``MirroredImage.side_a`` and ``side_b`` keep it."""
-    return JsonText(_SIDE.dump_json(facts).decode())
+    """As ``MirroredImage.side_a`` and ``side_b`` keep it: written again and again, so without what is not known."""
+    return JsonText(_SIDE.dump_json(facts, exclude_defaults=True).decode())
 
 
 def side_from_json(kept: Mapping[str, Any]) -> SideFacts:
@@ -74,6 +74,8 @@ def absent_role(read_at: dt.datetime) -> RoleFacts:
 
 def status_facts(status: MirrorStatus, read_at: dt.datetime) -> StatusFacts:
     replay = status.replay
+    replayed = _replay_position(replay, "non_primary_position")
+    primary_position = _replay_position(replay, "primary_position")
     return StatusFacts(
         state=status.state,
         description=status.description,
@@ -82,12 +84,13 @@ def status_facts(status: MirrorStatus, read_at: dt.datetime) -> StatusFacts:
         entries_behind=status.entries_behind,
         read_at=read_at,
         caught_up_once=_caught_up_once(replay),
-        replayed=_replay_position(replay, "non_primary_position"),
-        primary_position=_replay_position(replay, "primary_position"),
+        replayed=replayed,
+        primary_position=replayed if replayed == primary_position else primary_position,
         copied_until=_copied_until(replay),
         bytes_per_second=status.bytes_per_second,
         eta_s=status.seconds_until_synced,
         copied_percent=status.copied_percent,
+        last_update=status.last_update_text,
     )
 
 

@@ -11,7 +11,8 @@ import enum
 import heapq
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from sys import intern
 from typing import Any
 
 from drportal.drivers.base import ImageInfo, ImageRef, MirrorStatus, PoolReading
@@ -50,12 +51,11 @@ ROLE_SETTLED_S, STATUS_SETTLED_S, OLD_S = 60.0, 60.0, 68.0
 FIGURES_WITHIN_S, FIGURES_AT_LEAST = 20.0, 500
 LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 FIGURES = ["side_a", "side_b", "protected_until", "track"]
+NOTHING_KEPT: dict[str, Any] = {}
 REST = [
     "global_id", "mode", "size_bytes", "verdict", "verdict_sentence", "primary_side", "two_primaries_since", "gaps",
     "changed_at", "gone_at",
 ]  # fmt: skip
-
-Said = tuple[str, str, str] | None
 
 
 class Due(enum.IntEnum):
@@ -88,23 +88,40 @@ class View:
 
 
 @dataclass(slots=True)
+class KnownSide:
+    """One side of an image. ``said``: what its daemon said of it when it was ``heard`` last; ``role``: as last read, it
+    may be unknown in between; ``info``: the very answer that the role is of."""
+
+    facts: SideFacts
+    role: RoleFacts | None
+    heard: bool = False
+    said: MirrorStatus | None = None
+    info: ImageInfo | None = None
+
+
+@dataclass(slots=True)
 class Known:
-    """An image as it is in the database, with its facts as values. ``said``: what each side's daemon said of it."""
+    """An image as it is in the database, with its facts as values. (Ten thousand of them: no dicts here.)"""
 
     row: MirroredImage
     ref: ImageRef | None
-    sides: dict[Side, SideFacts]
+    a: KnownSide
+    b: KnownSide
     track: Track
     home: Side | None = None
     used: bool = False
-    said: dict[Side, Said] = field(default_factory=dict)
-    roles: dict[Side, RoleFacts] = field(default_factory=dict)  # as last read; a side's may be unknown in between
-    infos: dict[Side, ImageInfo] = field(default_factory=dict)  # the very answers that the roles are of
     new: bool = False
     judged_at: dt.datetime = LONG_AGO
     stored_at: dt.datetime | None = None
     stored_point: dt.datetime | None = None
     stored_rest: tuple[Any, ...] = ()
+
+    def at(self, side: Side) -> KnownSide:
+        return self.a if side is Side.A else self.b
+
+    @property
+    def sides(self) -> dict[Side, SideFacts]:
+        return {Side.A: self.a.facts, Side.B: self.b.facts}
 
 
 class ImageBook:
@@ -212,11 +229,12 @@ class ImageBook:
     @staticmethod
     def _from_row(row: MirroredImage) -> Known:
         ref = ImageRef(row.pool, row.name) if is_good_name(row.pool) and is_good_name(row.name) else None
-        sides = {Side.A: side_from_json(row.side_a), Side.B: side_from_json(row.side_b)}
-        known = Known(row, ref, sides, track_from_json(row.track), stored_point=row.protected_until)
-        known.roles = {side: facts.role for side, facts in sides.items() if facts.role is not None}
+        a, b = side_from_json(row.side_a), side_from_json(row.side_b)
+        track = track_from_json(row.track)
+        for name in ("pool", "name", "global_id", "mode", "verdict", "verdict_sentence"):
+            setattr(row, name, intern(getattr(row, name)))  # as the drivers have them
         _forget_json(row)
-        return known
+        return Known(row, ref, KnownSide(a, a.role), KnownSide(b, b.role), track, stored_point=row.protected_until)
 
     def _add(self, names: set[tuple[str, str]]) -> None:
         new = [MirroredImage(pair=self.pair, pool=pool, name=name) for pool, name in sorted(names - self._known.keys())]
@@ -232,7 +250,7 @@ class ImageBook:
         figures: list[MirroredImage] = []
         for known in knowns:
             row, known.stored_at, known.stored_point = known.row, now, known.row.protected_until
-            row.side_a, row.side_b = side_as_text(known.sides[Side.A]), side_as_text(known.sides[Side.B])
+            row.side_a, row.side_b = side_as_text(known.a.facts), side_as_text(known.b.facts)
             row.track = track_as_text(known.track)
             rest = tuple(getattr(row, name) for name in REST)
             (figures if known.stored_rest == rest else whole).append(row)
@@ -270,18 +288,18 @@ class ImageBook:
             view = views.get((side, row.pool))
             if view is None:
                 continue
-            kept, said = known.sides[side], _said(view.pool.statuses.get(row.name)) if view.pool else None
+            at = known.at(side)
+            kept, said = at.facts, view.pool.statuses.get(row.name) if view.pool else None
             fresh = updated_side(kept, row.pool, row.name, ref, view.reading, now, names=view.names)
-            again = said is not None and said == known.said.get(side)
-            known.sides[side] = never_younger(kept, fresh) if again else fresh
-            known.said[side] = said
+            at.facts = never_younger(kept, fresh)
+            at.heard, at.said = True, said
             if ref is not None and (info := view.reading.infos.get(ref)) is not None:
                 infos.append(info)
-                known.infos[side] = info
+                at.info = info
         _set_identity(row, infos)
         judged = judge(known.sides, pair, known.home, now, policy, usable_name=ref is not None)
         self._note_changes(known, size_before)
-        row.verdict, row.verdict_sentence = judged.code.value, judged.sentence
+        row.verdict, row.verdict_sentence = judged.code.value, intern(judged.sentence)
         row.primary_side = judged.primary_side.value if judged.primary_side else ""
         gone = all(facts.role is not None and not facts.role.exists for facts in known.sides.values())
         row.gone_at = (row.gone_at or now) if gone else None
@@ -297,15 +315,16 @@ class ImageBook:
     def _note_changes(self, known: Known, size_before: int | None) -> None:
         ref, pair = str(known.row), self.pair
         for side, site in ((Side.A, pair.a), (Side.B, pair.b)):
-            role = known.sides[side].role
-            if role is None or role is known.roles.get(side):
+            at = known.at(side)
+            role = at.facts.role
+            if role is None or role is at.role:
                 continue
-            found = list(image_changes(ref, site.name, known.roles.get(side), role, new=known.new))
+            found = list(image_changes(ref, site.name, at.role, role, new=known.new))
             if grown := size_change(ref, size_before, known.row.size_bytes) if role.primary is not False else None:
                 found.append(grown)
             if found:
                 self._changes.setdefault(side, []).extend(found)
-            known.roles[side] = role
+            at.role = role
 
 
 def contested_since(since: dt.datetime | None, code: VerdictCode, known: Known, now: dt.datetime) -> dt.datetime | None:
@@ -313,7 +332,7 @@ def contested_since(since: dt.datetime | None, code: VerdictCode, known: Known, 
     if code is VerdictCode.TWO_PRIMARIES:
         return since or now
     read = [facts.role for facts in known.sides.values() if facts.reachable is True and facts.role is not None]
-    resolved = len(read) == len(known.sides) and code is not VerdictCode.CANNOT_TELL
+    resolved = len(read) == len(Side) and code is not VerdictCode.CANNOT_TELL
     return None if resolved else since
 
 
@@ -335,7 +354,8 @@ def listed(readings: Readings) -> set[tuple[str, str]]:
 
 def _due_of(known: Known, side: Side, view: View | None, now: dt.datetime) -> Due:
     """Whether this side says what it said before, and nothing it said has grown old."""
-    facts = known.sides[side]
+    at = known.at(side)
+    facts = at.facts
     if facts.reachable is False:
         return Due.NOTHING if view is None or (view.pool is None and view.dark) else Due.NEWS
     if known.ref is None or facts.role is None:
@@ -346,15 +366,16 @@ def _due_of(known: Known, side: Side, view: View | None, now: dt.datetime) -> Du
     if age_s > OLD_S and known.row.verdict != VerdictCode.CANNOT_TELL.value:
         return Due.NEWS
     if view is not None and view.pool is not None:
-        said = _said(view.pool.statuses.get(known.row.name))
-        if side not in known.said or known.said[side] != said:
-            return Due.FIGURES if _words(known.said.get(side)) == _words(said) else Due.NEWS
+        said = view.pool.statuses.get(known.row.name)
+        if not at.heard or not _same(at.said, said):
+            return Due.FIGURES if _words(at.said) == _words(said) else Due.NEWS
     return Due.FIGURES if facts.reachable is not True or age_s > min(ROLE_SETTLED_S, STATUS_SETTLED_S) else Due.NOTHING
 
 
 def _brings_news(known: Known, side: Side, view: View) -> bool:
     """Whether an exact read of this image, or one of its pool, says something else than the one before."""
-    facts, ref, reading = known.sides[side], known.ref, view.reading
+    at, ref, reading = known.at(side), known.ref, view.reading
+    facts = at.facts
     assert ref is not None and facts.role is not None
     if (facts.daemon_healthy, facts.peer_direction) != (view.healthy, view.direction):
         return True
@@ -366,13 +387,13 @@ def _brings_news(known: Known, side: Side, view: View) -> bool:
     if snapshots is not None and (facts.snapshots is None or snapshots.snaps != facts.snapshots.snaps):
         return True
     info = reading.infos.get(ref)
-    if info is not None and info is known.infos.get(side):
+    if info is not None and info is at.info:
         return False
     role = reading.role(ref)
     if role is not None and _role_told(role) != _role_told(facts.role):
         return True
     if info is not None:
-        known.infos[side] = info
+        at.info = info
     return False
 
 
@@ -385,13 +406,22 @@ def _oldest_s(facts: SideFacts, now: dt.datetime) -> float:
     return max(ages, default=math.inf)
 
 
-def _said(status: MirrorStatus | None) -> Said:
-    return (status.state, status.description, status.last_update_text) if status else None
+def _same(one: MirrorStatus | None, other: MirrorStatus | None) -> bool:
+    """Whether both are the same words, written at the same time."""
+    if one is other:
+        return True
+    if one is None or other is None:
+        return False
+    return (one.last_update_text, one.state, one.description) == (
+        other.last_update_text,
+        other.state,
+        other.description,
+    )
 
 
-def _words(said: Said) -> tuple[str, str] | None:
+def _words(said: MirrorStatus | None) -> tuple[str, str] | None:
     """Without the figures, which change all the time."""
-    return (said[0], said[1].split(", {", 1)[0]) if said else None
+    return (said.state, said.description.split(", {", 1)[0]) if said else None
 
 
 def _due(at: dt.datetime | None, now: dt.datetime, every_s: float) -> bool:
@@ -400,13 +430,13 @@ def _due(at: dt.datetime | None, now: dt.datetime, every_s: float) -> bool:
 
 def _forget_json(row: MirroredImage) -> None:
     """The facts are kept as values; their JSON is made when it is written."""
-    row.side_a, row.side_b, row.track = {}, {}, {}
+    row.side_a = row.side_b = row.track = NOTHING_KEPT
 
 
 def _told(known: Known) -> tuple[Any, ...]:
     """What is news when it changes."""
     row = known.row
-    sides = tuple(_side_told(known.sides[side]) for side in Side)
+    sides = _side_told(known.a.facts), _side_told(known.b.facts)
     return sides, row.verdict, row.gone_at is None, row.size_bytes, row.gaps
 
 

@@ -75,10 +75,12 @@ def judge(
 
 
 def never_younger(before: SideFacts, after: SideFacts) -> SideFacts:
-    """Of a side whose status has not been written again: it grows old by our clock, whatever the site's own shows. (The
-    last hour of summer time comes twice; what a dead daemon wrote in the first would be fresh in the second.)"""
+    """A status that has not been written again grows old by our clock, whatever the site's own shows. (The last hour of
+    summer time comes twice; what a dead daemon wrote in the first would be fresh in the second.)"""
     old, new = before.status, after.status
-    if old is None or new is None or old.age_s is None or new.age_s is None:
+    if old is None or new is None or old.age_s is None or new.age_s is None or not new.last_update:
+        return after
+    if (old.last_update, old.state, old.description) != (new.last_update, new.state, new.description):
         return after
     least = old.age_s + (new.read_at - old.read_at).total_seconds()
     if new.age_s >= least - SET_BACK_S:  # clocks are read in whole seconds, and go a little apart

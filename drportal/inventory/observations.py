@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import F, Max, Window
@@ -17,6 +18,7 @@ from django.db.models.functions import RowNumber
 from drportal.drivers.base import Answer
 from drportal.inventory.bulk import batches
 from drportal.inventory.models import Observation, Site
+from drportal.inventory.packing import packed
 
 KEEP_BULK = 200  # a site, of the answers that speak of a whole pool or front end
 KEEP_OF_IMAGE = 4  # a site and image
@@ -25,7 +27,16 @@ CLOUD_EVERY_S = 60.0  # OpenNebula's answers carry monitoring figures, so they a
 LARGE = 64 * 1024  # so is the status of a large pool, twice a minute
 LARGE_EVERY_S = 600.0
 
-Last = tuple[str, dt.datetime]  # digest of the content, and when it was kept
+Key = int  # of what was asked
+Digest = bytes  # of what was answered: of ten thousand images no texts are kept
+
+
+@dataclass(slots=True)
+class Last:
+    """What was kept last of each question to one site, and when, of those that are not kept each time they are new."""
+
+    said: dict[Key, Digest] = field(default_factory=dict)
+    at: dict[Key, dt.datetime] = field(default_factory=dict)
 
 
 class Keeper:
@@ -35,7 +46,7 @@ class Keeper:
     """
 
     def __init__(self) -> None:
-        self._last: dict[int, dict[tuple[str, str], Last]] = {}
+        self._last: dict[int, Last] = {}
         self._said: dict[tuple[int, str], tuple[str, str]] = {}  # of images whose pool's status is cut
 
     def keep(self, site: Site, answers: Iterable[tuple[str, Answer]]) -> int:
@@ -55,14 +66,16 @@ class Keeper:
         return len(new)
 
     def _is_due(self, site: Site, subject: str, answer: Answer, digest: str) -> bool:
-        memory = self._last[site.pk]
-        last = memory.get((subject[:300], answer.command))
-        if last and last[0] == digest:
+        last, key, said = self._last[site.pk], _key(subject, answer.command), _short(digest)
+        if last.said.get(key) == said:
             return False
         every_s = LARGE_EVERY_S if len(answer.stdout) > LARGE else CLOUD_EVERY_S if subject == "opennebula" else 0.0
-        if last and (answer.started_at - last[1]).total_seconds() < every_s:
+        at = last.at.get(key)
+        if at is not None and (answer.started_at - at).total_seconds() < every_s:
             return False
-        memory[(subject[:300], answer.command)] = (digest, answer.started_at)
+        last.said[key] = said
+        if every_s or "/" not in subject:
+            last.at[key] = answer.started_at
         return True
 
     def _parts(self, site: Site, pool: str, answer: Answer, *, all_of_them: bool) -> list[Observation]:
@@ -93,19 +106,31 @@ def observation(site: Site, subject: str, answer: Answer, output: str, digest: s
         duration_s=answer.duration_s,
         exit_status=answer.exit_status,
         sha256=digest,
-        output=shortened(output),
+        packed=packed(shortened(output)),
     )
 
 
-def newest_of(site: Site) -> dict[tuple[str, str], Last]:
+def newest_of(site: Site) -> Last:
     """What was kept last of each subject and command, in one query."""
     kept = Observation.objects.filter(site=site).order_by()
     newest = kept.values("subject", "command").annotate(newest=Max("pk")).values("newest")
     rows = Observation.objects.filter(pk__in=newest).order_by()
-    return {
-        (subject, command): (sha256, at)
-        for subject, command, sha256, at in rows.values_list("subject", "command", "sha256", "at").iterator()
-    }
+    last = Last()
+    for subject, command, sha256, at in rows.values_list("subject", "command", "sha256", "at").iterator():
+        key = _key(subject, command)
+        last.said[key] = _short(sha256)
+        if "/" not in subject:
+            last.at[key] = at
+    return last
+
+
+def _key(subject: str, command: str) -> Key:
+    text = f"{subject[:300]}\n{command}".encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+
+
+def _short(digest: str) -> Digest:
+    return bytes.fromhex(digest[:32])
 
 
 def thin(site: Site, subjects: Sequence[str]) -> None:

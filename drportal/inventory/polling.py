@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -23,6 +24,7 @@ from django.utils import timezone
 
 from drportal.drivers.base import CephSite, ImageRef, MirrorStatus, PoolReading
 from drportal.drivers.opennebula import Memory
+from drportal.drivers.told import Told
 from drportal.engine.facts import Side
 from drportal.errors import PortalError
 from drportal.events import publish_all
@@ -36,6 +38,7 @@ from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
 from drportal.inventory.schedules import ScheduleWatch, write_schedules
 from drportal.inventory.sights import Lookout
+from drportal.inventory.witnesses import posts_of
 
 logger = logging.getLogger(__name__)
 Given = ParamSpec("Given")
@@ -110,7 +113,7 @@ class Turn:
         before = self._said.get(ref)
         if before is not None and before[0] is status:
             return False
-        said = (status.state, status.description.split(", {", 1)[0]) if status else ("", "")
+        said = (status.state, intern(status.description.split(", {", 1)[0])) if status else ("", "")
         self._said[ref] = (status, said)
         return before is None or before[1] != said
 
@@ -164,10 +167,12 @@ class SideWatch:
         self.refused_since: int | None = None  # None: it is not due to be asked what it refused
         self.latest: SiteReading | None = None
         self.news = asyncio.Event()
+        self.talked_s = 0.0  # how old the first conversation is taken to be
         self._drivers: SiteDrivers | None = None
         self._drivers_at = 0.0
         self._cloud, self._cloud_at = Heard(None), 0.0
         self._memory = Memory()
+        self._told: dict[str, Told] = {}
         self._schedules = ScheduleWatch()
 
     async def run(self) -> None:
@@ -198,10 +203,10 @@ class SideWatch:
             await self._drivers.close()
             self._drivers = None
         if self._drivers is None:
-            self._drivers_at = clock()
+            self._drivers_at, self.talked_s = clock() - self.talked_s, 0.0
             try:
                 self._drivers = await in_database(
-                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory)
+                    site_drivers, self.site, Reach(sessions=POLL_SESSIONS, memory=self._memory, told=self._told)
                 )
             except PortalError as error:
                 unasked = Heard(False, error.detail)
@@ -267,8 +272,11 @@ class PairWatch:
             Side.A: SideWatch(pair.a, list(pair.pools), self.interval_s, held),
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
+        sides[Side.B].talked_s = CONVERSATION_S / 2  # a new one tells everything: one side at a time
+        posts = await in_database(posts_of, pair.a, pair.b)
         lookouts = [
-            Lookout(watch.site, sides[side.other].site.slug, sides[side.other].ceph) for side, watch in sides.items()
+            Lookout(watch.site, {sides[side.other].site.slug: sides[side.other].ceph, **posts.finders()})
+            for side, watch in sides.items()
         ]
         tasks = [asyncio.create_task(side.run()) for side in sides.values()]
         tasks += [asyncio.create_task(lookout.run()) for lookout in lookouts]
@@ -298,6 +306,7 @@ class PairWatch:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await posts.close()
 
     async def wait_for_news(self, sides: Mapping[Side, SideWatch]) -> None:
         """Until one side has been read, or an interval has passed: facts age, and verdicts with them."""
@@ -383,8 +392,9 @@ def load(pair_id: int) -> tuple[SitePair, tuple[object, ...], list[str]]:
     """The pair, what its connections depend on, and the images that runs hold (``pool/name``)."""
     pair = SitePair.objects.select_related("a", "b").get(pk=pair_id)
     credentials = tuple(site.credentials.aggregate(at=Max("changed_at"))["at"] for site in (pair.a, pair.b))
+    witnesses = tuple(pair.witnesses.values_list("pk", "version"))
     held = [str(row) for row in MirroredImage.objects.filter(pair=pair, runs__held=True).distinct()]
-    return pair, (pair.version, tuple(pair.pools), pair.a.version, pair.b.version, *credentials), held
+    return pair, (pair.version, tuple(pair.pools), pair.a.version, pair.b.version, witnesses, *credentials), held
 
 
 def pair_ids() -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 from ninja import Schema
 
 from drportal.inventory import models
-from drportal.inventory.installed import InstalledProgram, installed_program
+from drportal.inventory.installed_shown import InstalledProgram, installed_program
 from drportal.inventory.models import (
     Credential,
     SitePair,

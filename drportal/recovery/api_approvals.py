@@ -160,8 +160,8 @@ def count(number: int, noun: str) -> str:
 def evidence_out(content: dict[str, Any]) -> schemas_approval.EvidenceOut:
     """Evidence as ``recovery.evidence.collect`` made it, for the page; the raw answers stay in the row."""
     ways = [
-        schemas_approval.Way(way=way, ok=ok, since=since, sentence=sentence)
-        for way, (ok, since, sentence) in content["source_reachable"].items()
+        schemas_approval.Way(way=way, ok=ok, since=since, sentence=sentence, asked_at=at[0] if at else None)
+        for way, (ok, since, sentence, *at) in content["source_reachable"].items()
     ]
     images = sorted(content["images"].values(), key=lambda image: str(image["name"]))
     return schemas_approval.EvidenceOut(
@@ -219,6 +219,7 @@ def approval_out(
                 row.attestation,
                 FenceRung(row.attested_rung),
                 row.deviation,
+                row.created_at,
             )
         ),
         notes=list(unfit.notes(copy, row.evidence.content, row.run.source_site, row.run.target_site)),

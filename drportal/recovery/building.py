@@ -15,6 +15,7 @@ from drportal.inventory.images import contested
 from drportal.inventory.models import CephThrough, MirroredImage, Site, VirtualMachine, VmDisk
 from drportal.recovery import quarantine
 from drportal.recovery.fences import locked_at, shut_out_at
+from drportal.recovery.giving_way import gives_way, who_holds
 from drportal.recovery.glass import locked_by, locked_words
 from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -33,10 +34,10 @@ def peer_site(group: ProtectionGroup) -> Site:
 def why_not(group: ProtectionGroup, kind: RunKind) -> str:
     """Why a run of this kind cannot be asked for now; empty when it can."""
     active = active_run(group)
-    if active is not None:
-        return f"Run {active.pk} is {active.state} and holds the group."
+    if active is not None and not gives_way(active, kind):
+        return who_holds(active)
     locking = locked_by(group)
-    if locking is not None:
+    if locking is not None and kind is not RunKind.FENCE:
         return locked_words(locking)
     at_home = group.active_site_id == group.home_site_id
     if kind is RunKind.PLANNED_FAILOVER and not at_home:
@@ -58,7 +59,9 @@ def why_not(group: ProtectionGroup, kind: RunKind) -> str:
 
 
 def active_run(group: ProtectionGroup) -> Run | None:
-    return Run.objects.filter(group=group, state__in=[state.value for state in ACTIVE_RUN]).first()
+    """The one that holds the group; not one that gives way."""
+    states = [state.value for state in ACTIVE_RUN]
+    return Run.objects.filter(group=group, state__in=states, gives_way_to=None).first()
 
 
 def came_back(group: ProtectionGroup, share: Share | None = None) -> bool:

@@ -21,6 +21,7 @@ from drportal.engine.gates import GateResult
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.inventory.bulk import update_rows
+from drportal.recovery import giving_way
 from drportal.recovery.lease import LeaseLost
 from drportal.recovery.made_primary import forced_by
 from drportal.recovery.models import GateCheck, ProtectionGroup, Run, RunImage, Step, StepAttempt
@@ -189,8 +190,11 @@ def taken_up_again(run_id: int) -> Change:
 
 
 def images_let_go(run_id: int) -> Change:
+    """Of a run that has just ended; who gave way to it has its turn again."""
+
     def change() -> None:
         RunImage.objects.filter(run_id=run_id).update(held=False)
+        giving_way.goes_again(run_id)
 
     return change
 

@@ -6,7 +6,7 @@ from drportal.engine.partial import Part, Rest, RestingStep, RestingVm, critical
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
-from drportal.recovery import schemas_console
+from drportal.recovery import giving_way, schemas_console
 from drportal.recovery.models import Run, Step
 from drportal.recovery.plan_copy import PlanCopy, UnreadablePlanCopy, VmCopy, from_json
 
@@ -15,7 +15,7 @@ def why_no_choice(run: Run) -> str:
     """Empty while a person may choose how the run goes on."""
     if run.state != RunState.PAUSED:
         return f"The run is {run.state}. How it goes on is chosen while it is paused."
-    return ""
+    return giving_way.why_it_waits(run)
 
 
 def rest_of(run: Run, steps: list[Step]) -> Rest:

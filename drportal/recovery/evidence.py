@@ -11,14 +11,15 @@ from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Unreachable
 from drportal.engine.evidence import image_loss, spread_s
 from drportal.engine.facts import Mode, Position, RoleFacts, SideFacts, SnapshotFacts, StatusFacts
-from drportal.engine.force_gates import whole_copy
+from drportal.engine.force_gates import whole_as_handed_over, whole_copy
 from drportal.inventory import sights
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.facts import side_from_json
 from drportal.inventory.models import MirroredImage, Observation, Site
-from drportal.recovery import second_view
+from drportal.inventory.witnesses import posts_of
+from drportal.recovery import second_view, ways
 from drportal.recovery.changes import answers_json, cut
-from drportal.recovery.made_primary import MadePrimary, made_primary
+from drportal.recovery.made_primary import HandedOver, MadePrimary, handed_over_at, made_primary, ours_at
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy
 from drportal.recovery.world import SiteEnd, World, ref_of, utc_now
@@ -35,25 +36,26 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     """
     rows = {str(row.pk): row for row in MirroredImage.objects.filter(pk__in=[i.key for i in copy.images()])}
     pace = Pace()
-    drivers = [site_drivers(site) for site in (source, target)]
+    drivers, posts = [site_drivers(site) for site in (source, target)], posts_of(source, target)
     ends = [
         SiteEnd(site.slug, site.name, site.ssh_host, made.ceph, made.cloud, pace)
         for site, made in zip((source, target), drivers, strict=True)
     ]
     world = World(ends[0], ends[1], copy, pace, {}, {})
 
-    async def read() -> tuple[Any, list[dict[str, Any]]]:
+    async def read() -> tuple[Any, list[dict[str, Any]], ways.Answered]:
         try:
-            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph))
+            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph, posts))
+            answered = asyncio.ensure_future(ways.look(drivers[0].ceph, drivers[0].cloud))
             images = list(await asyncio.gather(*(_image(world, image) for image in copy.images())))
-            return await there, images
+            return await there, images, await answered
         finally:
-            await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
+            await asyncio.gather(posts.close(), *(made.close() for made in drivers), return_exceptions=True)
 
-    (second, looks), seen = asyncio.run(read())
+    (second, looks), seen, answered = asyncio.run(read())
     sights.write(looks)
     source.refresh_from_db()
-    made = made_primary(rows)
+    made, left, ours = made_primary(rows), handed_over_at(target, rows), ours_at(target, copy)
     lost_at = silent_since(source)
     last = last_answers(source, [image.source for image in copy.images()])
     images = {
@@ -61,7 +63,8 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
             **found,
             **_heard(rows.get(image.key), found["image_id"], lost_at, source.pk == _a_of(rows, image)),
             "last_answers_there": last.get(image.source, []),
-            **_if_primary(found, made.get(image.key), target),
+            **_if_handed_over(found, left.get(image.key), made.get(image.key), lost_at),
+            **_if_primary(found, made.get(image.key), image.key in ours, target),
         }
         for image, found in zip(copy.images(), seen, strict=True)
     }
@@ -71,11 +74,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
         "lost_at": _iso(lost_at),
         "source": source.slug,
         "target": target.slug,
-        "source_reachable": {
-            "ssh": [source.ssh_reachable, _iso(source.ssh_since), source.ssh_sentence],
-            "ceph": [source.ceph_reachable, _iso(source.ceph_since), source.ceph_sentence],
-            "opennebula": [source.opennebula_reachable, _iso(source.opennebula_since), source.opennebula_sentence],
-        },
+        "source_reachable": ways.told(source, answered, [image["other_side_answers"] for image in seen], utc_now()),
         "second_view": second,
         "sights": sights.sights_of(source),
         "images": images,
@@ -178,7 +177,23 @@ def _words(position: Position) -> str:
     return f"{position.tag_tid}.{position.entry_tid}"
 
 
-def _if_primary(found: dict[str, Any], made: MadePrimary | None, target: Site) -> dict[str, Any]:
+def _if_handed_over(
+    found: dict[str, Any], left: HandedOver | None, made: MadePrimary | None, lost_at: dt.datetime | None
+) -> dict[str, Any]:
+    """Of a copy that a cut-short move demoted here: it lacks what was written at the other side since, if it ever was
+    primary there."""
+    if left is None or found["primary_here"] is not False:
+        return {}
+    known: dict[str, Any] = {"whole_copy": True} if found["whole_as_handed_over"] else {}
+    said = f"It was primary here until run {left.run_id} demoted it at {left.at:%F %T} UTC"
+    if made is None:
+        return {**known, "loss_s": 0.0, "loss": f"{said}, and none promoted it at the other side: nothing is lost."}
+    seconds = (lost_at - left.at).total_seconds() if lost_at else None
+    lacks = f"{said}; what was written at the other side since may be lost."
+    return {**known, "loss_s": max(0.0, seconds) if seconds is not None else None, "loss": lacks}
+
+
+def _if_primary(found: dict[str, Any], made: MadePrimary | None, ours: bool, target: Site) -> dict[str, Any]:
     """Of a copy that is primary already the bound says nothing: it counts from when it was made so."""
     if found["primary_here"] is not True:
         return {}
@@ -187,6 +202,8 @@ def _if_primary(found: dict[str, Any], made: MadePrimary | None, target: Site) -
             "loss_s": None,
             "loss": f"Primary already, by run {made.run_id} at {made.at:%F %T} UTC: it loses no more.",
         }
+    if ours:
+        return {"loss_s": 0.0, "loss": "Primary here all along, at home: it loses nothing."}
     return {
         "loss_s": None,
         "loss": "Primary already, and no run of this portal made it so: it may be the fork of an older accident. What "
@@ -284,6 +301,7 @@ def _told(
         "other_side_answers": answers_there,
         "other_side_primary": there.primary if there else None,
         "whole_copy": whole_copy(here.mode if here else None, status, snapshots),
+        "whole_as_handed_over": whole_as_handed_over(here.mode if here else None, status, snapshots),
         "newest_complete_snapshot": whole[-1].snap_id if whole else None,
         "replicated_snapshot": whole[-1].primary_snap_id if whole else None,
         "copying_snapshots": [snap.snap_id for snap in copies if snap.complete is not True],

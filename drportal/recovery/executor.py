@@ -25,7 +25,7 @@ from drportal.recovery import changes, losses, quarantine, warrants
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.loading import Loaded, load, open_world
-from drportal.recovery.made_primary import forced_by, made_primary_at
+from drportal.recovery.made_primary import forced_by, handed_over_at, ours_at
 from drportal.recovery.models import Run
 from drportal.recovery.pace import Pace, pace_from_environment
 from drportal.recovery.plan_copy import UnreadablePlanCopy
@@ -179,7 +179,9 @@ class RunDriver:
             await self._take_new_warrant()
         self.world.approval = lambda: self.recorder.read(lambda: warrants.facts_of_run(run_id))
         target, plan = self.run.target, self.run.plan
-        self.world.made_primary = lambda: self.recorder.read(lambda: made_primary_at(target, plan))
+        keys = [image.key for image in plan.images()]
+        self.world.made_primary = lambda: self.recorder.read(lambda: ours_at(target, plan))
+        self.world.handed_over = frozenset(await self.recorder.read(lambda: handed_over_at(target, keys)))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
         return wrong
 
@@ -239,11 +241,12 @@ class RunDriver:
     def _start_ready(self) -> None:
         finished = {step.key for step in self.run.steps if step.state in FINISHED}
         lost = self._lost()
+        past = lost | finished
         for step in self.run.steps:
             if step.key in self.tasks or step.state in FINISHED or step.state is StepState.FAILED:
                 continue
             in_doubt = step.state in IN_DOUBT
-            if in_doubt or (not self.control.halt.is_set() and may_begin(step, self.run.steps, finished, lost)):
+            if in_doubt or (not self.control.halt.is_set() and may_begin(step, past, lost)):
                 runner = StepRunner(
                     self.world, step, self.lease, self.recorder, self.control, self.history, self.run.actor
                 )

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 
 from drportal.drivers.base import Answer
 from drportal.drivers.errors import DriverError, Refused, Unreachable
+from drportal.drivers.observation import Part
 from drportal.drivers.orders import Warrant
 from drportal.engine import gates
 from drportal.engine.facts import Mode, RoleFacts, VmFacts
 from drportal.engine.fence import FenceRung
-from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
+from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_as_handed_over, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
 from drportal.engine.home_gates import g_home
-from drportal.engine.return_gates import g_peer
+from drportal.engine.return_gates import g_fence_returned, g_peer
 from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.world import SiteEnd, World, ref_of
@@ -54,6 +55,7 @@ class Subject:
     definition_now: tuple[str | None, dt.datetime | None] = (None, None)
     demoted_by_us: frozenset[str] = field(default_factory=frozenset)
     promote_sent: frozenset[str] = field(default_factory=frozenset)
+    may_run: bool = True  # its group runs here: nothing else may start it
 
 
 Reader = Callable[[World, Subject], Awaitable[GateReading]]
@@ -103,14 +105,35 @@ def _together(gate: GateId, names: Iterable[str], readings: Iterable[GateReading
     return GateReading(result, tuple(answer for reading in listed for answer in reading.answers))
 
 
+def parts_of(wanted: Iterable[GateId], mode: Mode) -> tuple[frozenset[Part], frozenset[Part]]:
+    """What gates will ask of one image at the source and at the target, beside its role: a step that looks reads it in
+    one go (``World.look``). Not the target's snapshots where they count only if read after the source's role."""
+    source, target = {Part.INFO}, {Part.INFO}
+    for gate in wanted:
+        if gate is GateId.OFF:
+            source.add(Part.WATCHERS)
+        elif gate in (GateId.SYNC, GateId.PATH, GateId.DEMOTED) and mode is Mode.JOURNAL:
+            source.add(Part.JOURNAL)
+        elif gate is GateId.DEMOTED:
+            source.add(Part.SNAPSHOTS)
+        elif gate is GateId.SYNC:
+            source.add(Part.SNAPSHOTS)
+            target.add(Part.SNAPSHOTS)
+        elif gate is GateId.PATH:
+            target.add(Part.SNAPSHOTS)
+    return frozenset(source), frozenset(target)
+
+
 async def _off(world: World, subject: Subject) -> GateReading:
-    located = await world.locate(subject.here, subject.vm)
+    locating = asyncio.ensure_future(world.locate(subject.here, subject.vm))
 
     async def one(image: ImageCopy) -> GateReading:
         watchers, answer = await subject.here.watchers(ref_of(image))
-        return GateReading(gates.g_off(located.facts, watchers, world.clock()), (answer,))
+        located = await locating
+        return GateReading(gates.g_off(located.facts, watchers, world.clock(), may_run=subject.may_run), (answer,))
 
     reading = await _per_image(GateId.OFF, subject, one)
+    located = await locating
     return GateReading(reading.result, (located.answer, *reading.answers))
 
 
@@ -241,6 +264,8 @@ async def _force(world: World, subject: Subject) -> GateReading:
         whole = whole_copy(mine.mode, status, snapshots)
         if whole is None and mine.image_id is not None and world.shown_whole.get(image.key) == mine.image_id:
             whole = True
+        if not whole and image.key in world.handed_over:
+            whole = whole_as_handed_over(mine.mode, status, snapshots) or whole
         result = g_force(mine, theirs, whole, world.clock())
         return GateReading(result, tuple(answer for answer in (a, b, more) if answer))
 
@@ -261,6 +286,10 @@ async def _approval(world: World, subject: Subject) -> GateReading:
 
 
 async def _fence(world: World, subject: Subject) -> GateReading:
+    if subject.here is world.source:  # it came back: no attestation, but what was done there
+        plan = world.plan
+        rungs = FenceRung(plan.fence_reached), FenceRung(plan.fence_rung)
+        return GateReading(g_fence_returned(*rungs, plan.deviation_by, plan.deviation, world.clock()))
     facts = await world.approval() if world.approval is not None else None
     wanted = FenceRung(world.plan.fence_rung)
     there: VmFacts | None = None

@@ -18,6 +18,7 @@ from drportal.recovery.plan_copy import PlanCopy
 
 PROMOTES = frozenset({StepKind.IMAGE_PROMOTE, StepKind.IMAGE_PROMOTE_AGAIN, StepKind.IMAGE_FORCE_PROMOTE})
 DEMOTES = frozenset({StepKind.IMAGE_DEMOTE, StepKind.IMAGE_DEMOTE_RETURNED})
+UNDOES_HANDOVER = PROMOTES | {StepKind.IMAGE_DEMOTE_RETURNED, StepKind.IMAGE_RESYNC}
 # The site itself said no, or it was never sent. "Not done" is no such word: it may only have taken too long.
 IN_VAIN = frozenset({"refused", "unreachable"})
 SEEN = frozenset({"done", "found_done"})
@@ -32,6 +33,14 @@ class MadePrimary:
     run_id: int
     forced: bool
     sure: bool
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A copy that was primary until the run demoted it."""
+
+    run_id: int
     at: dt.datetime
 
 
@@ -52,6 +61,37 @@ def made_primary_at(site: Site, plan: PlanCopy) -> frozenset[str]:
     """Keys of the plan's images that the portal made primary at the site, or may have: it had sent what does."""
     made = made_primary(image.key for image in plan.images())
     return frozenset(key for key, record in made.items() if record.site_id == site.pk)
+
+
+def ours_at(site: Site, plan: PlanCopy) -> frozenset[str]:
+    """Keys of the plan's images that are primary at the site by right: the portal made them so, or may have, or no run
+    ever moved them away from it, their home."""
+    keys = frozenset(image.key for image in plan.images())
+    moved = {key for key, _, _ in _events(keys)}
+    stayed = keys - moved if site.slug == plan.home_site else frozenset()
+    return made_primary_at(site, plan) | stayed
+
+
+def handed_over_at(site: Site, image_keys: Iterable[str]) -> dict[str, HandedOver]:
+    """By image key, of those whose copy at the site was the one that counted until a move demoted it there, and to
+    which no run did anything since: it is whole, as of that moment."""
+    keys = frozenset(image_keys)
+    runs = Run.objects.filter(images__image_id__in=[int(key) for key in keys])
+    newest: dict[str, tuple[tuple[int, dt.datetime], HandedOver | None]] = {}
+
+    def note(key: str, run_id: int, at: dt.datetime, what: HandedOver | None) -> None:
+        if key in keys and (key not in newest or newest[key][0] < (run_id, at)):
+            newest[key] = ((run_id, at), what)
+
+    demoted = Step.objects.filter(run__in=runs, site=site, kind=StepKind.IMAGE_DEMOTE.value, attempt__gt=0)
+    for step in demoted.filter(state=StepState.SUCCEEDED.value):
+        if step.finished_at is not None:
+            note(step.params["image"], step.run_id, step.finished_at, HandedOver(step.run_id, step.finished_at))
+    since = [kind.value for kind in UNDOES_HANDOVER]
+    sent = StepAttempt.objects.filter(step__run__in=runs, step__site=site, step__kind__in=since)
+    for attempt in sent.exclude(outcome__in=IN_VAIN).select_related("step"):
+        note(attempt.step.params["image"], attempt.step.run_id, attempt.intent_at, None)
+    return {key: what for key, (_, what) in newest.items() if what is not None}
 
 
 def forced_at(site: Site, plan: PlanCopy) -> frozenset[str]:

@@ -114,6 +114,8 @@ class Run(models.Model):
     source_site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     target_site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="way_back_runs")
+    # The fence that goes before it while it rests: from then on to that one's end it does not hold the group.
+    gives_way_to = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="goes_before")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     requested_name = models.CharField(max_length=150)
     reason = models.TextField(blank=True)
@@ -138,8 +140,11 @@ class Run(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["group"],
-                condition=Q(state__in=sorted(s.value for s in ACTIVE_RUN)),
+                condition=Q(state__in=sorted(s.value for s in ACTIVE_RUN), gives_way_to=None),
                 name="one_active_run_of_a_group",
+            ),
+            models.CheckConstraint(
+                condition=Q(gives_way_to=None) | Q(state=RunState.PAUSED.value), name="who_gives_way_rests"
             ),
         ]
 

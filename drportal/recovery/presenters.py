@@ -19,12 +19,12 @@ from drportal.engine.plans import RunKind
 from drportal.engine.recopy import CopyState, Recopy
 from drportal.engine.states import TERMINAL_RUN, RunState, StepState
 from drportal.engine.steps import STEP_KINDS, StepKind
-from drportal.recovery import building, models, schemas
+from drportal.recovery import building, giving_way, models, schemas
 from drportal.recovery.console import console_out
 from drportal.recovery.fences import fences_out
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
-from drportal.recovery.quarantine import returned
+from drportal.recovery.quarantine import FENCE_IT, next_act, returned
 from drportal.recovery.recopies import recopies_of, recopy_out
 from drportal.recovery.salvaged import salvage_out
 from drportal.recovery.services.disaster import why_no_new_approval
@@ -206,14 +206,19 @@ class RunPage:
         if state is RunState.AWAITING_APPROVAL:
             until = f", until {self.approval.expires_at:%H:%M:%S} UTC" if self.approval else ""
             return f"An approver other than {run.requested_name} decides{until}. Nothing is sent before."
+        if waits := giving_way.why_it_waits(run):
+            return waits
         if state is RunState.PAUSED:
             if self.approval is not None and self.approval.state == ApprovalState.REQUESTED:
                 asked = self.approval.requested_by
                 return f"An approver other than {asked} decides about the new approval; then the run goes on."
+            back = returned(run.group) if run.kind == RunKind.DISASTER_FAILOVER else None
+            if back is not None and next_act(back) == FENCE_IT:
+                return f"{back.site.name} is back. Fence it first: this run gives way, and goes on here afterwards."
             if any(step.state == StepState.FAILED for step in self.steps):
-                return f"An {WHO} decides: retry, hold, go on with the critical VMs, or stop (below); or skip a step."
+                return f"An {WHO} decides how it goes on, below."
             if self.run.on_hold:
-                return f"An {WHO} decides: retry what is on hold, or stop (below)."
+                return f"An {WHO} decides about what is on hold, below."
             return f"An {WHO} decides: resume, or cancel."
         if not driven(run, timezone.now()):
             return (
@@ -228,6 +233,11 @@ class RunPage:
     def _over(self) -> str:
         run = self.run
         if not why_no_way_back(run):
+            if run.target_site.ceph_reachable is False:
+                return (
+                    f"{run.target_site.name} does not answer, so the way back waits for it. If it is lost, an {WHO} "
+                    f"asks for a disaster failover: two people bring the group up at {run.source_site.name}."
+                )
             return f"The way back is open: an {WHO} may take the group back to {run.source_site.name}."
         if run.kind == RunKind.DISASTER_FAILOVER and run.started_at is not None:
             return (
@@ -235,6 +245,9 @@ class RunPage:
                 "nothing may start there. Make its copies anew then (Reprotect): until then there is no second one."
             )
         if run.kind == RunKind.FENCE and run.state == RunState.SUCCEEDED:
+            resting = building.active_run(run.group)
+            if resting is not None and resting.kind == RunKind.DISASTER_FAILOVER:
+                return f"{run.source_site.name} is fenced. Run {resting.pk} has its turn again: go on there."
             if building.came_back(run.group) or returned(run.group):
                 return f"{run.source_site.name} is fenced. Make its copies anew now (Reprotect)."
             return (
@@ -284,7 +297,7 @@ def step_cell(step: Step) -> schemas.Cell:
 def actions(run: models.Run) -> list[schemas.RunAction]:
     """Each action, whether it is possible now, and if not, why."""
     state = RunState(run.state)
-    over = f"The run is {state}."
+    over, waits = f"The run is {state}.", giving_way.why_it_waits(run)
     stoppable = state in (RunState.APPROVED, RunState.RUNNING, RunState.PAUSED)
     reasons = {
         "pause": ""
@@ -292,10 +305,14 @@ def actions(run: models.Run) -> list[schemas.RunAction]:
         else "It was asked for already."
         if run.pause_asked
         else over,
-        "resume": ""
+        "resume": waits
+        if waits
+        else ""
         if state is RunState.PAUSED or (run.pause_asked and state is RunState.RUNNING)
         else f"{over} It is not paused.",
-        "cancel": "It was asked for already."
+        "cancel": waits
+        if waits
+        else "It was asked for already."
         if run.cancel_asked and state not in TERMINAL_RUN
         else ""
         if stoppable

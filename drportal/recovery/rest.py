@@ -101,12 +101,9 @@ def resting_sentence(
     if held:
         said.append(f"On hold: {', '.join(held[:6])}{f' and {len(held) - 6} more' if len(held) > 6 else ''}.")
     if not cancelled:
-        choices = "Resume tries again from here" if not failed else "Resume tries it again, or skip it with a reason"
-        if held:
-            choices += ", without what is on hold"
-        if failed or held:
-            choices += "; single VMs can be retried or held, and the critical ones go first, below"
-        said.append(f"{choices}; cancel ends the run{' as it stands' if forced else ' and offers the way back'}.")
+        chosen = failed or held
+        choices = "Retry, hold, or go on with the critical VMs; stop" if chosen else "Resume goes on from here; cancel"
+        said.append(f"{choices} ends the run{' as it stands' if forced else ' and offers the way back'}.")
     return " ".join(said)
 
 

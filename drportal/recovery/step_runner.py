@@ -29,12 +29,12 @@ from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId, confirmed
 from drportal.engine.states import StepEvent, StepState
-from drportal.engine.steps import ProbeOutcome, StepKind
+from drportal.engine.steps import LEAVES, ProbeOutcome, StepKind
 from drportal.recovery import changes, quarantine
 from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict
 from drportal.recovery.acts.registry import ACTS
 from drportal.recovery.failpoints import failpoint, failpoint_while
-from drportal.recovery.gate_readings import GateReading, Subject, read_gate
+from drportal.recovery.gate_readings import GateReading, Subject, parts_of, read_gate
 from drportal.recovery.lease import Lease
 from drportal.recovery.recorder import Change, Recorder
 from drportal.recovery.step_writer import StepRow, StepWriter
@@ -161,7 +161,7 @@ class StepRunner(StepWriter):
 
     async def _decide(self) -> tuple[Deed, Sequence[GateReading]] | bool:
         """The deed that everything speaks for now, with the gates' readings; else what ``_try`` shall return."""
-        look = self.world.look()
+        look = self._look()
         probe = await self._probe(look)
         if probe.outcome is ProbeOutcome.CONFLICT:
             await self._move(StepEvent.REFUSE, probe.sentence)
@@ -198,7 +198,7 @@ class StepRunner(StepWriter):
     async def _confirmed(self, first: Sequence[GateReading]) -> tuple[Probe, Sequence[GateReading]] | None:
         """A destructive act needs a second, agreeing look: roles and gates are read again right before it."""
         await asyncio.sleep(self.pace.confirm_s)
-        look = self.world.look()
+        look = self._look()
         probe = await self._probe(look)
         second = await self._read_gates(self.step.spec.gates_before, look)
         agree = all(confirmed(a.result, b.result) for a, b in zip(first, second, strict=True))
@@ -235,9 +235,9 @@ class StepRunner(StepWriter):
         failpoint(kind, "P0")
         number, operation_id, now = step.attempt + 1, uuid.uuid4(), self.world.clock()
         ticket = Ticket(str(operation_id), self.world.group_token, self.lease.site_fence)
-        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, deed.command, deed.host, now)
+        step.sent_command, step.bad_end = deed.command_of(ticket), ""
+        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, step.sent_command, deed.host, now)
         step.open_attempt, step.open_operation, step.last_sent_at = number, ticket.operation_id, now
-        step.sent_command, step.bad_end = deed.command, ""
         await self._move(
             StepEvent.BEGIN,
             f"{step.spec.sentence(self._subject_name(), step.task.end.name)}: sent.",
@@ -245,7 +245,7 @@ class StepRunner(StepWriter):
             more=[changes.attempt_opened(intent), *self._suspicion(now)],
             payload={
                 "operation_id": ticket.operation_id,
-                "command": changes.cut(deed.command),
+                "command": changes.cut(step.sent_command),
                 "host": deed.host,
                 "attempt": number,
             },
@@ -428,6 +428,11 @@ class StepRunner(StepWriter):
 
     # --- looking
 
+    def _look(self) -> World:
+        """One that goes on to the gates, unless the probe says that it is done."""
+        image, gates = self.step.task.image, self.step.spec.gates_before
+        return self.world.look(*parts_of(gates, Mode(image.mode))) if image else self.world.look()
+
     async def _probe(self, look: World) -> Probe:
         """The probe's word; a site that does not answer is *cannot tell*, one whose key changed or that forbids
         it needs a person.
@@ -462,6 +467,7 @@ class StepRunner(StepWriter):
             definition_now=self.world.definition_now(task.vm),
             demoted_by_us=self.world.plan.demoted_by_parent,
             promote_sent=self.world.plan.promote_sent_by_parent,
+            may_run=self.step.kind in LEAVES,
         )
 
     def _remember(self) -> None:

@@ -16,6 +16,7 @@ from drportal.recovery import changes
 from drportal.recovery import lease as leases
 from drportal.recovery.lease import Lease, LeaseLost
 from drportal.recovery.models import Run
+from drportal.recovery.recorder import Change
 
 logger = logging.getLogger(__name__)
 IN_A_ROW = 4
@@ -49,6 +50,7 @@ def _write(run: Run, error: str) -> None:
     event = LAST_WORD.get(before) if run.stumbles >= IN_A_ROW else None
     said = f"The portal's executor ended by a fault of its own ({error})."
     fields: dict[str, object] = {"stumbles": run.stumbles}
+    ends: list[Change] = []
     if event is None:
         after, name = before, "stumble"
         said += f" Another one begins in a few seconds, by looking at what was done; this was number {run.stumbles}."
@@ -60,8 +62,7 @@ def _write(run: Run, error: str) -> None:
             " Show the worker's log to whoever runs the portal; then make a new run."
         )
         fields.update(lease_owner="", lease_until=None)
-        changes.images_let_go(run.pk)()
-        changes.group_follows(run.pk)()
+        ends = [changes.images_let_go(run.pk), changes.group_follows(run.pk)]
     else:
         after, name = next_run_state(before, event), event.value
         said += (
@@ -69,7 +70,8 @@ def _write(run: Run, error: str) -> None:
             " Show the worker's log to whoever runs the portal. Resume begins by reading what was done."
         )
         fields.update(lease_owner="", lease_until=None, stumbles=0)
-    changes.run_change(run.pk, before, after, said, **fields)()
+    for change in (changes.run_change(run.pk, before, after, said, **fields), *ends):
+        change()
     payload = {"from": before.value, "to": after.value, "sentence": said, "fence": run.fence}
     record_many([Fact(f"run.{name}", f"run {run.pk}: {run.kind}", "executor", payload, run.pk)])
     publish(f"run:{run.pk}")

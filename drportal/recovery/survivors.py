@@ -12,10 +12,11 @@ from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
 from drportal.inventory.facts import side_from_json
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery.made_primary import MadePrimary, forced_by, made_primary
+from drportal.recovery.made_primary import MadePrimary, forced_by, handed_over_at, made_primary
 from drportal.recovery.models import GroupMember, ProtectionGroup, Run
 from drportal.recovery.plan_copy import LeftAlone
 
+MOVES = (RunKind.PLANNED_FAILOVER, RunKind.FAILBACK, RunKind.WAY_BACK)
 CUT_SHORT = (RunState.ABORTED, RunState.FAILED, RunState.SUCCEEDED_WITH_EXCEPTIONS)
 
 
@@ -43,11 +44,26 @@ def survivor(group: ProtectionGroup) -> Site:
 def cut_short(group: ProtectionGroup) -> Run | None:
     """The disaster failover that moved the group last and may have left some of it behind: it can be asked for again,
     the same way round."""
-    moves = Run.objects.filter(group=group, started_at__isnull=False).exclude(kind=RunKind.FENCE.value)
-    last = moves.order_by("-pk").first()
+    last = _last_move(group)
     if last is None or last.kind != RunKind.DISASTER_FAILOVER or last.state not in CUT_SHORT:
         return None
     return last if forced_by(last.pk) else None
+
+
+def torn(group: ProtectionGroup) -> bool:
+    """Whether a move that was to take the group away was cut short: VMs may be off and copies demoted where it still
+    counts as being. Then what is lost next may be either site."""
+    last = _last_move(group)
+    cut = last is not None and last.kind in MOVES and last.state in CUT_SHORT
+    if cut and last is not None and last.source_site_id == group.active_site_id:
+        return True
+    images = MirroredImage.objects.filter(disks__vm__membership__group=group).distinct()
+    return bool(handed_over_at(group.active_site, _keys(images)))
+
+
+def _last_move(group: ProtectionGroup) -> Run | None:
+    moves = Run.objects.filter(group=group, started_at__isnull=False).exclude(kind=RunKind.FENCE.value)
+    return moves.order_by("-pk").first()
 
 
 def share_of(group: ProtectionGroup, site: Site) -> Share:

@@ -158,10 +158,22 @@ def still_to_force(run: Run) -> list[ImageCopy]:
 def lapse(run_id: int, event: ApprovalEvent, code: str, sentence: str, actor: str) -> None:
     """Within a transaction: what is asked or given and not in use yet comes to nothing, and the trail says why."""
     for approval in Approval.objects.select_for_update().filter(run_id=run_id, state__in=OPEN_APPROVAL):
-        to = next_approval_state(ApprovalState(approval.state), event).value
-        Approval.objects.filter(pk=approval.pk).update(state=to, sentence=sentence)
-        payload = {"from": approval.state, "to": to, "code": code, "sentence": sentence}
-        record(f"approval.{event}", f"run {run_id}", payload, actor=actor, run_id=run_id)
+        _end(approval, event, code, sentence, actor)
+
+
+def _end(approval: Approval, event: ApprovalEvent, code: str, sentence: str, actor: str) -> None:
+    to = next_approval_state(ApprovalState(approval.state), event).value
+    Approval.objects.filter(pk=approval.pk).update(state=to, sentence=sentence)
+    payload = {"from": approval.state, "to": to, "code": code, "sentence": sentence}
+    run_id = approval.run_id
+    record(f"approval.{event}", f"run {run_id}", payload, actor=actor, run_id=run_id)
+
+
+def no_longer_counts(run_id: int, code: str, sentence: str, actor: str) -> None:
+    """Within a transaction: as ``lapse``, and what is in use comes to nothing too. What was forced on it was."""
+    lapse(run_id, ApprovalEvent.MAKE_VOID, code, sentence, actor)
+    for approval in Approval.objects.select_for_update().filter(run_id=run_id, state=ApprovalState.USED.value):
+        _end(approval, ApprovalEvent.MAKE_VOID, code, sentence, actor)
 
 
 def lapse_event(wrong: Misfit) -> ApprovalEvent:

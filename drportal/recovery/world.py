@@ -16,9 +16,12 @@ from drportal.drivers.base import (
     MirrorSnapshot,
     PoolReading,
     Shell,
+    SnapshotReading,
+    WatcherReading,
 )
 from drportal.drivers.base_cloud import CloudImage, CloudReading, CloudSite, Vm
 from drportal.drivers.errors import DriverError, Reason, Refused
+from drportal.drivers.observation import Part
 from drportal.drivers.orders import Receipt
 from drportal.engine.approvals import ApprovalFacts
 from drportal.engine.exact_loss import ExactLoss
@@ -81,13 +84,15 @@ class SiteEnd:
     _mirroring: dict[str, SharedRead[MirrorClients]] = field(default_factory=dict)
     _clouds: list[SharedRead[CloudReading]] = field(default_factory=list)
     _seen: dict[tuple[str, ImageRef], asyncio.Future[Any]] | None = None
+    _parts: frozenset[Part] = frozenset()  # of an image that a look reads in one go
 
     def goes_on(self, command: str) -> bool:
         """Whether this act, sent by us and left running, is known not to have ended yet."""
         return self.shell is not None and command in self.shell.unfinished_acts
 
-    def look(self) -> SiteEnd:
-        return replace(self, _seen={})
+    def look(self, parts: frozenset[Part] = frozenset()) -> SiteEnd:
+        """``parts``: what will be asked of each image; the first question reads them all."""
+        return replace(self, _seen={}, _parts=parts)
 
     def expect_silence(self) -> None:
         for silence in (self.ceph_silence, self.cloud_silence):
@@ -108,6 +113,20 @@ class SiteEnd:
         value: Value = await self._seen[what, ref]
         return value
 
+    async def _part(self, part: Part, ref: ImageRef, alone: Callable[[], Awaitable[Value]]) -> Value:
+        found: Value | None = await self._read_together(part, ref)
+        return found if found is not None else await self._once(part.value, ref, lambda: self._ceph(alone))
+
+    async def _read_together(self, part: Part, ref: ImageRef) -> Any:
+        """The part as this look has read it with the others; None where it is to be asked for by itself, in which case
+        it also says in its own words that there is nothing of the kind. Raises what the part by itself would."""
+        if part not in self._parts:
+            return None
+        image = await self._once("parts", ref, lambda: self._ceph(lambda: self.ceph.image(ref, self._parts)))
+        if part in image.troubles:
+            raise image.troubles[part]
+        return getattr(image, part.value)
+
     async def pool(self, pool: str, max_age_s: float | None = None) -> PoolReading:
         shared = self._pools.setdefault(pool, SharedRead(lambda: self._ceph(lambda: self.ceph.pool(pool))))
         return await shared.get(self.pace.shared_read_s if max_age_s is None else max_age_s)
@@ -124,12 +143,13 @@ class SiteEnd:
         """Read anew, although this look has read it: a long wait for another site has made that old."""
         if self._seen is not None:
             self._seen.pop(("role", ref), None)
+            self._seen.pop(("parts", ref), None)
         return await self.role(ref)
 
     async def _role(self, ref: ImageRef) -> tuple[RoleFacts, Answer | None]:
         asked_at = utc_now()
         try:
-            info = await self._ceph(lambda: self.ceph.info(ref))
+            info = await self._read_together(Part.INFO, ref) or await self._ceph(lambda: self.ceph.info(ref))
         except Refused as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
@@ -137,16 +157,19 @@ class SiteEnd:
         return facts.role_facts(info), info.answer
 
     async def journal(self, ref: ImageRef) -> tuple[JournalFacts, Answer]:
-        reading = await self._once("journal", ref, lambda: self._ceph(lambda: self.ceph.journal(ref)))
+        reading = await self._part(Part.JOURNAL, ref, lambda: self.ceph.journal(ref))
         return facts.journal_facts(reading), reading.answer
 
+    async def _snapshots(self, ref: ImageRef) -> SnapshotReading:
+        return await self._part(Part.SNAPSHOTS, ref, lambda: self.ceph.snapshots(ref))
+
     async def snapshots(self, ref: ImageRef) -> tuple[SnapshotFacts, Answer]:
-        reading = await self._once("snapshots", ref, lambda: self._ceph(lambda: self.ceph.snapshots(ref)))
+        reading = await self._snapshots(ref)
         return facts.snapshot_facts(reading), reading.answer
 
     async def newest_snapshot(self, ref: ImageRef) -> MirrorSnapshot | None:
         """The newest mirror snapshot here, as this look has read it."""
-        reading = await self._once("snapshots", ref, lambda: self._ceph(lambda: self.ceph.snapshots(ref)))
+        reading = await self._snapshots(ref)
         return reading.mirror_snapshots[-1] if reading.mirror_snapshots else None
 
     async def mirroring(self, pool: str) -> MirrorClients:
@@ -155,11 +178,11 @@ class SiteEnd:
 
     async def watchers(self, ref: ImageRef) -> tuple[WatcherFacts, Answer]:
         """Who has the image open. Which of them are mirror daemons is asked once for all images of the pool."""
-        mirroring, reading = await asyncio.gather(
-            self.mirroring(ref.pool),
-            self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref))),
-        )
+        mirroring, reading = await asyncio.gather(self.mirroring(ref.pool), self._watchers(ref))
         return facts.watcher_facts(reading, mirroring), reading.answer
+
+    async def _watchers(self, ref: ImageRef) -> WatcherReading:
+        return await self._part(Part.WATCHERS, ref, lambda: self.ceph.watchers(ref))
 
     async def _mirror_clients(self, pool: str) -> MirrorClients:
         return await self._ceph(lambda: self.ceph.mirror_clients(pool))
@@ -173,7 +196,7 @@ class SiteEnd:
     async def holders(self, ref: ImageRef) -> tuple[frozenset[str], Answer]:
         """Addresses of those who have the image open and are no mirror daemon's; read anew."""
         mirroring = await self._mirror_clients(ref.pool)
-        reading = await self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref)))
+        reading = await self._watchers(ref)
         foreign = {watcher.address for watcher in reading.watchers if watcher.client not in mirroring.clients}
         return frozenset(foreign), reading.answer
 
@@ -187,7 +210,7 @@ class SiteEnd:
             daemons = (await self.pool(ref.pool)).daemons
         except DriverError:
             daemons = ()
-        reading = await self._once("watchers", ref, lambda: self._ceph(lambda: self.ceph.watchers(ref)))
+        reading = await self._watchers(ref)
         return facts.hold_facts(reading, mirroring, daemons), reading.answer
 
     async def side(self, image: ImageCopy, *, positions: bool) -> tuple[SideFacts, list[Answer]]:
@@ -266,6 +289,7 @@ class World:
     # image key -> the source's mirror snapshot that was the last to be whole at the target, by the evidence
     replicated_snapshots: dict[str, int] = field(default_factory=dict)
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
+    handed_over: frozenset[str] = frozenset()  # keys of images that a move demoted at the target, and nothing since
     forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 
     def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:
@@ -277,9 +301,9 @@ class World:
     def other(self, end: SiteEnd) -> SiteEnd:
         return self.target if end.slug == self.source.slug else self.source
 
-    def look(self) -> World:
-        """The same two sites for one look of one step (``SiteEnd.look``)."""
-        return replace(self, source=self.source.look(), target=self.target.look())
+    def look(self, source: frozenset[Part] = frozenset(), target: frozenset[Part] = frozenset()) -> World:
+        """The same two sites for one look of one step (``SiteEnd.look``), which will ask for these parts of images."""
+        return replace(self, source=self.source.look(source), target=self.target.look(target))
 
     async def locate(self, end: SiteEnd, vm: VmCopy, max_age_s: float = 0.0) -> Located:
         """The home VM at home (by its id and its disks), the portal's copy elsewhere (by its marker; at home too, when

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from drportal.site_program.clients import SHUT_OUT, Clients, Held
-from drportal.site_program.copies import check_pool, keep, kept_copy, left_behind
+from drportal.site_program.copies import check_name, check_pool, keep, kept_copy, left_behind
 from drportal.site_program.deposits import check_deposit, use_deposit
 from drportal.site_program.exports import check_folder, export, written
 from drportal.site_program.freeing import check_daemons, free
@@ -283,6 +283,7 @@ class Acts:
         if verb == "salvage-export":
             check_folder(self._engine, str(self._settings.salvage), request["pool"], request["image"])
         if verb == "salvage-copy":
+            check_name(request)
             check_pool(self._engine, request["pool"], request["image"])
 
     def _carry_out(self, verb: str, receipt: Json, deed: Callable[[], Outcome]) -> Json:

@@ -24,6 +24,15 @@ def _half_name(receipt: Json) -> str:
     return kept_name(receipt) + ".part"
 
 
+def check_name(receipt: Json) -> None:
+    """What was shown to people is what is made. (An older portal shows the image alone.) Raises Fault."""
+    shown = [word for word in receipt["shown"].split() if ".kept-" in word]
+    kept = "%s/%s" % (receipt["pool"], kept_name(receipt))
+    if shown and set(shown) != {kept, kept + ".part"}:
+        text = "The copy would be called %s, and %s was shown. Nothing was done." % (kept, shown[-1])
+        raise Fault("precondition", text, failed="name", expected=kept, seen=shown[-1])
+
+
 def check_pool(engine: Clients, pool: str, image: str) -> None:
     """Raises Fault."""
     needed, room = used_bytes(engine, pool, image) + SPARE_BYTES, engine.room(pool)

@@ -5,7 +5,7 @@ later version added at its end is skipped. Anything that does not fit raises Val
 """
 
 import struct
-from typing import List
+from typing import List, Tuple
 
 from drportal.site_program.wire import Json
 
@@ -93,6 +93,13 @@ def decoded_snapshot(data: bytes) -> Json:
             del said["primary_mirror_uuid"], said["primary_snap_id"], said["last_copied_object_number"]
     name = snapshot.text()
     return {"id": number, "name": name, "size": snapshot.number("Q"), "namespace": said}
+
+
+def decoded_mirror_image(data: bytes) -> Tuple[Json, int]:
+    """The answer of ``rbd.mirror_image_get``: ``global_id`` and ``state`` as librbd gives them, and the mode."""
+    image = Decoder(data).versioned(2)
+    global_id, state = image.text(), image.number("B")
+    return {"global_id": global_id, "state": state}, image.number("B")
 
 
 def decoded_snap_ids(data: bytes) -> List[int]:

@@ -18,7 +18,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from drportal.api import bearer_token, problem
 from drportal.engine.exposure import ExposureKind
-from drportal.inventory.installed import installed_program, pools_sentence, skew_sentence
+from drportal.inventory.installed import pools_sentence, skew_sentence
+from drportal.inventory.installed_shown import installed_program
 from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.inventory.schemas import current_verdict, exposure_now
 from drportal.jobs import RECOVERY, worker_alive

@@ -84,8 +84,9 @@ def sent_of(attempt: StepAttempt) -> Sent:
     """``attempt`` with ``step.run.group``."""
     run, kind = attempt.step.run, attempt.step.kind
     verb = _VERBS.get(kind, kind)
-    # The last word of a command is its image; the ones that free an image and shut clients out name these instead.
-    source = attempt.step.subject if kind == "image.free" else attempt.command.rpartition(" ")[2]
+    # The last word of a command is its image; the ones that free an image, shut clients out or keep a copy name these.
+    named_otherwise = kind in ("image.free", "image.keep")
+    source = attempt.step.subject if named_otherwise else attempt.command.rpartition(" ")[2]
     return Sent(
         verb=verb,
         source=attempt.step.subject.partition("/")[0] if verb in _OF_CLIENTS else source,

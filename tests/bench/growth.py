@@ -1,4 +1,5 @@
-"""``python -m tests.bench.growth``: rows and bytes of the database at the end of each of forty days of watching.
+"""``python -m tests.bench.growth``: rows and bytes of the database after the first look, which is the inventory itself,
+and at the end of each of forty days of watching.
 
 The poller's own writing, thinning and dropping included, with its clock driven: the sites are made up, and a day takes
 a minute. Most is kept by image, so a few hundred images stand for ten thousand; what is kept by site is counted as it
@@ -15,7 +16,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,21 +33,22 @@ TICK_S = 30  # a daemon writes its status
 ROUND_S, SHARE = 5.0, 0.01  # of the images something else is said from one real round to the next
 DOCUMENT_BYTES = 300_000  # an answer of a large front end, before it is cut
 POOL = "one"
-SHOWN = (1, 2, 3, 7, 14, 31, 40)  # days
+SHOWN = (0, 1, 2, 3, 7, 14, 31, 40)  # days
 # What the others hold does not grow with the images, or is bounded for a site.
 OF_IMAGES = {"inventory_mirroredimage", "inventory_exposureday", "inventory_observation"}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``of_sites``: of the bytes those that do not grow with the images."""
+    """``of_sites``: of the bytes those that do not grow with the images; ``indexes``: those of indexes."""
 
     rows: int
     bytes: int
+    indexes: int
     of_sites: int = 0
 
 
-NONE = Table(0, 0)
+NONE = Table(0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -134,7 +136,7 @@ def _answer(command: str, said: str, at: dt.datetime) -> Any:
 
 
 def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]], None]) -> None:
-    """Watch for so many days; ``told`` hears what there is at the end of each."""
+    """Watch for so many days; ``told`` hears what there is after the first look (0) and at the end of each day."""
     from drportal.engine.facts import Side
     from drportal.inventory.models import Site, SitePair
     from drportal.inventory.polling import PairWatch
@@ -153,6 +155,8 @@ def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]],
             first = day == number == 0
             watch._write(pair, {side: sites.reading(side, now, turned, everything=first) for side in Side}, now)
             _as_a_database_tidies()
+            if first:
+                told(0, tables())
         told(day + 1, tables())
 
 
@@ -178,16 +182,19 @@ def tables() -> dict[str, Table]:
             if not model._meta.managed or not (rows := model._default_manager.count()):
                 continue
             if connection.vendor == "postgresql":
-                cursor.execute("SELECT pg_total_relation_size(%s)", [name])
+                cursor.execute("SELECT pg_total_relation_size(%s), pg_indexes_size(%s)", [name, name])
             else:
-                within = "SELECT name FROM sqlite_master WHERE tbl_name = %s"
-                cursor.execute(f"SELECT sum(pgsize) FROM dbstat WHERE name IN ({within})", [name])
-            size = int(cursor.fetchone()[0])
-            found[name] = Table(rows, size, 0 if name in OF_IMAGES else size)
-        length = "pg_column_size(output)" if connection.vendor == "postgresql" else "length(output)"
+                cursor.execute(
+                    "SELECT sum(pgsize), sum(CASE WHEN type = 'index' THEN pgsize ELSE 0 END) "
+                    "FROM dbstat JOIN sqlite_master USING (name) WHERE tbl_name = %s",
+                    [name],
+                )
+            size, indexes = map(int, cursor.fetchone())
+            found[name] = Table(rows, size, indexes, 0 if name in OF_IMAGES else size)
+        length = "pg_column_size(packed)" if connection.vendor == "postgresql" else "length(packed)"
         cursor.execute(f"SELECT sum({length}) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
-        kept = found["inventory_observation"]
-        found["inventory_observation"] = Table(kept.rows, kept.bytes, int(cursor.fetchone()[0]))
+        of_sites = int(cursor.fetchone()[0] or 0)
+        found["inventory_observation"] = replace(found["inventory_observation"], of_sites=of_sites)
     return found
 
 
@@ -201,26 +208,34 @@ def measured(images: int, days: int) -> int:
 
     def told(day: int, there: dict[str, Table]) -> None:
         found.append(there)
-        say(f"day {day}: {sum(megabytes(table, images) for table in there.values()):.0f} MB")
+        say(f"{day_words(day)}: {sum(megabytes(table, images) for table in there.values()):.0f} MB")
 
     watched_days(images, days, told)
     names = sorted(found[-1], key=lambda name: -megabytes(found[-1][name], images))
     shown = [day for day in SHOWN if day <= days]
-    rows = [("MB with ten thousand images", *(f"day {day}" for day in shown), f"rows with {images}")]
+    rows = [("MB with ten thousand images", *map(day_words, shown), "of it indexes", f"rows with {images}")]
     for name in names[:8]:
-        at = [found[day - 1].get(name, NONE) for day in shown]
-        rows.append((name, *(f"{megabytes(table, images):.1f}" for table in at), str(found[-1][name].rows)))
+        at = [found[day].get(name, NONE) for day in shown]
+        last = found[-1][name]
+        indexes = last.indexes * (SCALE / images if name in OF_IMAGES else 1) / 2**20
+        sizes = (f"{megabytes(table, images):.1f}" for table in at)
+        rows.append((name, *sizes, f"{indexes:.1f}", str(last.rows)))
     sizes = [sum(megabytes(table, images) for table in there.values()) for there in found]
     grown = [after - before for before, after in pairwise(sizes)]
-    later = grown[-min(7, len(grown)) :]
+    later = grown[1:][-7:] or grown
     figures = [
-        Figure("the database after the first day", sizes[0], "MB"),
+        Figure("the inventory itself: the database after the first look", sizes[0], "MB"),
+        Figure("it grows on the first day", grown[0], "MB", GROWTH_MB),
         Figure("the database at the end", sizes[-1], "MB"),
         Figure("it grows a day, mean of the last seven", sum(later) / len(later), "MB", GROWTH_MB),
-        Figure("it grows a day, the worst after the first", max(grown), "MB", GROWTH_MB),
+        Figure("it grows a day, the worst after the first", max(grown[1:], default=0.0), "MB", GROWTH_MB),
     ]
     sys.stdout.write(f"\n{lined_up(rows)}\n\n{report(figures)}\n")
     return 0
+
+
+def day_words(day: int) -> str:
+    return f"day {day}" if day else "first look"
 
 
 def main() -> int:

@@ -3,7 +3,8 @@
 One process is the poller and nothing else: its CPU (user and system, all threads) is taken for each round of both
 sites: reading, parsing, verdicts, rows, hints; and its memory, at rest and at its largest. Between rounds the given
 share of the images is written to. The lab, the discovery before and the API's answers after it have processes of their
-own.
+own. All have one clock (``clock.py``), which goes on by the interval between two rounds and stands still in one, so
+that a loaded machine measures what an idle one does.
 """
 
 from __future__ import annotations
@@ -12,24 +13,29 @@ import argparse
 import asyncio
 import cProfile
 import json
+import math
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests import with_postgres
+from tests.bench.clock import Clock
+from tests.bench.figures import lined_up
 from tests.bench.goals import Figure, p95, report
 
 DISKS = (1, 2, 2)
 CPU_S, MEMORY_MB = 2.0, 300.0
+CLOCK_FILE = "clock"
 WARM_UP = 3  # rounds that are not counted: everything is new in them
 IN_TIME_S = 300.0
 PATHS = {
@@ -45,7 +51,8 @@ PATHS = {
 class Costs:
     """CPU seconds of each round: ``look`` of both sites, ``write`` of both readings. ``rows``: images changed.
 
-    ``rest_mb``: memory after each round. What the database grows by is measured over days: ``growth.py``.
+    ``rest_mb``: memory after each round; ``peak_mb``: at its largest within each. What the database grows by is
+    measured over days: ``growth.py``.
     """
 
     images: int = 0
@@ -54,7 +61,7 @@ class Costs:
     rows: list[int] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
     rest_mb: list[float] = field(default_factory=list)
-    peak_mb: float = 0.0
+    peak_mb: list[float] = field(default_factory=list)
 
     def cycles(self) -> list[float]:
         return [look + write for look, write in zip(self.look, self.write, strict=True)][WARM_UP:]
@@ -87,12 +94,19 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def resident_mb() -> float:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+def resident_mb(field: str = "VmRSS") -> float:
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) / 1024
 
 
-def wait_for_the_lab() -> None:
+def peak_mb() -> float:
+    """Since it was asked last."""
+    found = resident_mb("VmHWM")
+    Path("/proc/self/clear_refs").write_text("5")
+    return found
+
+
+def wait_for_the_lab(folder: Path) -> Clock:
     """It answers for both sites from one thread of a machine that has other things to do, and what is measured is the
     portal's own CPU: a site that is late would be another measurement."""
     from drportal.inventory import connect, polling
@@ -100,6 +114,9 @@ def wait_for_the_lab() -> None:
     patient = partial(connect.Reach, deadline_s=IN_TIME_S)
     connect.Reach = polling.Reach = patient  # type: ignore[misc,assignment,attr-defined]
     polling.LOOK_DEADLINE_S = IN_TIME_S
+    clock = Clock(folder / CLOCK_FILE)
+    clock.drives_the_portal()
+    return clock
 
 
 # --- the three processes
@@ -113,7 +130,7 @@ def discover(folder: Path) -> None:
     from drportal.lab.control import LabDescription
 
     call_command("migrate", verbosity=0)
-    wait_for_the_lab()
+    wait_for_the_lab(folder)
     pair = introduce(LabDescription.read(folder / "lab"))
     began = time.process_time()
     look_at_everything(pair.pk)
@@ -124,21 +141,27 @@ def watch(folder: Path, options: argparse.Namespace) -> None:
     from drportal.inventory.memory import keep_small
     from drportal.inventory.models import SitePair
     from drportal.lab.control import LabClient
+    from drportal.management.commands import poller
 
+    if poller.Command.requires_system_checks:
+        poller.Command().check()  # the process is to hold what the poller's does
     keep_small()
-    wait_for_the_lab()
+    if options.memory:
+        tracemalloc.start(4)
+    clock = wait_for_the_lab(folder)
     pair = SitePair.objects.select_related("a", "b").get()
-    costs = asyncio.run(rounds(pair, LabClient(folder / "lab"), options))
+    costs = asyncio.run(rounds(pair, LabClient(folder / "lab"), clock, options))
     (folder / "costs.json").write_text(json.dumps(asdict(costs)))
 
 
-async def rounds(pair: Any, lab: Any, options: argparse.Namespace) -> Costs:
+async def rounds(pair: Any, lab: Any, clock: Clock, options: argparse.Namespace) -> Costs:
     from drportal.engine.facts import Side
     from drportal.inventory.memory import give_back
     from drportal.inventory.models import MirroredImage
-    from drportal.inventory.polling import PairWatch, SideWatch, in_database
+    from drportal.inventory.polling import PairWatch, SideWatch, in_database, load
+    from drportal.watch.beside import Watches
 
-    watch = PairWatch(pair.pk, "bench", options.interval)
+    watch = PairWatch(pair.pk, "bench", options.interval, Watches())
     write, profilers = watch.write, {"look": cProfile.Profile(), "write": cProfile.Profile()}
     sides = {
         side: SideWatch(site, ["one"], options.interval, []) for side, site in zip(Side, (pair.a, pair.b), strict=True)
@@ -151,6 +174,7 @@ async def rounds(pair: Any, lab: Any, options: argparse.Namespace) -> Costs:
             if profiled := bool(options.profile) and number >= WARM_UP:
                 write = partial(profilers["write"].runcall, watch.write)
                 profilers["look"].enable()
+            as_by_the_clock(sides, number, options.interval)
             began_wall, began = time.monotonic(), time.process_time()
             readings = dict(zip(sides, await asyncio.gather(*(side.look() for side in sides.values())), strict=True))
             looked = time.process_time()
@@ -161,21 +185,26 @@ async def rounds(pair: Any, lab: Any, options: argparse.Namespace) -> Costs:
                     say(f"site {side.value}: {reading.ceph.sentence or reading.ssh.sentence}")
             large = any(reading.everything is not None for reading in readings.values())
             costs.rows.append(await in_database(write, pair, readings))
+            await in_database(load, pair.pk)
             readings = {}
+            del reading
             if large:
                 await asyncio.to_thread(give_back)
             costs.look.append(looked - began)
             costs.write.append(time.process_time() - looked)
             costs.wall.append(time.monotonic() - began_wall)
             costs.rest_mb.append(resident_mb())
+            costs.peak_mb.append(peak_mb())
             say(
                 f"round {number}: look {costs.look[-1]:.2f} s, write {costs.write[-1]:.2f} s of CPU, {costs.rows[-1]} "
-                f"images changed, {costs.wall[-1]:.1f} s in all, {costs.rest_mb[-1]:.0f} MB"
+                f"images changed, {costs.wall[-1]:.1f} s in all, {costs.rest_mb[-1]:.0f} MB, "
+                f"at most {costs.peak_mb[-1]:.0f} MB"
             )
+            clock.forward(options.interval)
             for name in random.sample(names, int(len(names) * options.share)):
                 await asyncio.to_thread(lab.write, "a", name, random.random())
-            await asyncio.sleep(max(0.0, options.interval - (time.monotonic() - began_wall)))
-        costs.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if options.memory:
+            Path(options.memory).write_text(where_memory_is(costs.images))
     finally:
         for part, profiler in profilers.items() if options.profile else ():
             profiler.dump_stats(f"{options.profile}.{part}")
@@ -185,27 +214,56 @@ async def rounds(pair: Any, lab: Any, options: argparse.Namespace) -> Costs:
     return costs
 
 
+def where_memory_is(images: int) -> str:
+    """Bytes an image, by the line that made what is kept."""
+    found = tracemalloc.take_snapshot().statistics("traceback")
+    lines = [
+        f"{one.size / images:8.0f} {one.count / images:6.1f}  " + "  ".join(one.traceback.format())
+        for one in found[:60]
+    ]
+    return "bytes and pieces an image, made at\n" + "\n".join(lines) + "\n"
+
+
+def as_by_the_clock(sides: Mapping[Any, Any], number: int, interval_s: float) -> None:
+    """What a side does now and then by its loop's time, which goes on as it likes here: front ends are asked once in
+    ``CLOUD_AT_LEAST_EVERY_S`` (one and then the other), and a conversation begins anew once, in the middle.
+    """
+    from drportal.inventory.polling import CLOUD_AT_LEAST_EVERY_S
+
+    every = round(CLOUD_AT_LEAST_EVERY_S / interval_s)
+    for place, side in enumerate(sides.values()):
+        side._cloud_at = 0.0 if number == 0 or number % every == (2 + place) % every else math.inf
+        side._drivers_at = -math.inf if number == WARM_UP + 2 + place else math.inf
+
+
 def ask(folder: Path) -> None:
-    """Seconds of GETs as an operator."""
+    """Seconds of GETs as an operator, by the clock on the wall and of CPU, after one that imports the portal."""
     from django.contrib.auth.models import User
     from django.test import Client
 
     from drportal.people.grants import roles_set
     from drportal.roles import Role
+    from tests.bench.growth import tables
 
     user, _ = User.objects.get_or_create(username="bench")
     roles_set(person=user, roles=[Role.OPERATOR], actor="bench", reason="")
     client = Client()
     client.force_login(user)
-    took: dict[str, list[float]] = {}
+    took: dict[str, list[tuple[float, float]]] = {}
+    client.get("/api/v1/session")
     for name, path in PATHS.items():
         for _ in range(12):
-            began = time.perf_counter()
+            began, began_cpu = time.perf_counter(), time.process_time()
             answer = client.get(f"/api/v1{path}")
-            took.setdefault(name, []).append(time.perf_counter() - began)
+            took.setdefault(name, []).append((time.perf_counter() - began, time.process_time() - began_cpu))
             if answer.status_code != 200:
                 raise RuntimeError(f"{path}: {answer.status_code} {answer.content[:200]!r}")
     (folder / "asked.json").write_text(json.dumps(took))
+    largest = sorted(tables().items(), key=lambda one: -one[1].bytes)[:8]
+    rows = [("the inventory, after these minutes", "MB", "of it indexes", "rows")]
+    rows += [(name, f"{one.bytes / 2**20:.1f}", f"{one.indexes / 2**20:.1f}", str(one.rows)) for name, one in largest]
+    sys.stdout.write(f"\n{lined_up(rows)}\n")
+    sys.stdout.flush()
 
 
 # --- together
@@ -230,7 +288,10 @@ def bench(folder: Path, options: argparse.Namespace) -> list[Figure]:
             [sys.executable, "-m", "tests.bench.live", part, str(folder), *sys.argv[1:]], env=env, check=True
         )
 
-    with LabProcess("embedded", folder / "lab", vms=vms_for(options.images), mode="mixed", patience_s=1200):
+    Clock(folder / CLOCK_FILE)
+    lab = LabProcess("embedded", folder / "lab", vms=vms_for(options.images), mode="mixed", patience_s=1200)
+    lab.program.argv[1:3] = ["-m", "tests.bench.clock", str(folder / CLOCK_FILE)]
+    with lab:
         run("discover")
         run("watch")
     run("ask")
@@ -238,7 +299,7 @@ def bench(folder: Path, options: argparse.Namespace) -> list[Figure]:
     return figures(costs, json.loads((folder / "asked.json").read_text()))
 
 
-def figures(costs: Costs, asked: dict[str, list[float]]) -> list[Figure]:
+def figures(costs: Costs, asked: dict[str, list[tuple[float, float]]]) -> list[Figure]:
     cycles = costs.cycles()
     found = [
         Figure("CPU of a round, median", statistics.median(cycles), "s", CPU_S),
@@ -250,11 +311,12 @@ def figures(costs: Costs, asked: dict[str, list[float]]) -> list[Figure]:
         ),
         Figure("CPU of a round, worst", max(cycles), "s"),
         Figure("memory of the poller, at rest", statistics.median(costs.rest_mb[WARM_UP:]), "MB", MEMORY_MB),
-        Figure("memory of the poller, at its largest", costs.peak_mb, "MB", MEMORY_MB),
+        Figure("memory of the poller, at its largest", max(costs.peak_mb[WARM_UP:]), "MB", MEMORY_MB),
         Figure("images watched", costs.images, ""),
     ]
     for name, took in asked.items():
-        found.append(Figure(f"API: {name}, p95", p95(took) * 1000, "ms"))
+        found.append(Figure(f"API: {name}, p95", p95([wall for wall, _ in took]) * 1000, "ms"))
+        found.append(Figure(f"API: {name}, CPU of the web process, p95", p95([cpu for _, cpu in took]) * 1000, "ms"))
     return found
 
 
@@ -268,6 +330,9 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.01, help="of the images that are written to between rounds")
     parser.add_argument("--interval", type=float, default=5.0)
     parser.add_argument("--profile", help="write profiles of looking and of writing into files of this name")
+    parser.add_argument(
+        "--memory", help="write where the poller's memory is into this file (its figures are larger then)"
+    )
     parser.add_argument("--postgres", action="store_true", help="on a throw-away PostgreSQL")
     words = sys.argv[1:]
     if words and words[0] in PARTS:

@@ -87,6 +87,8 @@ async def test_a_lost_site_comes_home_and_what_only_it_had_is_saved(
 
     assert (await a.ceph.demote(await a.order(ref, primary=True))).exit_status == 0
     await is_measured(lab, a, ref, since)
+    if lab.description.kind == "ceph":
+        await is_not_kept_without_room_or_name(a, ref)
     copy = await is_kept(lab, a, ref, lost)
     assert (await a.ceph.resync(await a.order(ref, primary=False))).exit_status == 0
 
@@ -120,6 +122,34 @@ async def is_measured(lab: LabClient, site: Site, ref: ImageRef, since: int | No
     elif (await program(site).hello()).raw["engine"] == "rbd":
         with pytest.raises(Refused, match="can't compare"):
             await site.ceph.measure(ref, 1)
+
+
+async def is_not_kept_without_room_or_name(site: Site, ref: ImageRef) -> None:
+    """Nothing is begun where the pool's quota has no room for it; where its name is taken, it says what is in the way.
+    Both by Ceph's own word, so on real Ceph only."""
+
+    async def by_hand(*argv: str) -> None:
+        answer = await site.shell.act(argv)
+        assert answer.exit_status == 0, answer.stderr
+
+    order = await site.order(ref, primary=False)
+    quota = ("ceph", "osd", "pool", "set-quota", ref.pool, "max_bytes")
+    await by_hand(*quota, str(1000 * MIB))  # less than is kept free in any case
+    try:
+        with pytest.raises(Refused, match="has room for") as caught:
+            await site.ceph.keep_copy(order)
+        assert caught.value.reason is Reason.NO_ROOM
+    finally:
+        await by_hand(*quota, "0")
+    order = await site.order(ref, primary=False)
+    name = f"{ref.name}.kept-{hashlib.sha256(order.operation_id.encode()).hexdigest()[:16]}.part"
+    await by_hand("rbd", "create", "--size", "1M", f"{ref.pool}/{name}")
+    with pytest.raises(Refused) as caught:
+        await site.ceph.keep_copy(order)
+    assert f"rbd rm {ref.pool}/{name}" in caught.value.detail
+    receipt = await site.ceph.receipt(order.operation_id)
+    assert receipt is not None and receipt.state == "not-done"
+    await by_hand("rbd", "rm", f"{ref.pool}/{name}")
 
 
 async def is_kept(lab: LabClient, site: Site, ref: ImageRef, content: str) -> ImageRef:

@@ -75,3 +75,22 @@ async def every_mirrored_image_tells_its_role_at_once(sites: dict[str, Site], re
         seen = (await sites["a"].ceph.observe(refs[0].pool, [Part.INFO])).images
         told = [info.primary for ref in refs if (info := seen[ref.name].info) is not None]
         assert told == [primary] * len(refs)
+        for site in sites.values():
+            await each_image_alone_says_what_it_says_among_all(site, refs)
+
+
+async def each_image_alone_says_what_it_says_among_all(site: Site, refs: list[ImageRef]) -> None:
+    """The site program has more than one way to an image's role: what they say must be the same."""
+    among_all = (await site.ceph.observe(refs[0].pool, [Part.INFO])).images
+    for ref in refs:
+        alone = await site.ceph.image(ref, [Part.INFO, Part.SNAPSHOTS])
+        opened = await site.ceph.image(ref, [Part.INFO, Part.WATCHERS])
+        by_itself = await site.ceph.info(ref)
+        assert (alone.troubles, opened.troubles) == ({}, {})
+        for told in (alone.info, opened.info, among_all[ref.name].info):
+            assert told is not None
+            assert replace(told, answer=NO_ANSWER) == replace(by_itself, answer=NO_ANSWER)
+        assert alone.snapshots is not None
+        if by_itself.mode is MirrorMode.SNAPSHOT:
+            newest = alone.snapshots.mirror_snapshots[-1]
+            assert (newest.state == "primary") is by_itself.primary

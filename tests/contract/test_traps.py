@@ -2,12 +2,14 @@
 
 Each trap has two halves. The *victim* goes the way of a shell: exit 0, and the copies differ. The *saved* image is in
 the same situation: the portal's gate refuses with its reason, the way that it names is walked, and the data are equal.
+Most of the time Ceph's beats are waited for; so images of both modes are in the same situation at the same time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -21,8 +23,9 @@ from drportal.lab.control import MIB, LabClient, LabError
 from tests.contract.conftest import Site, becomes_true
 from tests.contract.handover import ARRIVES_S, CATCHES_UP_S, Handover
 
+Scenario = Callable[[LabClient, Site, Site, MirrorMode], Awaitable[None]]
+
 numbers = itertools.count(8000)
-both_modes = pytest.mark.parametrize("mode", list(MirrorMode))
 WAITED_LONG_S = 90.0
 JUST_S = 3.0
 TRIES = 8
@@ -42,6 +45,21 @@ async def made(
     await asyncio.gather(*(image.becomes_met(GateId.PATH, CATCHES_UP_S) for image in images))
     await asyncio.gather(*(image.becomes_met(GateId.SYNC, CATCHES_UP_S) for image in images))
     return images
+
+
+async def in_both_modes(scenario: Scenario, lab: LabClient, a: Site, b: Site) -> None:
+    """Beside each other, each with images of its own; the scenario must break nothing that the other one needs."""
+
+    async def one(mode: MirrorMode) -> None:
+        try:
+            await scenario(lab, a, b, mode)
+        except BaseException as error:
+            error.add_note(f"with images in {mode.value} mode")
+            raise
+
+    async with asyncio.TaskGroup() as modes:
+        for mode in MirrorMode:
+            modes.create_task(one(mode))
 
 
 async def write(lab: LabClient, site: str, image: Handover, what: str) -> None:
@@ -90,10 +108,13 @@ async def sprung(lab: LabClient, victim: Handover, saved: Handover) -> bool:
     return True
 
 
-@both_modes
 async def test_a_retry_after_an_abort_loses_the_write_with_rbd_and_is_refused_and_mended_by_the_portal(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
+    lab: LabClient, a: Site, b: Site
 ) -> None:
+    await in_both_modes(retried, lab, a, b)
+
+
+async def retried(lab: LabClient, a: Site, b: Site, mode: MirrorMode) -> None:
     for _ in range(TRIES):
         victim, saved = await made(lab, a, b, mode, 2)
         await arrived(saved, victim)
@@ -130,10 +151,13 @@ async def arrived(*images: Handover) -> None:
 # --- failback seconds after the failover
 
 
-@both_modes
 async def test_a_quick_failback_ends_with_two_primaries_with_rbd_and_is_refused_and_mended_by_the_portal(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
+    lab: LabClient, a: Site, b: Site
 ) -> None:
+    await in_both_modes(failed_back, lab, a, b)
+
+
+async def failed_back(lab: LabClient, a: Site, b: Site, mode: MirrorMode) -> None:
     for _ in range(TRIES):
         victim, saved = await made(lab, a, b, mode, 2)
         await arrived(saved, victim)
@@ -314,11 +338,14 @@ async def writes_on(lab: LabClient, image: Handover) -> str:
 # --- a copy that has left the line of its primary
 
 
-@both_modes
 async def test_a_diverged_copy_keeps_the_way_shut_until_it_is_discarded_and_copied_again(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
+    lab: LabClient, a: Site, b: Site
 ) -> None:
     """The end that the way back of an interrupted move has now and then; here it is brought about by force."""
+    await in_both_modes(diverged, lab, a, b)
+
+
+async def diverged(lab: LabClient, a: Site, b: Site, mode: MirrorMode) -> None:
     (image,) = await made(lab, a, b, mode, 1)
     assert (await image.force_promote()).exit_status == 0
     await write(lab, "b", image, "nobody else's")
@@ -335,29 +362,32 @@ async def test_a_diverged_copy_keeps_the_way_shut_until_it_is_discarded_and_copi
 # --- the status text that stays primary
 
 
-@both_modes
 async def test_the_status_still_says_primary_after_a_demote_and_the_portal_goes_by_info(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
+    lab: LabClient, a: Site, b: Site
 ) -> None:
-    (image,) = await made(lab, a, b, mode, 1)
-    written = await content(lab, "a", image)
+    images = [image for mode in MirrorMode for image in await made(lab, a, b, mode, 1)]
+    written = [await content(lab, "a", image) for image in images]
 
     async def shown_as_primary() -> bool:
-        return "local image is primary" in (await a.ceph.status(image.ref))[0].description
+        told = [(await a.ceph.status(image.ref))[0].description for image in images]
+        return all("local image is primary" in description for description in told)
 
     await becomes_true(shown_as_primary, 60, "the status shows the primary (every 30 s)")
-    await after_a_beat((a, image))
+    await after_a_beat(*((a, image) for image in images))
     await asyncio.to_thread(lab.fail, "b", "rbd-mirror-down")
-    assert (await image.demote()).exit_status == 0
-    assert await image.primaries() == (False, False), "nobody is primary"
+    for image in images:
+        assert (await image.demote()).exit_status == 0
+        assert await image.primaries() == (False, False), "nobody is primary"
     assert await shown_as_primary(), "and the status says that a is"
 
-    told = await image.gate(GateId.DEMOTED)
-    assert told.outcome is GateOutcome.NOT_MET
-    assert told.facts["source_primary"] is False, "by rbd info"
-    assert (await image.verdict()).code is VerdictCode.HANDOVER_NOT_PROPAGATED
+    for image in images:
+        told = await image.gate(GateId.DEMOTED)
+        assert told.outcome is GateOutcome.NOT_MET
+        assert told.facts["source_primary"] is False, "by rbd info"
+        assert (await image.verdict()).code is VerdictCode.HANDOVER_NOT_PROPAGATED
 
     await asyncio.to_thread(lab.restore, "b", "rbd-mirror-down")
-    await image.becomes_met(GateId.DEMOTED, CATCHES_UP_S)
-    assert (await image.promote()).exit_status == 0
-    assert await content(lab, "b", image) == written
+    await asyncio.gather(*(image.becomes_met(GateId.DEMOTED, CATCHES_UP_S) for image in images))
+    for image, before in zip(images, written, strict=True):
+        assert (await image.promote()).exit_status == 0
+        assert await content(lab, "b", image) == before

@@ -17,13 +17,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TABS = 80  # no thing on these pages is further away
 
 
-def tab_to(page: Page, there: Locator) -> None:
-    """By Tab only, as far as it takes."""
+def tab_to(page: Page, there: Locator, *, back: bool = False) -> None:
+    """By Tab only, as far as it takes; ``back``: by Shift and Tab."""
     expect(there).to_be_visible()
     for _ in range(TABS):
         if there.evaluate("it => it === document.activeElement"):
             return
-        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab" if back else "Tab")
     here = page.evaluate("() => document.activeElement.outerHTML.slice(0, 300)")
     raise AssertionError(f"{there} is not reached by {TABS} Tabs; the focus is on {here}")
 

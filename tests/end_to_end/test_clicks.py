@@ -179,7 +179,7 @@ def test_who_may_not_act_sees_why(desk: Desk) -> None:
     expect(desk.page.get_by_role("heading", name="Sign in")).to_be_visible()
     sign_in(desk.page, "viewer")
     desk.page.goto(f"/runs/{run_id}")
-    for name in ("Resume", "Cancel"):
+    for name in ("Retry db-1", "Stop"):
         button = desk.page.get_by_role("button", name=name, exact=True)
         expect(button).to_have_attribute("aria-disabled", "true")
         button.focus()

@@ -11,11 +11,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from drportal.engine import approvals, force_gates, gates, return_gates
-from drportal.engine.approvals import ApprovalFacts, ApprovalState, content_hash
+from drportal.engine import approvals, force_gates, gates, quarantine, return_gates
+from drportal.engine.approvals import ApprovalEvent, ApprovalFacts, ApprovalState, content_hash
 from drportal.engine.facts import Mode, RoleFacts, Side, VmFacts
 from drportal.engine.gates import GateResult
 from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
 from drportal.engine.steps import StepKind
 from drportal.engine.verdicts import VerdictCode, VerdictPolicy, verdict
 from tests.engine.lost_model import LostWorld, Silent
@@ -25,6 +26,7 @@ K = StepKind
 STEPS: dict[RunKind, tuple[StepKind, ...]] = {
     RunKind.PLANNED_FAILOVER: (K.VM_POWER_OFF, K.IMAGE_DEMOTE, K.IMAGE_PROMOTE, K.VM_START),
     RunKind.DISASTER_FAILOVER: (K.IMAGE_FORCE_PROMOTE, K.VM_START_ALONE),
+    RunKind.FENCE: (K.VM_STOP_RETURNED, K.IMAGE_DEMOTE_RETURNED),
     RunKind.REPROTECT: (K.VM_STOP_RETURNED, K.IMAGE_DEMOTE_RETURNED, K.IMAGE_SALVAGE, K.IMAGE_RESYNC),
 }
 AT_SOURCE = frozenset({K.VM_POWER_OFF, K.IMAGE_DEMOTE, *STEPS[RunKind.REPROTECT]})
@@ -52,6 +54,7 @@ class Ask:
     said_yes: dict[int, Person] = field(default_factory=dict)
     glass: Person | None = None
     uses: int = 0
+    outlived: bool = False  # the lost site came back and was fenced since
 
     def facts(self) -> ApprovalFacts:
         may = frozenset(n for n, person in self.said_yes.items() if "approver" in person.roles)
@@ -72,6 +75,8 @@ class ModelRun:
     salvage: str = ""  # saved, waived with a reason, or nothing: no place for it, and nobody said why
     begun: bool = False
     over: bool = False
+    paused: bool = False
+    behind: ModelRun | None = None  # the one that goes before it
     doubt: StepKind | None = None
     done: list[StepKind] = field(default_factory=list)
 
@@ -79,6 +84,14 @@ class ModelRun:
     def next(self) -> StepKind | None:
         left = STEPS[self.kind][len(self.done) :]
         return left[0] if left else None
+
+    @property
+    def state(self) -> RunState:
+        return RunState.PAUSED if self.paused else RunState.RUNNING
+
+    @property
+    def stands_aside(self) -> bool:
+        return self.behind is not None and not self.behind.over
 
     def side(self, kind: StepKind) -> Side:
         return self.source if kind in AT_SOURCE else self.source.other
@@ -103,15 +116,24 @@ class Office:
 
     @property
     def active(self) -> ModelRun | None:
-        return next((run for run in self.runs if not run.over), None)
+        """The one that holds the group."""
+        return next((run for run in self.runs if not run.over and not run.stands_aside), None)
 
     # --- requests
 
     def request(self, kind: RunKind, source: Side, salvage: str = "") -> ModelRun | None:
-        if self.active is not None or self.locked:
+        rests = self.active
+        if rests is not None and not quarantine.goes_before(kind, rests.kind, rests.state):
+            return None
+        if self.locked and kind is not RunKind.FENCE:
             return None
         run = ModelRun(len(self.runs) + 1, kind, source, self.plan_version, salvage=salvage)
         self.runs.append(run)
+        if rests is not None:
+            rests.behind = run
+            if rests.ask is not None:
+                rests.ask.outlived = True
+                rests.ask.state = approvals.next_approval_state(rests.ask.state, ApprovalEvent.MAKE_VOID)
         return run
 
     def evidence(self, source: Side) -> str:
@@ -154,6 +176,12 @@ class Office:
         if run is not None and run.doubt is None:
             run.over = True
 
+    def pause(self, *, paused: bool = True) -> None:
+        """Or, not ``paused``: resume. Who stands aside stays paused."""
+        run = self.active
+        if run is not None and run.begun:
+            run.paused = paused
+
     # --- the executor
 
     def begin(self, run: ModelRun, *, stolen: Ask | None = None) -> None:
@@ -171,10 +199,11 @@ class Office:
             ask.uses += 1
         run.begun = True
 
-    def advance(self, *, dies: str = "") -> None:
-        """One round of the executor; ``dies``: before the command is sent, or after it and before its answer."""
-        run = self.active
-        if run is None or not run.begun or (kind := run.next) is None:
+    def advance(self, of: ModelRun | None = None, *, dies: str = "") -> None:
+        """One round of the executor; ``dies``: before the command is sent, or after it and before its answer. ``of``: a
+        run that may not hold the group any more."""
+        run = of or self.active
+        if run is None or not run.begun or run.over or run.paused or (kind := run.next) is None:
             return
         try:
             found = self.probe(run, kind)
@@ -285,6 +314,8 @@ class Office:
 
     def _send(self, run: ModelRun, kind: StepKind) -> None:
         world, side = self.world, run.side(kind)
+        if run is not self.active:
+            raise Harm("I12 two executors act on one group")
         if self.trail[-1] != ("begin", run.number, kind):
             raise Harm("I8 an act that is not in the trail before it happens")
         if run.doubt is not None:
@@ -326,7 +357,7 @@ class Office:
             raise Harm("I5 started while it runs at the other side")
         if kind is K.VM_START_ALONE and alive and there.role == PRIMARY:
             raise Harm("I5 started while the other side can be written too")
-        if run.kind is RunKind.REPROTECT and kind is not K.IMAGE_SALVAGE:
+        if run.kind in (RunKind.FENCE, RunKind.REPROTECT) and kind is not K.IMAGE_SALVAGE:
             if side is world.chosen or not alive or there.role != PRIMARY:
                 raise Harm("I4 something is taken away where the only good copy may be")
             taken = kind is K.IMAGE_RESYNC and world.only_at(side) - world.saved[side]
@@ -346,6 +377,8 @@ class Office:
     def _judge_yes(self, ask: Ask, run: ModelRun) -> None:
         if ask.run_id != run.number:
             raise Harm("I6 a yes to another run")
+        if ask.outlived:
+            raise Harm("I6 a yes from before the lost site came back and was fenced")
         if self.world.now >= ask.expires_at:
             raise Harm("I6 a yes that has expired")
         if self.command(run.source.other) not in ask.commands:

@@ -10,7 +10,15 @@ import pytest
 from drportal.engine.approvals import ApprovalState
 from drportal.engine.facts import HoldFacts, MirrorSnap, Mode, RoleFacts, SnapshotFacts, StatusFacts, VmFacts
 from drportal.engine.fence import FenceRung
-from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_copy
+from drportal.engine.force_gates import (
+    g_alone,
+    g_approval,
+    g_fence,
+    g_force,
+    g_free,
+    whole_as_handed_over,
+    whole_copy,
+)
 from drportal.engine.gates import GateOutcome
 from tests.engine.test_approvals import COMMANDS, GOOD, NOW
 
@@ -63,6 +71,28 @@ def test_a_first_copy_that_never_ended_is_not_whole(
     mode: Mode | None, status: StatusFacts | None, snapshots: SnapshotFacts | None, whole: bool | None
 ) -> None:
     assert whole_copy(mode, status, snapshots) is whole
+
+
+OWN = MirrorSnap(7, "demoted", None, True, None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "snapshots", "whole"),
+    [
+        (Mode.SNAPSHOT, None, replace(snaps(True), snaps=(*snaps(True).snaps, OWN)), True),
+        (Mode.SNAPSHOT, None, replace(snaps(False), snaps=(OWN, *snaps(False).snaps)), False),  # half of the next
+        (Mode.SNAPSHOT, None, snaps(), False),
+        (Mode.SNAPSHOT, STATUS, None, False),
+        (Mode.JOURNAL, replace(STATUS, caught_up_once=False), None, True),
+        (Mode.JOURNAL, None, None, True),
+        (Mode.JOURNAL, replace(STATUS, syncing=True), None, False),
+        (None, STATUS, snaps(True), False),
+    ],
+)
+def test_what_a_move_demoted_here_is_whole_while_nothing_lies_on_it_in_part(
+    mode: Mode | None, status: StatusFacts | None, snapshots: SnapshotFacts | None, whole: bool
+) -> None:
+    assert whole_as_handed_over(mode, status, snapshots) is whole
 
 
 def test_a_command_needs_a_used_up_yes_that_names_it() -> None:

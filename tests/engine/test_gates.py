@@ -23,6 +23,7 @@ from drportal.engine.facts import (
     VmFacts,
     WatcherFacts,
 )
+from drportal.engine.force_gates import g_fence
 from drportal.engine.gates import (
     GATE_TITLES,
     GateId,
@@ -463,3 +464,29 @@ def test_snapshot_lists_that_were_not_read_cannot_be_told(check: Callable[..., G
     else:
         result = check(Mode.SNAPSHOT, None, None, None, NOW)
     assert result.outcome is CANNOT_TELL
+
+
+WAITS = ("hold", "pending", "suspended", "stopped", "stuck")
+
+
+@pytest.mark.parametrize("phase", WAITS)
+def test_what_must_not_run_is_never_told_to_be_started(phase: str) -> None:
+    """At a site that came back, or at the other side of a move, a second one would run."""
+    told = {
+        g_off(vm(phase), WatcherFacts((), 1, ago(1)), NOW, may_run=False).remedy,
+        g_peer_off(vm(phase), NOW).remedy,
+        g_fence(vm(phase), "olga", "power cut", NOW).remedy,
+    }
+    assert len(told) == 1, "one word for it, whichever gate asks"
+    (remedy,) = told
+    assert remedy is not None
+    assert not [
+        word for word in ("onevm release", "esume it there", "ower it off", "(onevm recover)") if word in remedy
+    ]
+
+
+@pytest.mark.parametrize(("phase", "way"), [("hold", "onevm release"), ("suspended", "resume it there")])
+def test_where_its_group_runs_it_is_started_first_for_only_what_runs_is_powered_off(phase: str, way: str) -> None:
+    remedy = str(g_off(vm(phase), WatcherFacts((), 1, ago(1)), NOW).remedy)
+    assert way in remedy
+    assert "terminate" not in remedy

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from drportal.engine import approvals, force_gates, gates, return_gates
+from drportal.engine import approvals, force_gates, gates, quarantine, return_gates
 from drportal.engine.approvals import ApprovalFacts, Misfit, Unfit
 from drportal.engine.facts import Mode, Side
 from drportal.engine.gate_base import Reading
 from drportal.engine.gates import GateId, GateOutcome, GateResult
+from drportal.engine.plans import RunKind
+from drportal.engine.states import RunState
 from tests.engine.people import Harm
 from tests.engine.test_people_machine import ThreePeople
 
@@ -101,6 +103,20 @@ def lost_and_forced(three: ThreePeople) -> None:
     three.a_site_is_lost_and_forced(Side.A, LIVES, False)
 
 
+def back_in_the_middle(*, pauses: bool, again: bool = False, forced: bool = True) -> History:
+    """The fence's executor dies right after it has demoted."""
+    first, dies = [""] if forced else [], ["", "after", "", ""]
+    return lambda three: three.the_lost_site_is_back_in_the_middle(pauses, "back running", again, first, dies)
+
+
+def waits_for_nobody(kind: RunKind, other: RunKind, state: RunState) -> bool:
+    return kind is RunKind.FENCE
+
+
+def stays_good(state: approvals.ApprovalState, event: approvals.ApprovalEvent) -> approvals.ApprovalState:
+    return state
+
+
 SEEDED: dict[str, tuple[Any, str, Callable[..., Any], History]] = {
     "I1 G-FORCE": (force_gates, "g_force", met(GateId.FORCE), disaster(dies=False)),
     "I3 G-OFF": (gates, "g_off", met(GateId.OFF), reprotect((1, "started"))),
@@ -118,6 +134,18 @@ SEEDED: dict[str, tuple[Any, str, Callable[..., Any], History]] = {
     "I6 another plan version": (approvals, "misfit", blind_to(Unfit.OTHER_PLAN), disaster((1, "plan"))),
     "I6 other evidence": (approvals, "misfit", blind_to(Unfit.OTHER_EVIDENCE), disaster((1, "returns"))),
     "I6 other commands": (approvals, "misfit", blind_to(Unfit.OTHER_COMMANDS), disaster((1, "command"))),
+    "I6 from before the fence": (
+        approvals,
+        "next_approval_state",
+        stays_good,
+        back_in_the_middle(pauses=True, again=True, forced=False),
+    ),
+    "I12 a fence waits until the other rests": (
+        quarantine,
+        "goes_before",
+        waits_for_nobody,
+        back_in_the_middle(pauses=False),
+    ),
     "I11 a gate that wants the dead site": (force_gates, "g_force", wants_the_dead_site, lost_and_forced),
     "I14 G-DEMOTED": (gates, "g_demoted", met(GateId.DEMOTED), half_a_demotion),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -14,11 +15,13 @@ from drportal.engine.quarantine import (
     SuspectImage,
     SuspectVm,
     calm_since,
+    goes_before,
     outlook,
     over,
     refusal,
 )
 from drportal.engine.salvage import SalvageWay
+from drportal.engine.states import RunState
 from drportal.engine.verdicts import VerdictCode
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -86,6 +89,11 @@ def test_only_what_goes_away_from_the_lost_site_or_mends_it_may_begin(contact: b
     assert refused == set(RunKind) - {RunKind.REPROTECT, RunKind.FENCE}
     assert not refusal(RunKind.DISASTER_FAILOVER, "A", target_is_lost=False, contact=contact), "the same disaster"
     assert refusal(RunKind.PLANNED_FAILOVER, "A", target_is_lost=False, contact=contact)
+
+
+def test_only_a_fence_goes_before_another_run_and_only_before_a_disaster_that_rests() -> None:
+    found = {each for each in itertools.product(RunKind, RunKind, RunState) if goes_before(*each)}
+    assert found == {(RunKind.FENCE, RunKind.DISASTER_FAILOVER, RunState.PAUSED)}
 
 
 def test_a_fence_stops_each_vm_then_demotes_its_images_and_discards_nothing() -> None:

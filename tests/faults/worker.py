@@ -3,7 +3,8 @@
 A file ``KIND@POINT`` in ``$FAULTS_FOLDER`` arms the product's own failpoint of that step kind and says what happens:
 ``kill`` (SIGKILL of the work horse), ``kill-worker`` (of the RQ worker above it) or ``freeze`` (SIGSTOP). The file is
 renamed as it fires, so that each fires once. ``$FAULTS_PATIENCE_S`` and ``$FAULTS_DEADLINE_S`` are the SSH driver's for
-acts and reads: short, so that a test sees them run out.
+acts and reads: short, so that a test sees them run out. And its processes are forked and not started anew: what each of
+them would load again is a third of all that such a test computes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import os
 import signal
 import sys
 import time
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from django.core.management import execute_from_command_line
 
@@ -42,8 +47,35 @@ def failpoint(kind: str, point: str) -> None:
     time.sleep(30)  # killed from above: nothing more may happen until that arrives
 
 
+class Forked:
+    """A process of the family, as much of a ``Popen`` as the family's head asks for. It dies with the head."""
+
+    def __init__(self, argv: list[str], preexec_fn: Any) -> None:
+        from django.db import connections
+
+        from drportal.management.commands import worker
+
+        def begin() -> None:
+            preexec_fn()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            worker.work()
+
+        connections.close_all()  # two processes must not share one
+        self.process = get_context("fork").Process(target=begin)
+        self.process.start()
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        assert self.process.pid
+        os.kill(self.process.pid, number)
+
+
 def install() -> None:
     from drportal.inventory import connect
+    from drportal.management.commands import worker
     from drportal.recovery import failpoints, loading, step_runner
     from tests.seeded import plant
 
@@ -62,6 +94,8 @@ def install() -> None:
         deadline_s=float(os.environ["FAULTS_DEADLINE_S"]),
     )
     connect.Reach = loading.Reach = patient  # type: ignore[assignment,misc]
+    import_module("drportal.recovery.executor")  # before the first of them is forked
+    worker.subprocess = SimpleNamespace(Popen=Forked)  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -43,9 +43,11 @@ def read(at: dt.datetime, *, primary: bool) -> SiteReading:
 
 
 @pytest.mark.django_db
-def test_the_hour_that_comes_twice_makes_no_exposure_smaller(pair: SitePair) -> None:
+@pytest.mark.parametrize("restarted", [False, True], ids=["one poller", "a new poller at each look"])
+def test_the_hour_that_comes_twice_makes_no_exposure_smaller(pair: SitePair, restarted: bool) -> None:
     book = ImageBook(pair)
     for minute in (1, 9, 20, 45, 65, 68, 90):
+        book = ImageBook(pair) if restarted else book
         now = WRITTEN + dt.timedelta(minutes=minute)
         book.round({Side.A: read(now, primary=True), Side.B: read(now, primary=False)}, now)
         row = MirroredImage.objects.get()

@@ -177,7 +177,7 @@ def test_observations_are_thinned(lab_pair: SitePair, monkeypatch: pytest.Monkey
 
 
 def status(name: str, state: str = "up+replaying") -> MirrorStatus:
-    return MirrorStatus(name, "g", state, 'replaying, {"n": 1}', "", 1.0, False, 0, None, None, None, None, None)
+    return MirrorStatus(name, "g", state, 'replaying, {"n": 1}', "", 1.0, False, 0, None, None)
 
 
 def reading(names: list[str], odd: frozenset[str] = frozenset()) -> dict[str, PoolReading]:

@@ -228,6 +228,7 @@ class Mover:
         kind: RunKind = RunKind.PLANNED_FAILOVER,
         *,
         accept_warnings: bool = False,
+        patience_s: float = 60.0,
         **given: Any,
     ) -> Run:
         """Ask for a run as soon as nothing speaks against it, warnings included.
@@ -245,7 +246,7 @@ class Mover:
                 return None
 
         try:
-            run: Run = wait_until(f"nothing speaks against the {kind}", asked, 60, 0.3)
+            run: Run = wait_until(f"nothing speaks against the {kind}", asked, patience_s, 0.3)
         except AssertionError as error:
             raise AssertionError(f"{error}: {' '.join(said)}") from None
         return run

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from drportal.audit.models import AuditEntry
+from drportal.engine.plans import RunKind
 from drportal.people.services import token_create
 from drportal.recovery import warrants
 from drportal.recovery.models import Approval, RecoveryPlan, Run
@@ -63,7 +64,10 @@ def test_the_plan_is_locked_until_a_manager_has_accepted_the_run(
     again = request_of()
     assert (again.status_code, again.json()["code"]) == (409, "plan_locked"), again.content
     kinds = viewer.read(f"/plans/{plan.pk}")["next_kinds"]
-    assert all("The plan is locked" in kind["why_not"] for kind in kinds)
+    moves = [kind for kind in kinds if kind["kind"] != RunKind.FENCE]
+    assert all("The plan is locked" in kind["why_not"] for kind in moves)
+    (fence,) = (kind["why_not"] for kind in kinds if kind["kind"] == RunKind.FENCE)
+    assert fence == "No copy of the group has to be fenced.", "a site that came back must not wait for a manager"
     assert manager.api("POST", f"/runs/{page['run_id']}/review/accept", {"text": "seen"}).status_code == 200
     assert request_of().status_code == 201
     assert viewer.read("/overview")["broken_glass"] == []

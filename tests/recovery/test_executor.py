@@ -132,7 +132,7 @@ def test_a_refused_command_stops_the_run_and_resume_goes_on(mover: Mover) -> Non
     run = mover.drive(mover.ask(plan))
     assert run.state == RunState.PAUSED, told(run)
     assert f"Demote one/{image} at Site A" in run.sentence
-    assert "cancel ends the run and offers the way back" in run.sentence
+    assert "stop ends the run and offers the way back" in run.sentence
     assert mover.primary(image) == "a"
     assert not Step.objects.filter(run=run, kind="image.promote").exclude(state="pending").exists()
     assert {line["where"] for line in run.standing if line["kind"] == "image"} == {"site-a"}

@@ -8,26 +8,30 @@ import itertools
 import json
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.drivers.errors import Reason, Refused
 from drportal.engine.alerts import AlertKind
 from drportal.engine.facts import Side
+from drportal.engine.partial import Choice
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState
 from drportal.errors import Conflict
 from drportal.inventory.connect import site_drivers
-from drportal.inventory.models import SitePair, VirtualMachine
+from drportal.inventory.models import SitePair, VirtualMachine, VmDisk
 from drportal.inventory.polling import PairWatch, SideWatch
 from drportal.inventory.reading import SiteReading
 from drportal.recovery import building
 from drportal.recovery.fences import locked_at, shut_out_at
 from drportal.recovery.models import Quarantine, RecoveryPlan, Run
 from drportal.recovery.presenters import RunPage
+from drportal.recovery.preview import preview
 from drportal.recovery.quarantine import next_act
 from drportal.recovery.quarantine_watch import QuarantineWatch
-from drportal.recovery.services import disaster, runs
+from drportal.recovery.services import choices, disaster, runs
+from drportal.recovery.services.steps import step_retry
 from drportal.roles import Role
 from drportal.watch.conditions import returned_sites
 from drportal.watch.models import ReceiptDifference
@@ -268,3 +272,75 @@ def test_what_no_forced_promotion_reached_is_no_suspect(mover: Mover) -> None:
     assert run.state == RunState.ABORTED, told(run)
     assert the_one().state.value == "cleared"
     assert "No forced promotion took effect" in the_one().cleared_how
+
+
+def test_a_disaster_that_rests_gives_way_to_the_fence_of_the_site_that_came_back(mover: Mover) -> None:
+    """One VM was forced, one was not; at four in the morning the lost site is back, with both running there."""
+    forced, left = (f"web-{next(numbers)}" for _ in range(2))
+    plan = mover.plan(forced, left)
+    disks = {name: VmDisk.objects.get(vm__site=mover.pair.a, vm__name=name).source for name in (forced, left)}
+    suspect, whole = (disks[name].removeprefix("one/") for name in (forced, left))
+    mover.lab.fail("a", "site-down")
+    rests = requested(plan, person("olga", Role.OPERATOR))
+    approved(rests, person("anna", Role.APPROVER))
+    mover.lab.fail("b", "command-fails", match=f"promote --force one/{whole}", exit=30, stderr="rbd: error")
+    rests = mover.drive(rests)
+    assert rests.state == RunState.PAUSED, told(rests)
+    mover.lab.restore("b")
+    mover.lab.restore("a")
+    polls = Polls(mover.pair.pk)
+    polls.round()
+    polls.round()
+    assert f"{forced} runs at Site A and at Site B." in [sign["sentence"] for sign in the_one().signs]
+    assert building.why_not(plan.group, RunKind.FENCE) == ""
+    assert "holds the group" in building.why_not(plan.group, RunKind.REPROTECT), "it would act where the fence acts"
+    assert RunPage(rests).out().next.startswith("Site A is back. Fence it first: this run gives way")
+    said = preview(plan, RunKind.FENCE).consequences
+    assert f"Run {rests.pk} (disaster failover) rests, and gives way to this one" in said[0]
+
+    fence = mover.ask(plan, RunKind.FENCE, accept_warnings=True)
+    rests.refresh_from_db()
+    assert (rests.gives_way_to_id, rests.state, rests.approvals.get().state) == (fence.pk, "paused", "void")
+    assert "what is told here was read before that" in rests.sentence
+    it_stands_aside(rests, fence)
+
+    fence = mover.drive(fence)
+    assert fence.state == RunState.SUCCEEDED, told(fence)
+    assert (mover.vm_state("a", forced), mover.vm_state("a", left)) == ("POWEROFF", "RUNNING")
+    assert (mover.primary(suspect), mover.primary(whole)) == ("b", "a"), "what was not forced is not touched"
+    assert not fence.images.filter(held=True).exists()
+    rests.refresh_from_db()
+    assert (rests.gives_way_to_id, rests.images.filter(held=True).count()) == (None, 2)
+
+    mover.lab.fail("a", "site-down")
+    vms = [vm["key"] for vm in rests.plan_copy["vms"] if vm["name"] == left]
+    rests = mover.drive(
+        choices.run_choose(run_id=rests.pk, choice=Choice.RETRY, vms=vms, version=rests.version, actor="olga")
+    )
+    assert rests.state == RunState.PAUSED, told(rests)
+    assert "The approval is void" in rests.steps.get(kind="image.force_promote", state="failed").sentence
+    assert mover.acts("b", "promote --force", whole) == 0, "a new yes is needed"
+    rests = mover.drive(runs.run_cancel(run_id=rests.pk, actor="olga"))
+    assert rests.state == RunState.ABORTED, told(rests)
+    assert verify_database().ok
+
+
+def it_stands_aside(rests: Run, fence: Run) -> None:
+    """Nobody can drive it, not even past the services: two executors never act on one group."""
+    for act in (runs.run_resume, runs.run_cancel):
+        with pytest.raises(Conflict, match=f"Run {fence.pk} goes before it") as caught:
+            act(run_id=rests.pk, actor="olga")
+        assert caught.value.code == "gives_way"
+    with pytest.raises(Conflict, match=f"Run {fence.pk} goes before it"):
+        choices.run_choose(run_id=rests.pk, choice=Choice.STOP, version=rests.version, actor="olga")
+    step = rests.steps.filter(state="failed")[0]
+    with pytest.raises(Conflict, match=f"Run {fence.pk} goes before it"):
+        step_retry(run_id=rests.pk, step_id=step.pk, actor="olga")
+    with pytest.raises(IntegrityError, match="who_gives_way_rests"), transaction.atomic():
+        Run.objects.filter(pk=rests.pk).update(state=RunState.RUNNING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Run.objects.filter(pk=rests.pk).update(gives_way_to=None)
+    page = RunPage(rests).out()
+    assert page.console is None
+    assert page.next.startswith(f"Run {fence.pk} goes before it: the fence of Site A.")
+    assert not any(action.possible for action in page.actions)

@@ -106,7 +106,7 @@ def order(verb: str, image: str, op: str, *, primary: bool, fence: int = 1, **ex
     return {**fields, "approval": "a" * 64} if verb == "force-promote" else fields
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def real_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The ceph.conf of site a."""
     folder = tmp_path_factory.mktemp("program") / "lab"

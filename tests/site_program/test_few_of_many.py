@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from drportal.site_program.librbd import ROLES_FOR_AN_OPENING, Librbd
+from drportal.site_program.librbd import ROLES_FOR_A_QUESTION, ROLES_FOR_AN_OPENING, Librbd
 from drportal.site_program.wire import Json
 
 
 class Pool(Librbd):
-    """Without a cluster: which questions are asked of it."""
+    """Without a cluster: which questions are asked of it. ``by_snapshots``: how many of its images are mirrored so."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, by_snapshots: int = 0) -> None:
         Librbd.__init__(self, None)
         self.names = [f"one-{number}" for number in range(size)]
+        self.by_snapshots = set(self.names[:by_snapshots])
         self.asked: list[str] = []
 
     def _all(self, pool: str) -> list[Json]:
@@ -27,6 +28,12 @@ class Pool(Librbd):
 
     def _cheap_info(self, pool: str, name: str, image_id: str, role: tuple[int, Json] | None) -> Json | None:
         return {"name": name, "id": image_id, "role": role}
+
+    def _told_info(self, pool: str, name: str, image_id: str) -> tuple[Json, list[Json]] | None:
+        if name not in self.by_snapshots:
+            return None
+        self.asked.append(f"ask {name}")
+        return {"name": name}, []
 
     def image(self, pool: str, image: str, parts: Sequence[str]) -> Json:
         self.asked.append(f"open {image}")
@@ -48,3 +55,25 @@ def test_most_of_a_pool_is_read_without_opening_one(size: int) -> None:
     found = pool.images("one", pool.names[:5], ["info"])
     assert pool.asked == ["all roles"]
     assert all(image["info"]["role"] == (0, {"primary": True}) for image in found.values())
+
+
+def test_what_is_mirrored_by_snapshots_is_not_opened_for_its_role() -> None:
+    pool = Pool(5 * ROLES_FOR_A_QUESTION + 1, by_snapshots=5)
+    found = pool.images("one", pool.names[:5], ["info"])
+    assert {name: image["info"] for name, image in found.items()} == {name: {"name": name} for name in pool.names[:5]}
+    assert sorted(pool.asked) == [f"ask {name}" for name in pool.names[:5]]
+
+
+def test_those_that_have_to_be_opened_are_opened_or_read_with_all_whichever_is_less() -> None:
+    pool = Pool(4 * ROLES_FOR_AN_OPENING, by_snapshots=6)
+    pool.images("one", pool.names[3:9], ["info"])
+    assert sorted(pool.asked) == ["ask one-3", "ask one-4", "ask one-5", "open one-6", "open one-7", "open one-8"]
+    pool = Pool(3 * ROLES_FOR_AN_OPENING, by_snapshots=6)
+    pool.images("one", pool.names[3:9], ["info"])
+    assert sorted(pool.asked) == ["all roles", "ask one-3", "ask one-4", "ask one-5"]
+
+
+def test_an_image_that_is_opened_for_its_watchers_has_its_role_read_there() -> None:
+    pool = Pool(5)
+    pool.images("one", pool.names, ["info", "watchers"])
+    assert sorted(pool.asked) == [f"open {name}" for name in pool.names]

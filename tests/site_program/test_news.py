@@ -115,6 +115,19 @@ def test_an_answer_that_was_lost_makes_the_next_one_tell_everything() -> None:
     assert known(told) == whole(site)
 
 
+def test_what_the_next_conversation_tells_again_is_neither_kept_twice_nor_news() -> None:
+    site, told = Site(), Told()
+    site.pool = {"a": image("a"), "b": image("b")}
+    take(told, site)
+    before = dict(told.images), dict(told.statuses)
+    site.news, site.pool["b"] = News(), image("b", primary=False)
+    assert take(told, site) == ["b info"]
+    assert told.images["a"] is before[0]["a"]
+    assert told.statuses == before[1]
+    assert all(told.statuses[name] is status for name, status in before[1].items())
+    assert known(told) == whole(site)
+
+
 def test_what_cannot_be_read_is_forgotten_and_asked_for_again() -> None:
     site, told = Site(), Told()
     site.pool = {"a": image("a")}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drportal.drivers.base import ImageRef
+from drportal.drivers.rbd_commands import RbdCommands, command_line
+from drportal.drivers.rbd_commands import kept_name as name_shown
 from drportal.site_program.copies import kept_name
 from tests.site_program.conftest import FakeCeph, order
 from tests.site_program.running import SiteProcess
@@ -69,6 +73,21 @@ def test_each_operation_has_a_copy_of_its_own_and_each_only_one(program: SitePro
     assert len(set(copies)) == 2
     made, _ = [call for call in ceph.calls() if "copy" in call]
     assert made[made.index("--image-feature") + 1] == "layering,exclusive-lock,object-map,fast-diff,deep-flatten"
+
+
+def test_what_was_shown_is_what_is_made_and_run(program: SiteProcess, ceph: FakeCeph) -> None:
+    """The portal makes the name; the site makes it too, and refuses to be told another."""
+    ceph.image("disk", primary=False)
+    lines = RbdCommands().keep_copy(ImageRef("one", "disk"), name_shown("disk", "operation-1"))
+    shown = "\n".join(command_line(line) for line in lines)
+    other = {**order("salvage-copy", "disk", "operation-2", primary=False), "shown": shown}
+    refused = program.ask("salvage-copy", **other)["error"]
+    assert (refused["code"], refused["facts"]["failed"]) == ("precondition", "name")
+    assert not ceph.calls()
+    told = {**order("salvage-copy", "disk", "operation-1", primary=False), "shown": shown}
+    receipt = program.ask("salvage-copy", **told)["receipt"]
+    assert receipt["after"]["copy"] == f"one/{name_shown('disk', 'operation-1')}"
+    assert [shlex.join(call) for call in ceph.calls()] == shown.splitlines()
 
 
 def test_half_a_copy_is_no_copy_and_is_named_for_removal(program: SiteProcess, ceph: FakeCeph) -> None:

@@ -25,6 +25,8 @@ async def poll(interval_s: float | None) -> None:
 
 class Command(BaseCommand):
     help = "Watch all pairs of sites until stopped."
+    # They load all of the API, which this process never serves (20 MB); web and worker make them.
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -28,11 +28,16 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """One act, ready to be sent: ``command`` is byte for byte what ``send`` sends, ``host`` where to."""
+    """One act, ready to be sent: ``command`` is byte for byte what ``send`` sends, ``host`` where to. ``named_by``: of
+    one in which the operation's id has a part."""
 
     command: str
     host: str
     send: Callable[[Ticket], Awaitable[Answer]]
+    named_by: Callable[[Ticket], str] | None = None
+
+    def command_of(self, ticket: Ticket) -> str:
+        return self.named_by(ticket) if self.named_by is not None else self.command
 
 
 @dataclass(frozen=True, slots=True)

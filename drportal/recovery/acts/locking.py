@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from drportal.drivers.base import Answer
 from drportal.drivers.base_cloud import CloudReading, Host, Vm
+from drportal.engine.gate_parts import off_remedy
 from drportal.recovery.acts.base import Deed, Probe, Task, call_text, conflict, done, not_done
 from drportal.recovery.plan_copy import LockedThere
 from drportal.recovery.world import World
@@ -40,7 +41,7 @@ class Lock:
             if vm.phase not in AT_REST:
                 return conflict(
                     f"VM {vm.vm_id} at {end.name} is {vm.state_word}. Nothing was sent: a VM that is locked cannot be "
-                    "powered off. Power it off there, then retry.",
+                    f"powered off. {off_remedy(vm.phase, vm.state_word, may_run=False)} Then retry.",
                     located.answer,
                 )
             host = _host_of(vm, reading)

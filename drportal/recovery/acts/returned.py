@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from drportal.drivers.base import Answer, Order
+from drportal.drivers.base import Answer, ImageRef, Order
 from drportal.drivers.errors import DriverError
 from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts, StatusFacts
 from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.unfit import ONE_WAY_REMEDY, flatten, hangs_on, one_way
 from drportal.engine.verdicts import Verdict, VerdictCode, VerdictPolicy, verdict
-from drportal.recovery.acts.base import Deed, Probe, Task, cannot_tell, conflict, done, not_done
+from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict, done, not_done
 from drportal.recovery.acts.images import order_for, strange
 from drportal.recovery.acts.vms import PowerOff, action
 from drportal.recovery.world import Located, SiteEnd, World, ref_of
@@ -28,6 +28,8 @@ FOLLOWS = frozenset({VerdictCode.PROTECTED, VerdictCode.PROTECTED_REVERSED, Verd
 class StopReturned(PowerOff):
     """As any power-off; a VM that is not there any more needs none. One that OpenNebula has lost sight of has no guest
     that could be asked: it is powered off hard, and G-OFF says afterwards whether anybody still has its images open."""
+
+    may_run = False
 
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
         vm, site = located.vm, task.end.name
@@ -91,15 +93,17 @@ class Saves:
             return conflict(trouble, *answers)
         if found.code in FOLLOWS:
             return done(f"At {end.name} it follows: it has nothing of its own to save.", *answers)
-        deed = Deed(
-            end.ceph.command_for(self.act, ref_of(image)),
-            end.host,
-            lambda ticket: self._sent(end, order_for(task, mine, ticket)),
-        )
+        deed = self._deed(end, ref_of(image), lambda ticket: order_for(task, mine, ticket))
         return not_done(f"What {end.name} wrote into {image.source} by itself is nowhere else.", deed, *answers)
 
-    async def _sent(self, end: SiteEnd, order: Order) -> Answer:
-        return await (end.ceph.keep_copy(order) if self.act == "keep_copy" else end.ceph.salvage(order))
+    def _deed(self, end: SiteEnd, ref: ImageRef, order: Callable[[Ticket], Order]) -> Deed:
+        ceph = end.ceph
+        if self.act == "salvage":
+            return Deed(ceph.command_for("salvage", ref), end.host, lambda ticket: ceph.salvage(order(ticket)))
+        return Deed(
+            "", end.host, lambda ticket: ceph.keep_copy(order(ticket)),
+            lambda ticket: ceph.keep_command_for(ref, ticket.operation_id),
+        )  # fmt: skip
 
 
 def exported(receipt: Receipt, source: str, site: str) -> str:

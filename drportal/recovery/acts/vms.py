@@ -10,6 +10,7 @@ import asyncio
 from drportal.drivers.base import Answer
 from drportal.drivers.base_cloud import Vm
 from drportal.drivers.opennebula_templates import TemplateError, vm_template
+from drportal.engine.gate_parts import off_remedy
 from drportal.engine.home_gates import LOST_SIGHT
 from drportal.recovery.acts.base import Deed, Probe, Task, call_text, cannot_tell, conflict, done, not_done
 from drportal.recovery.home import named, networks_at_home
@@ -68,6 +69,8 @@ class Check:
 
 
 class PowerOff(_VmAct):
+    may_run = True  # where its group runs
+
     async def judge(self, world: World, task: Task, located: Located) -> Probe:
         vm, answer, site = located.vm, located.answer, task.end.name
         if vm is None:
@@ -80,9 +83,10 @@ class PowerOff(_VmAct):
             return not_done(f"VM {vm.vm_id} at {site} is running.", action(task.end, vm, "poweroff"), answer)
         if vm.phase == "moving":
             return cannot_tell(f"VM {vm.vm_id} at {site} is {vm.state_word}, on its way to another state.", answer)
+        remedy = off_remedy(vm.phase, vm.state_word, may_run=self.may_run)
         return conflict(
-            f"VM {vm.vm_id} at {site} is {vm.state_word}: it is neither running nor powered off. "
-            "Nothing was sent. Bring it to POWEROFF by hand.",
+            f"VM {vm.vm_id} at {site} is {vm.state_word}: it is neither running nor powered off. Nothing was sent. "
+            f"{remedy}",
             answer,
         )
 
@@ -102,8 +106,8 @@ class Settle(_VmAct):
         if vm.phase == "moving":
             return cannot_tell(f"VM {vm.vm_id} at {site} is {vm.state_word}, on its way to another state.", answer)
         return conflict(
-            f"VM {vm.vm_id} at {site} is {vm.state_word}. Nothing was sent, and nothing goes home like this. Fence it, "
-            "or bring it to POWEROFF by hand.",
+            f"VM {vm.vm_id} at {site} is {vm.state_word}. Nothing was sent, and nothing goes home like this. "
+            f"{off_remedy(vm.phase, vm.state_word, may_run=False)}",
             answer,
         )
 
@@ -191,7 +195,8 @@ class Retire(_VmAct):
         if vm.phase == "moving":
             return cannot_tell(f"VM {vm.vm_id} at {site} is {vm.state_word}, on its way to another state.", answer)
         return conflict(
-            f"VM {vm.vm_id} at {site} is {vm.state_word}, not powered off. It is not terminated. Nothing was sent.",
+            f"VM {vm.vm_id} at {site} is {vm.state_word}, not powered off. It is not terminated. Nothing was sent. "
+            f"{off_remedy(vm.phase, vm.state_word, may_run=False)}",
             answer,
         )
 

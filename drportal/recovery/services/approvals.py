@@ -193,8 +193,9 @@ def _locked(approval: Approval) -> Approval:
 
 def _why_closed(row: Approval, plan: RecoveryPlan) -> tuple[str, str] | None:
     state = ApprovalState(row.state)
-    if state in FINAL_APPROVAL or state is ApprovalState.APPROVED:
-        code = Unfit.USED_BEFORE if state in (ApprovalState.USED, ApprovalState.APPROVED) else Unfit.NOT_APPROVED
+    given = state in (ApprovalState.USED, ApprovalState.APPROVED)
+    if state in FINAL_APPROVAL or given:
+        code = Unfit.USED_BEFORE if given else Unfit.NOT_APPROVED
         return code, f"The request is {state} already. Nothing was changed."
     if timezone.now() >= row.expires_at:
         return Unfit.EXPIRED, "The request has expired. Nothing was approved. Ask for it again."

@@ -17,19 +17,20 @@ from drportal.drivers.names import BadName
 from drportal.drivers.orders import Warrant
 from drportal.engine.approvals import OPEN_APPROVAL, ApprovalState, content_hash
 from drportal.engine.evidence import differences, moved
-from drportal.engine.fence import ATTESTABLE, FenceRung, below
+from drportal.engine.fence import ATTESTABLE, RUNG_WORDS, FenceRung, below
 from drportal.engine.plans import PlanImpossible, RunKind, build
 from drportal.engine.states import RunEvent, RunState, next_run_state
+from drportal.engine.vantage import Standing
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, evidence, quarantine, unfit
+from drportal.recovery import building, evidence, giving_way, quarantine, unfit
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, from_json, to_json
 from drportal.recovery.policy import policy_now
 from drportal.recovery.services import runs
 from drportal.recovery.services.plans import plan_get
-from drportal.recovery.survivors import cut_short, peer_of
+from drportal.recovery.survivors import cut_short, peer_of, torn
 from drportal.recovery.warrants import forced_commands, steps_to_force, still_to_force
 
 KEEP_UNUSED = 50  # evidence of doors that were opened, and nobody asked for anything
@@ -65,6 +66,11 @@ def disaster_door(plan_id: int) -> Door:
     source, target = _direction(plan.group)
     copy = building.copy_of_plan(plan, source, target)
     content = _seen(plan, copy, source, target)
+    if _only_source_answers(content) and torn(plan.group):
+        # A move was cut short, and it is the site where it went that is lost: back to where the copies were demoted.
+        source, target = target, source
+        copy = building.copy_of_plan(plan, source, target)
+        content = _seen(plan, copy, source, target)
     phrase = building.phrase(RunKind.DISASTER_FAILOVER, plan.group, target)
     blockers = _blockers(copy, content, source, target)
     if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, target):
@@ -75,6 +81,12 @@ def disaster_door(plan_id: int) -> Door:
 
 def _seen(plan: RecoveryPlan, copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     return {**evidence.settled(evidence.collect(copy, source, target)), "plan": [plan.pk, plan.version]}
+
+
+def _only_source_answers(content: dict[str, Any]) -> bool:
+    images = content["images"].values()
+    answers = any(image["other_side_answers"] for image in images)
+    return answers and not any(image["read_here"] for image in images)
 
 
 def _direction(group: ProtectionGroup) -> tuple[Site, Site]:
@@ -89,9 +101,11 @@ def _blockers(copy: PlanCopy, content: dict[str, Any], source: Site, target: Sit
     """An image whose own copy is unfit does not forbid saving the others: it is refused by itself, by its gate."""
     found, fit, of_fit_vms = [], 0, unfit.fit_images(copy)
     if content["second_view"]["alive"]:
+        by_witness = content["second_view"]["standing"] == Standing.A_WITNESS_SEES
+        wrong = " A witness that is wrong is taken away on the page of the sites." if by_witness else ""
         found.append(
             f"{content['second_view']['sentence']} Its VMs may be running: nothing is forced while it lives. Mend the "
-            "portal's way to it, or have it shut down there first."
+            f"portal's way to it, or have it shut down there first.{wrong}"
         )
     for key, image in sorted(content["images"].items(), key=lambda item: str(item[1]["name"])):
         if image["other_side_answers"]:
@@ -139,8 +153,8 @@ def disaster_request(
     ``evidence_sha256``: of the evidence that was frozen when the door was opened; both sites are read once more, and it
     must not have moved. Empty: nobody looked, and what this request reads is frozen.
 
-    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation, no_such_rung, no_deviation), Conflict
-    (run_active, not_ready, evidence_old, evidence_moved, …), WorkerUnavailable.
+    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation, no_such_rung, below_policy, no_deviation),
+    Conflict (run_active, not_ready, evidence_old, evidence_moved, …), WorkerUnavailable.
     """
     word = Attested(attestation, attested_rung, deviation.strip())
     if known := runs.known_run(request_key):
@@ -149,10 +163,10 @@ def disaster_request(
     runs.same_version(plan, plan_version)
     _said_why(reason, word, plan.fence_rung)
     runs.nothing_active(plan.group)
-    if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, _direction(plan.group)[1]):
-        raise Conflict(f"{why} Nothing was asked for.", code="return_quarantine")
     runs.somebody_works()
     door = disaster_door(plan_id)
+    if why := quarantine.why_not(plan.group, RunKind.DISASTER_FAILOVER, door.target):
+        raise Conflict(f"{why} Nothing was asked for.", code="return_quarantine")
     runs.right_phrase(phrase, door.phrase)
     if door.blockers:
         _refused(plan, user, list(door.blockers))
@@ -199,6 +213,12 @@ def _said_why(reason: str, word: Attested, wanted: int) -> None:
     if word.rung not in {rung.value for rung in ATTESTABLE}:
         rungs = ", ".join(f"{rung.value} ({words})" for rung, words in ATTESTABLE.items())
         raise Invalid(f"Nobody can attest rung {word.rung}; there are {rungs}.", code="no_such_rung")
+    if word.rung < (least := policy_now().least_rung):
+        raise Invalid(
+            f"That is rung {word.rung}; the approval policy lets nothing go on below rung {least} "
+            f"({RUNG_WORDS[FenceRung(least)]}), whatever the reason. Have power or network cut. Nothing was asked for.",
+            code="below_policy",
+        )
     if word.rung < wanted and not word.deviation:
         lacking = below(FenceRung(word.rung), FenceRung(wanted), "", "")
         raise Invalid(
@@ -276,6 +296,8 @@ def why_no_new_approval(run: Run) -> str:
         return f"The run is {run.state}. A new approval is asked for while it is paused."
     if run.approvals.filter(state__in=[state.value for state in OPEN_APPROVAL]).exists():
         return "One is asked for already."
+    if waits := giving_way.why_it_waits(run):
+        return waits
     if not steps_to_force(run).exists():
         return "Nothing is left to be forced."
     return ""

@@ -21,7 +21,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, glass, quarantine, warrants
+from drportal.recovery import building, changes, fences, giving_way, glass, quarantine, warrants
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage, Step, StepAttempt
 from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
@@ -54,14 +54,16 @@ def run_request(
     actor: str,
     user: User | None = None,
     discard_reason: str = "",
+    deviation: str = "",
     salvage: Wish = NO_WISH,
 ) -> tuple[Run, bool]:
     """A new run, and True; or the run that was made with this key before, and False.
 
     Of a reprotect, ``salvage``: what becomes of what the returned site wrote by itself. ``discard_reason``: why it may
-    be lost, needed for what is not saved. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason,
-    salvage_impossible, unknown_image), Conflict (run_active, image_held, return_quarantine, not_ready, warnings),
-    WorkerUnavailable.
+    be lost, needed for what is not saved. ``deviation``: why it goes on below the fence rung that the plan wants.
+
+    Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason, no_deviation, salvage_impossible, unknown_image),
+    Conflict (run_active, image_held, return_quarantine, not_ready, warnings), WorkerUnavailable.
     """
     if known := known_run(request_key):
         return known, False
@@ -71,13 +73,14 @@ def run_request(
     source, target = building.direction(plan.group, wanted)
     right_phrase(phrase, building.phrase(wanted, plan.group, target))
     somebody_works()
-    nothing_active(plan.group)
+    nothing_active(plan.group, wanted)
     copy = building.copy_of_plan(plan, source, target, wanted)
     _not_in_quarantine(plan.group, wanted, target, copy)
     if wanted is RunKind.FENCE:
         copy = replace(copy, salvage_dir="", discard_reason="nothing is discarded by a fence")
     if wanted is RunKind.REPROTECT:
-        copy = with_choices(copy, source, salvage, discard_reason.strip())
+        copy = fences.fenced_before(with_choices(copy, source, salvage, discard_reason.strip()), plan.group, source)
+        copy = fences.with_deviation(copy, source, deviation.strip(), actor)
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
@@ -158,6 +161,7 @@ def run_cancel(*, run_id: int, actor: str, reason: str = "") -> Run:
             raise Conflict(
                 f"Run {run.pk} is {run.state}; there is nothing to cancel. Nothing was changed.", code="wrong_state"
             )
+        giving_way.has_its_turn(run)
         if state is not RunState.APPROVED or not run.lease_owner:
             said = f"The run was cancelled by {actor}. {reason}".strip()
             warrants.lapse(run.pk, ApprovalEvent.MAKE_VOID, "run_cancelled", said, actor)
@@ -179,6 +183,7 @@ def run_resume(*, run_id: int, actor: str, reason: str = "") -> Run:
             return _ask(run, "run.resume", actor, reason, pause_asked=False)
         if run.state != RunState.PAUSED:
             raise Conflict(f"Run {run.pk} is {run.state}, not paused. Nothing was changed.", code="wrong_state")
+        giving_way.has_its_turn(run)
         for step in failed_steps(run):
             rearm(step, actor)
         return go_on(run, actor, reason)
@@ -244,21 +249,21 @@ def somebody_works() -> None:
         )
 
 
-def nothing_active(group: ProtectionGroup) -> None:
-    """Nor is the plan locked. Raises Conflict (run_active, plan_locked)."""
+def nothing_active(group: ProtectionGroup, kind: RunKind | None = None) -> None:
+    """But what gives way to a run of this kind; nor is the plan locked, but for a fence. Raises Conflict (run_active,
+    plan_locked)."""
     active = building.active_run(group)
-    if active is not None:
+    if active is not None and not giving_way.gives_way(active, kind):
         raise _run_active(active)
     locking = glass.locked_by(group)
-    if locking is not None:
+    if locking is not None and kind is not RunKind.FENCE:
         said = f"{glass.locked_words(locking)} Nothing was started."
         raise Conflict(said, code="plan_locked", extra={"run_id": locking.pk})
 
 
 def _run_active(active: Run) -> Conflict:
     return Conflict(
-        f"Run {active.pk} ({active.kind}) of this group is {active.state}. Nothing was started. "
-        "Finish or cancel it first.",
+        f"{giving_way.who_holds(active)} Nothing was started. Finish or cancel it first.",
         code="run_active",
         extra={"run_id": active.pk},
     )
@@ -291,7 +296,8 @@ def _refuse_dark(assessment: Assessment) -> None:
     dark = [f"{site.name}" for site in assessment.given.sites if site.ceph is not True or site.opennebula is not True]
     if dark:
         raise NotReady(
-            f"{' and '.join(dark)} cannot be read, so it cannot be shown that going back is safe. Nothing was started.",
+            f"{' and '.join(dark)} cannot be read, so it cannot be shown that going back is safe. Nothing was started. "
+            "Wait for it; if it is lost, ask for a disaster failover: that brings the group up at the other site.",
             extra={"findings": []},
         )
 
@@ -312,6 +318,7 @@ def _make(
     demoted: frozenset[str] = frozenset(),
     promoted: frozenset[str] = frozenset(),
 ) -> tuple[Run, bool]:
+    is_return = kind is RunKind.REPROTECT
     lost = frozenset(vm.key for vm in assessment.given.vms if kind is RunKind.FAILBACK and lost_sight_of(vm.at_target))
     try:
         planned = build(kind, copy.plan_input(demoted, promoted, lost, _following(assessment)))
@@ -322,13 +329,16 @@ def _make(
             fresh = RecoveryPlan.objects.select_for_update().get(pk=plan.pk)
             if parent is None:
                 same_version(fresh, plan.version)
-            state = next_run_state(RunState.DRAFT, RunEvent.ACCEPT)
             run = Run.objects.create(
-                plan=plan, group_id=plan.group_id, kind=kind.value, state=state.value, plan_version=fresh.version,
+                plan=plan, group_id=plan.group_id, kind=kind.value, state=RunState.DRAFT.value,
+                plan_version=fresh.version,
                 plan_copy=to_json(copy), source_site=source, target_site=target, parent=parent, requested_by=user,
                 requested_name=actor, reason=reason, request_key=request_key, sentence="Waiting for an executor.",
                 rto_s=fresh.rto_s,
             )  # fmt: skip
+            giving_way.give_way(run, actor)
+            run.state = next_run_state(RunState.DRAFT, RunEvent.ACCEPT).value
+            run.save(update_fields=["state"])
             held = [
                 RunImage(run=run, image=image)
                 for image in MirroredImage.objects.filter(pk__in=[i.key for i in copy.images()])
@@ -347,7 +357,7 @@ def _make(
                     "readiness": assessment.result.counts,
                     "accepted": _accepted(assessment),
                     "parent": parent.pk if parent else None,
-                    **({"salvage": for_the_trail(copy)} if kind is RunKind.REPROTECT else {}),
+                    **({"salvage": for_the_trail(copy), **fences.for_the_trail(copy)} if is_return else {}),
                 },
                 actor=actor,
                 run_id=run.pk,
@@ -455,12 +465,11 @@ def _locked(run_id: int) -> Run:
 
 def _withdraw(run: Run, actor: str, reason: str) -> Run:
     """Before an executor began. The fence goes up, so that one that is just beginning cannot write."""
-    RunImage.objects.filter(run=run).update(held=False)
     state = next_run_state(RunState.APPROVED, RunEvent.CANCEL).value
     sentence = "Withdrawn before it began. No site was touched."
-    return _ask(
-        run, "run.cancel", actor, reason, state=state, sentence=sentence, cancel_asked=True, fence=F("fence") + 1
-    )
+    _ask(run, "run.cancel", actor, reason, state=state, sentence=sentence, cancel_asked=True, fence=F("fence") + 1)
+    changes.images_let_go(run.pk)()
+    return run_get(run.pk)
 
 
 def _ask(run: Run, action: str, actor: str, reason: str, **fields: object) -> Run:

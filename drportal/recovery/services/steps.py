@@ -10,6 +10,7 @@ from drportal.engine.states import IllegalTransition, RunState, StepEvent, StepS
 from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound
 from drportal.events import publish
+from drportal.recovery import giving_way
 from drportal.recovery.models import Run, Step
 from drportal.recovery.services.runs import failed_steps, go_on, rearm
 
@@ -42,7 +43,7 @@ def why_no_skip(step: Step) -> str:
 def _why_not_now(step: Step) -> str:
     if step.run.state != RunState.PAUSED:
         return f"The run is {step.run.state}. Pause it first; then nothing moves while you decide."
-    return ""
+    return giving_way.why_it_waits(step.run)
 
 
 def step_retry(*, run_id: int, step_id: int, actor: str, reason: str = "") -> Step:

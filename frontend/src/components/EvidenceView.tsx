@@ -1,6 +1,7 @@
 import { List, ListItem, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Evidence, ImageEvidence, SecondViewOut } from "../api/types";
+import { worstLoss } from "../lib/loss";
 import { count, upWords, type Word } from "../lib/words";
 import { SightsTable } from "./SightsTable";
 import { StateText } from "./State";
@@ -42,7 +43,14 @@ export function EvidenceView({
           </>
         )}
       </p>
-      <Title headingLevel="h3">What the poller had heard last of {lost}</Title>
+      <p>
+        <strong>{worstLoss(evidence.images)}</strong>
+      </p>
+      <Title headingLevel="h3">
+        {evidence.ways.some((way) => way.asked_at)
+          ? `Does ${lost} answer?`
+          : `What the poller had heard last of ${lost}`}
+      </Title>
       <List>
         {evidence.ways.map((way) => (
           <ListItem key={way.way}>
@@ -50,6 +58,11 @@ export function EvidenceView({
             {way.since && (
               <>
                 since <Time at={way.since} />.{" "}
+              </>
+            )}
+            {way.asked_at && (
+              <>
+                Asked <Time at={way.asked_at} />.{" "}
               </>
             )}
             {way.sentence}
@@ -64,8 +77,8 @@ export function EvidenceView({
         </>
       )}
       <p>
-        Two views are still not proof: VMs can run behind a cut line. Who says that nothing runs there any more is on
-        record as the attestation.
+        None of this is proof: VMs may run behind a cut line. So somebody has to say who made sure that nothing runs
+        there, and is on record with it.
       </p>
       <Title headingLevel="h3">{count(evidence.images.length, "image")}</Title>
       <Table aria-label={label} variant="compact">
@@ -156,26 +169,42 @@ function LastHeard({ image, lost }: { image: ImageEvidence; lost: string }) {
   );
 }
 
-/** The other site's host is asked too: a cut line looks like a dead site to whoever sits at the end of it. */
+/** The other site's host and witnesses are asked too: a cut line looks like a dead site to whoever sits at the end of it. */
 function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
+  const contact = CONTACT[view.contact];
   return (
     <>
-      <Title headingLevel="h3">
-        What {view.asked} sees of {lost}
-      </Title>
+      <Title headingLevel="h3">What others see of {lost}</Title>
       <p>
-        <StateText state={STANDING[view.standing] ?? { word: view.standing, tone: "unsure" }} />. {view.sentence}
+        <StateText state={STANDING[view.standing] ?? { word: view.standing, tone: "unsure" }} />
+        {contact && (
+          <>
+            , <StateText state={contact} />
+          </>
+        )}
+        . {view.sentence}
         {view.trouble && ` ${view.trouble}`}
       </p>
-      {view.views.length > 0 && (
-        <List>
-          {view.views.map((each) => (
-            <ListItem key={each.address}>
-              {each.what} at {each.address} {each.sentence}.
+      <List>
+        {view.views.map((each) => (
+          <ListItem key={each.address}>
+            {view.asked}: {each.what} at {each.address} {each.sentence}.
+          </ListItem>
+        ))}
+        {view.witnesses.map((witness) =>
+          witness.trouble ? (
+            <ListItem key={witness.name}>
+              The witness {witness.name} could not be asked: {witness.trouble}
             </ListItem>
-          ))}
-        </List>
-      )}
+          ) : (
+            witness.views.map((each) => (
+              <ListItem key={`${witness.name} ${each.address}`}>
+                The witness {witness.name}: {each.what} at {each.address} {each.sentence}.
+              </ListItem>
+            ))
+          ),
+        )}
+      </List>
     </>
   );
 }
@@ -183,9 +212,17 @@ function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
 const STANDING: Record<string, Word> = {
   answers: { word: "Reachable", tone: "good" },
   silent_for_both: { word: "Silent for both", tone: "bad" },
+  silent_for_all: { word: "Silent for all", tone: "bad" },
+  a_witness_sees: { word: "Alive", tone: "warn" },
   portal_alone: { word: "Alive", tone: "warn" },
   greets_the_portal: { word: "Alive", tone: "warn" },
   one_view: { word: "One view only", tone: "unsure" },
+};
+
+/** Down is only what all places say together. */
+const CONTACT: Record<string, Word> = {
+  unreachable: { word: "Unreachable", tone: "unsure" },
+  down: { word: "Down, as far as can be seen", tone: "bad" },
 };
 
 function wayWord(ok: boolean | null): Word {

@@ -72,9 +72,9 @@ function TheApproval({ approval }: { approval: Approval }) {
             <Command key={command} text={command} />
           ))}
           <p>
-            Before each of them, where the mirror daemon at {approval.target_site} still has the image open, its client
-            is shut out for ten minutes so that it lets go: <code>ceph osd blocklist add</code> with the address that it
-            has then, and 600. It comes back by itself when its peer does. Nothing else is sent.
+            Where the mirror daemon at {approval.target_site} still has an image open, it is shut out for ten minutes
+            first, so that it lets go: <code>ceph osd blocklist add</code>, with its address. It comes back by itself.
+            Nothing else is forced; then the images are registered and the VMs started there.
           </p>
           <p className="dr-quiet">SHA-256 of the approval, as the site keeps it: {approval.sha256}</p>
           {approval.deposit && (

@@ -59,7 +59,7 @@ function Alone({ approval, looked }: { approval: Approval; looked: Approval | un
         </ListItem>
         <ListItem>
           Plan {approval.plan} is locked afterwards, failback included, until a manager who took no part has accepted
-          the run.
+          the run. Only a fence of the lost site may still be asked for.
         </ListItem>
       </List>
       <FormGroup label="Why can nobody else say yes?" fieldId="glass-reason" isRequired>

@@ -171,18 +171,17 @@ function Request({ plan, door }: { plan: number; door: DisasterDoor }) {
       <Title headingLevel="h2">Ask for it</Title>
       <List>
         <ListItem>
-          This only asks. Nothing is sent to a site before another person has said yes to this evidence, which was
-          frozen when it was read. Both sites are read once more when you ask: where it has moved meanwhile, nothing is
-          asked for.
+          This only asks: another person has to say yes to the evidence above. Both sites are read once more first;
+          where something has changed, nothing is asked for.
         </ListItem>
         <ListItem>
-          Then {count(door.evidence.images.length, "image")} at {door.target_site}{" "}
-          {door.evidence.images.length === 1 ? "is" : "are"} promoted by force, each for itself, and the VMs are started
+          After the yes, {count(door.evidence.images.length, "image")} at {door.target_site}{" "}
+          {door.evidence.images.length === 1 ? "is" : "are"} promoted by force, each for itself, and the VMs start
           there. Nothing is done at {door.source_site}.
         </ListItem>
         <ListItem>
-          What {door.source_site} wrote and did not send is not at {door.target_site}. When {door.source_site} comes
-          back, both copies can be written: nothing may start there.
+          What {door.source_site} wrote and did not send is missing at {door.target_site}. When {door.source_site} comes
+          back, its copies can still be written: keep it cut off.
         </ListItem>
       </List>
       <FormGroup label="Why is this done?" isRequired fieldId="reason">

@@ -10,6 +10,7 @@ import { ReasonDialog } from "../../components/ReasonDialog";
 import { useMay } from "../../lib/may";
 import { requestKey } from "../../lib/requestKey";
 import { count } from "../../lib/words";
+import { troubled } from "./choices";
 
 type Act = "pause" | "resume" | "cancel" | "way_back" | "new_approval";
 
@@ -52,6 +53,8 @@ export function RunActions({ run }: { run: Run }) {
 
 /** What cannot be done is shown only where a person would look for it: the way back at the end of a run. */
 function fits(run: Run, { action, possible }: RunAction): boolean {
+  // The console has both, each with what follows from it: nobody has to ask which of two buttons is the right one.
+  if ((action === "resume" || action === "cancel") && run.console && troubled(run.console.vms).length > 0) return false;
   return (
     possible ||
     (action === "way_back" &&
