@@ -316,7 +316,9 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
 @dataclass(frozen=True, slots=True)
 class AliveVm:
     """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID.
-    ``sources``: of its disks, each with the disk's number."""
+    ``sources``: of its disks, each with the disk's number. ``active_at``: the site at which its group is active; empty
+    where it is in none.
+    """
 
     key: str
     site: str
@@ -326,6 +328,21 @@ class AliveVm:
     copy_of: str
     addresses: tuple[str, ...]
     sources: Mapping[str, int]
+    active_at: str = ""
+
+
+def _twice_alive(address: str, found: list[AliveVm]) -> Gap:
+    """A command only where it is known which one is meant to run: the other way round it would stop the service."""
+    said = f"It is alive at both sites: {_listed(found)}."
+    meant = {vm.active_at for vm in found if vm.active_at}
+    astray = [vm for vm in found if vm.site not in meant]
+    if len(meant) != 1 or len(astray) != 1:
+        told = "Find out which one is meant to run; power the other off."
+        return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told)
+    vm = astray[0]
+    told = f"Its group is active at {meant.pop()}: the other is not meant to run."
+    off = on_front_end(vm.site, "Powers the other one off.", "onevm", "poweroff", vm.one_id)
+    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, (off,))
 
 
 def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
@@ -358,17 +375,7 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
             )
     for address, found in sorted(by_address.items()):
         if len({vm.site for vm in found}) > 1:
-            yield Gap(
-                GapCode.ADDRESS_TWICE,
-                GapLevel.RISK,
-                address,
-                f"It is alive at both sites: {_listed(found)}.",
-                "Find out which one is meant to run; power the other off.",
-                tuple(
-                    on_front_end(vm.site, f"If {vm.name} is not to run at {vm.site}.", "onevm", "poweroff", vm.one_id)
-                    for vm in found
-                ),
-            )
+            yield _twice_alive(address, found)
     for (site, source), found in sorted(by_source.items()):
         if len(found) > 1:
             yield Gap(
