@@ -316,9 +316,7 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
 @dataclass(frozen=True, slots=True)
 class AliveVm:
     """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID.
-    ``sources``: of its disks, each with the disk's number. ``active_at``: the site at which its group is active; empty
-    where it is in none.
-    """
+    ``sources``: of its disks, each with the disk's number. ``active_at``: where its group is active; empty: in none."""
 
     key: str
     site: str
@@ -332,17 +330,18 @@ class AliveVm:
 
 
 def _twice_alive(address: str, found: list[AliveVm]) -> Gap:
-    """A command only where it is known which one is meant to run: the other way round it would stop the service."""
-    said = f"It is alive at both sites: {_listed(found)}."
+    """Where it is known which one is meant to run, there is no command that would stop it."""
     meant = {vm.active_at for vm in found if vm.active_at}
-    astray = [vm for vm in found if vm.site not in meant]
-    if len(meant) != 1 or len(astray) != 1:
-        told = "Find out which one is meant to run; power the other off."
-        return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told)
-    vm = astray[0]
-    told = f"Its group is active at {meant.pop()}: the other is not meant to run."
-    off = on_front_end(vm.site, "Powers the other one off.", "onevm", "poweroff", vm.one_id)
-    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, (off,))
+    told, others = "Find out which one is meant to run; power the other off.", found
+    if len(meant) == 1:
+        told = f"Its group is active at {next(iter(meant))}: the other is not meant to run."
+        others = [vm for vm in found if vm.site not in meant]
+    commands = tuple(
+        on_front_end(vm.site, f"If {vm.name} is not to run at {vm.site}.", "onevm", "poweroff", vm.one_id)
+        for vm in others
+    )
+    said = f"It is alive at both sites: {_listed(found)}."
+    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, commands)
 
 
 def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:

@@ -142,10 +142,10 @@ def cloud_gaps(pair: SitePair) -> Iterator[Gap]:
         .order_by("name", "one_id")
     )
     plans, drifts = plans_of_vms(), drifts_of(vm.pk for vm in rows)
-    active = dict(GroupMember.objects.values_list("vm_id", "group__active_site__name"))
     for vm in rows:
         if vm.home_of_id is None:
             yield from vm_gaps(vm_facts(vm, plans.get(vm.pk), now, drifts.get(vm.pk, "")))
+    active = dict(GroupMember.objects.values_list("vm_id", "group__active_site__name"))
     yield from twice_gaps(alive(vm, active.get(vm.home_of_id or vm.pk, "")) for vm in rows)
     doubles = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.DOUBLE)
     for double in doubles.select_related("site"):

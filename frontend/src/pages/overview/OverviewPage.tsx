@@ -42,7 +42,8 @@ function Shown({ overview }: { overview: Overview }) {
     return (
       <PageSection>
         <Empty title="No site is set up yet" action={<LinkButton to="/sites/new">Set up a site</LinkButton>}>
-          The portal needs two sites, each an OpenNebula front end and a Ceph cluster.
+          Set up both sites first, each an OpenNebula front end and a Ceph cluster. Join them to a pair: that finds
+          their images and VMs. Then make a plan of the VMs that move together.
         </Empty>
       </PageSection>
     );
