@@ -23,11 +23,11 @@ from drportal.drivers.base import (
     WatcherReading,
 )
 from drportal.drivers.ceph_errors import raise_for_act, raise_for_read
-from drportal.drivers.errors import DriverError, Reason, Refused
+from drportal.drivers.errors import DriverError, Reason, Refused, Unreachable
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line, kept_name
+from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line, kept_name, one_line
 from drportal.drivers.vantage import Address, Seen
 
 
@@ -136,8 +136,12 @@ class RbdOverSsh:
             Part.WATCHERS: self.watchers,
         }
         found, troubles = dict[str, Any](), dict[Part, DriverError]()
+        silent: Unreachable | None = None
         for part, read in readers.items():
             if part not in parts:
+                continue
+            if silent is not None:  # it would not answer the next question either, and each waits its time
+                troubles[part] = silent
                 continue
             info = found.get(Part.INFO)
             if part is Part.JOURNAL and info is not None and "journaling" not in info.features:
@@ -148,6 +152,8 @@ class RbdOverSsh:
                 if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and not found:
                     return ImageObservation(ref, absent=True)
                 troubles[part] = error
+                if isinstance(error, Unreachable):
+                    silent = error
         if Part.STATUS in parts and pool is not None:
             found["status"] = pool.statuses.get(ref.name)
         return ImageObservation(ref, troubles=troubles, **found)
@@ -183,10 +189,10 @@ class RbdOverSsh:
         raise Refused("A site that is reached through the rbd client alone lets nobody in again.", Reason.OTHER)
 
     def shut_out_command_for(self, addresses: Sequence[str]) -> str:
-        return "\n".join(command_line(self._commands.shut_out(address)) for address in addresses)
+        return one_line(self._commands.shut_out(address) for address in addresses)
 
     def let_in_command_for(self, addresses: Sequence[str]) -> str:
-        return "\n".join(command_line(self._commands.let_in(address)) for address in addresses)
+        return one_line(self._commands.let_in(address) for address in addresses)
 
     async def salvage(self, order: Order) -> Answer:
         """Always Refused: nobody there looks after a file that a cut connection leaves half written."""
@@ -216,8 +222,7 @@ class RbdOverSsh:
         return command_line(self._commands.force_promote(ref, warrant))
 
     def keep_command_for(self, ref: ImageRef, operation_id: str) -> str:
-        lines = self._commands.keep_copy(ref, kept_name(ref.name, operation_id))
-        return "\n".join(command_line(line) for line in lines)
+        return one_line(self._commands.keep_copy(ref, kept_name(ref.name, operation_id)))
 
     def free_command_for(self, address: str) -> str:
         return command_line(self._commands.free(address))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from drportal.inventory.packing import unpacked
+
 
 class CephThrough(models.TextChoices):
     """How the portal reaches a site's Ceph over SSH (docs/site-program.md)."""
@@ -240,16 +242,19 @@ class ExposureDay(models.Model):
 
 
 class Observation(models.Model):
-    """What one site answered at one time, raw. Kept for evidence, and thinned (``inventory/observations.py``)."""
+    """What one site answered at one time, raw, and packed. Kept for evidence, and thinned
+    (``inventory/observations.py``).
+    """
 
-    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="observations")
+    # Its index is the one below.
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="observations", db_index=False)
     subject = models.CharField(max_length=300)
     command = models.TextField()
-    at = models.DateTimeField(db_index=True)
+    at = models.DateTimeField()
     duration_s = models.FloatField()
     exit_status = models.IntegerField(null=True)
     sha256 = models.CharField(max_length=64)
-    output = models.TextField()
+    packed = models.BinaryField()
 
     class Meta:
         ordering = ["-at"]
@@ -257,6 +262,10 @@ class Observation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.command} at {self.at:%F %T}"
+
+    @property
+    def output(self) -> str:
+        return unpacked(bytes(self.packed))
 
 
 class InventoryChange(models.Model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
-from drportal.drivers.rbd_commands import KEPT_DIGITS, RbdCommands, command_line, kept_name
+from drportal.drivers.rbd_commands import KEPT_DIGITS, RbdCommands, command_line, kept_name, one_line
 from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
@@ -20,6 +20,7 @@ from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.salvaged import images_out, ways_out
 from drportal.recovery.salvaging import NO_WISH, Wish, with_choices
+from drportal.recovery.targets import too_slow_after
 from drportal.recovery.world import ref_of
 
 ROLE_ACTS = {
@@ -62,6 +63,8 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
         raise Conflict(str(error), code="plan_impossible") from None
     show = _Show(copy, {source.slug: source, target.slug: target})
     vms, images = len(copy.vms), len(copy.images())
+    moves = kind not in building.AT_RETURNED
+    slow = too_slow_after(copy, plan.group, source, target) if moves else ()
     return schemas.Preview(
         kind=kind.value,
         plan_version=plan.version,
@@ -78,6 +81,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
             *giving_way.consequences(plan.group, kind),
             *consequences(copy, source, target, kind),
             *_left_alone(copy),
+            *slow,
         ],
     )
 
@@ -231,8 +235,8 @@ class _Show:
         """With all that is known of the name: its last part is made of the act's own number."""
         name = kept_name(image.name, "")
         shown = f"{name[:-KEPT_DIGITS]}({KEPT_DIGITS} digits of the act's number)"
-        lines = RbdCommands(site.ceph_user or None).keep_copy(ref_of(image), name)
-        return [command_line(line).replace(name, shown) for line in lines]
+        lines = one_line(RbdCommands(site.ceph_user or None).keep_copy(ref_of(image), name))
+        return [lines.replace(name, shown)]
 
     def _one_id(self, site: Site, vm: VmCopy) -> int | None:
         if site.slug == self.copy.home_site:

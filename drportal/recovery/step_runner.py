@@ -38,7 +38,7 @@ from drportal.recovery.gate_readings import GateReading, Subject, parts_of, read
 from drportal.recovery.lease import Lease
 from drportal.recovery.recorder import Change, Recorder
 from drportal.recovery.step_writer import StepRow, StepWriter
-from drportal.recovery.world import World, ref_of
+from drportal.recovery.world import NOTHING, World, ref_of
 
 NEEDS_A_PERSON = frozenset(
     {Reason.NO_RIGHTS, Reason.BAD_CREDENTIALS, Reason.LOCKED, Reason.BAD_REQUEST, Reason.NAME_TAKEN}
@@ -235,10 +235,9 @@ class StepRunner(StepWriter):
         failpoint(kind, "P0")
         number, operation_id, now = step.attempt + 1, uuid.uuid4(), self.world.clock()
         ticket = Ticket(str(operation_id), self.world.group_token, self.lease.site_fence)
-        command = deed.command_of(ticket)
-        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, command, deed.host, now)
+        step.sent_command, step.bad_end = deed.command_of(ticket), ""
+        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, step.sent_command, deed.host, now)
         step.open_attempt, step.open_operation, step.last_sent_at = number, ticket.operation_id, now
-        step.sent_command, step.bad_end = command, ""
         await self._move(
             StepEvent.BEGIN,
             f"{step.spec.sentence(self._subject_name(), step.task.end.name)}: sent.",
@@ -246,7 +245,7 @@ class StepRunner(StepWriter):
             more=[changes.attempt_opened(intent), *self._suspicion(now)],
             payload={
                 "operation_id": ticket.operation_id,
-                "command": changes.cut(command),
+                "command": changes.cut(step.sent_command),
                 "host": deed.host,
                 "attempt": number,
             },
@@ -432,7 +431,7 @@ class StepRunner(StepWriter):
     def _look(self) -> World:
         """One that goes on to the gates, unless the probe says that it is done."""
         image, gates = self.step.task.image, self.step.spec.gates_before
-        return self.world.look(*parts_of(gates, Mode(image.mode))) if image else self.world.look()
+        return self.world.look(parts_of(gates, Mode(image.mode)) if image else NOTHING)
 
     async def _probe(self, look: World) -> Probe:
         """The probe's word; a site that does not answer is *cannot tell*, one whose key changed or that forbids

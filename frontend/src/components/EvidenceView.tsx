@@ -43,9 +43,11 @@ export function EvidenceView({
           </>
         )}
       </p>
-      <p>
-        <strong>{worstLoss(evidence.images)}</strong>
-      </p>
+      {evidence.lost_at && (
+        <p>
+          <strong>{worstLoss(evidence.images)}</strong>
+        </p>
+      )}
       <Title headingLevel="h3">
         {evidence.ways.some((way) => way.asked_at)
           ? `Does ${lost} answer?`
