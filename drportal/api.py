@@ -48,6 +48,7 @@ M = TypeVar("M", bound=Model)
 NAMED: dict[str, tuple[str, str] | None] = {
     "slug": ("inventory.site", "slug"),
     "pair_id": ("inventory.sitepair", "pk"),
+    "witness_id": ("inventory.witness", "pk"),
     "image_id": ("inventory.mirroredimage", "pk"),
     "vm_id": ("inventory.virtualmachine", "pk"),
     "group_id": ("recovery.protectiongroup", "pk"),

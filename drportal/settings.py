@@ -210,6 +210,8 @@ APPROVALS_NEEDED = max(1, int(env("APPROVALS_NEEDED", "1")))
 APPROVAL_MINUTES = max(1, int(env("APPROVAL_MINUTES", "15")))
 # Whether one person alone may begin a disaster failover when nobody else can be reached; the plan is locked afterwards.
 BREAK_GLASS = env("BREAK_GLASS", "1") == "1"
+# Of the fence: below what its plan wants a run goes on for a reason; below this rung for none.
+LEAST_FENCE_RUNG = min(5, max(1, int(env("LEAST_FENCE_RUNG", "1"))))
 SITE_SESSIONS = int(env("SITE_SESSIONS", "8"))
 # Acts that the site program is asked to have under way at the same time; never more than the site's own limit.
 ACTS_AT_ONCE = int(env("ACTS_AT_ONCE", "16"))

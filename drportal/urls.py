@@ -15,6 +15,7 @@ from drportal.watch.metrics import metrics
 for router in (
     "people.api", "people.api_factors", "people.api_access",
     "inventory.api", "inventory.api_assets", "inventory.api_definitions", "inventory.api_changes",
+    "inventory.api_witnesses",
     "recovery.api", "recovery.api_runs", "recovery.api_reviews",
     "audit.api",
 ):  # fmt: skip

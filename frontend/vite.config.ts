@@ -47,5 +47,5 @@ export default defineConfig(({ command }) => ({
     host: "127.0.0.1",
     proxy: { "/api": portal, "/ws": { target: portal, ws: true } },
   },
-  test: { include: ["src/**/*.test.{ts,tsx}"], restoreMocks: true },
+  test: { include: ["src/**/*.test.{ts,tsx}"], restoreMocks: true, testTimeout: 20_000 },
 }));

@@ -32,6 +32,7 @@ def policy_in_force() -> dict[str, object]:
         "approvals_needed": settings.APPROVALS_NEEDED,
         "approval_minutes": settings.APPROVAL_MINUTES,
         "break_glass": settings.BREAK_GLASS,
+        "least_fence_rung": settings.LEAST_FENCE_RUNG,
         "anchors": [anchors.shown(place) for place in anchors.places()],
         "anchor_interval_s": settings.ANCHOR_INTERVAL_S,
         "export_key": key,

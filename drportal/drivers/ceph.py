@@ -27,7 +27,7 @@ from drportal.drivers.errors import DriverError, Reason, Refused
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line, kept_name
+from drportal.drivers.rbd_commands import SITE_CLOCK, RbdCommands, command_line, kept_name, one_line
 from drportal.drivers.vantage import Address, Seen
 
 
@@ -183,10 +183,10 @@ class RbdOverSsh:
         raise Refused("A site that is reached through the rbd client alone lets nobody in again.", Reason.OTHER)
 
     def shut_out_command_for(self, addresses: Sequence[str]) -> str:
-        return "\n".join(command_line(self._commands.shut_out(address)) for address in addresses)
+        return one_line(self._commands.shut_out(address) for address in addresses)
 
     def let_in_command_for(self, addresses: Sequence[str]) -> str:
-        return "\n".join(command_line(self._commands.let_in(address)) for address in addresses)
+        return one_line(self._commands.let_in(address) for address in addresses)
 
     async def salvage(self, order: Order) -> Answer:
         """Always Refused: nobody there looks after a file that a cut connection leaves half written."""
@@ -216,8 +216,7 @@ class RbdOverSsh:
         return command_line(self._commands.force_promote(ref, warrant))
 
     def keep_command_for(self, ref: ImageRef, operation_id: str) -> str:
-        lines = self._commands.keep_copy(ref, kept_name(ref.name, operation_id))
-        return "\n".join(command_line(line) for line in lines)
+        return one_line(self._commands.keep_copy(ref, kept_name(ref.name, operation_id)))
 
     def free_command_for(self, address: str) -> str:
         return command_line(self._commands.free(address))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -157,3 +157,8 @@ def kept_name(image: str, operation_id: str) -> str:
 def command_line(argv: Argv) -> str:
     """One line a person can read, copy and run; byte for byte what goes over the wire."""
     return shlex.join(argv)
+
+
+def one_line(commands: Iterable[Argv]) -> str:
+    """Of an act that is several commands, each only after the one before it was done. Sites take one line."""
+    return " && ".join(command_line(argv) for argv in commands)

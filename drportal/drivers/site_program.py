@@ -16,7 +16,7 @@ from drportal.drivers.base import (
 )
 from drportal.drivers.errors import OutcomeUnknown, Reason, Refused, Unreachable
 from drportal.drivers.orders import Receipt, Warrant
-from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line, kept_name
+from drportal.drivers.rbd_commands import FREED_FOR_S, SHUT_OUT_FOR_S, RbdCommands, command_line, kept_name, one_line
 from drportal.drivers.refusals import Refusals, refusals_of
 from drportal.drivers.site_link import AnswerLost, Reply, SiteLink
 from drportal.drivers.site_program_errors import raise_for_receipt, refusal
@@ -67,8 +67,7 @@ class SiteProgram(ProgramReader):
         return command_line(self._commands.force_promote(ref, warrant))
 
     def keep_command_for(self, ref: ImageRef, operation_id: str) -> str:
-        lines = self._commands.keep_copy(ref, kept_name(ref.name, operation_id))
-        return "\n".join(command_line(line) for line in lines)
+        return one_line(self._commands.keep_copy(ref, kept_name(ref.name, operation_id)))
 
     def free_command_for(self, address: str) -> str:
         return command_line(self._commands.free(address))
@@ -92,10 +91,10 @@ class SiteProgram(ProgramReader):
         return await self._send("free", "free", self.free_command_for(address), order, {}, more)
 
     def shut_out_command_for(self, addresses: Sequence[str]) -> str:
-        return "\n".join(command_line(self._commands.shut_out(address)) for address in addresses)
+        return one_line(self._commands.shut_out(address) for address in addresses)
 
     def let_in_command_for(self, addresses: Sequence[str]) -> str:
-        return "\n".join(command_line(self._commands.let_in(address)) for address in addresses)
+        return one_line(self._commands.let_in(address) for address in addresses)
 
     async def shut_out(self, order: Order, addresses: Sequence[str]) -> Answer:
         """The program refuses addresses of mirror daemons, and its own."""

@@ -67,9 +67,8 @@ class ProgramReader:
 
         Raises Unreachable, IdentityChanged, Refused.
         """
-        deadline_s = self._deadline_s + more_s
         try:
-            reply = await self._link.ask(verb, fields, deadline_s=deadline_s, **({"images": taker} if taker else {}))
+            reply = await self._link.ask(verb, fields, deadline_s=self._deadline_s + more_s, images=taker)
         except AnswerLost as lost:
             raise Unreachable(f"{self._host} did not answer `{what}`: {lost}. Nothing was changed.") from lost
         if not reply.content.get("ok"):

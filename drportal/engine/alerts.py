@@ -22,6 +22,7 @@ class AlertKind(enum.StrEnum):
     APPROVAL_ASKED = "approval_asked"
     GLASS_BROKEN = "glass_broken"
     SITE_SILENT = "site_silent"
+    WITNESS_LOST = "witness_lost"
     PORTAL_BLIND = "portal_blind"
     RECORDS_DIFFER = "records_differ"
     PROGRAM_DIFFERS = "program_differs"
@@ -39,6 +40,7 @@ KIND_SENTENCES = {
     AlertKind.APPROVAL_ASKED: "An approval is asked for.",
     AlertKind.GLASS_BROKEN: "One person began a disaster failover alone.",
     AlertKind.SITE_SILENT: "A part of a site does not answer.",
+    AlertKind.WITNESS_LOST: "A witness at a third place cannot be asked what it sees.",
     AlertKind.PORTAL_BLIND: "The portal's poller does not watch a pair of sites.",
     AlertKind.RECORDS_DIFFER: "A site's receipt of an act and the portal's trail say different things.",
     AlertKind.PROGRAM_DIFFERS: "The site program installed at a site is not the portal's own, or reaches other pools.",

@@ -41,7 +41,7 @@ SITE_ROWS = (
     Row("ssh", Counts.WHEN_IT_ANSWERS, "a site that answers is not gone"),
     Row("ceph", Counts.WHEN_IT_ANSWERS, "a site that answers is not gone"),
     Row("opennebula", Counts.WHEN_IT_ANSWERS, "its VMs may be running"),
-    Row("seen_alive_by_the_other_site", Counts.WHEN_IT_ANSWERS, "somebody gets an answer from it"),
+    Row("seen_alive", Counts.WHEN_IT_ANSWERS, "somebody gets an answer from it"),
     Row("standing", Counts.NEVER, "a viewpoint that came or went proves neither life nor death"),
 )
 IMAGE_ROWS = (
@@ -123,7 +123,7 @@ def _of_site(content: Mapping[str, Any], bound: Bound | None) -> dict[str, Any]:
     view = content.get("second_view") or {}
     ways = {way: said[0] for way, said in content.get("source_reachable", {}).items()}
     asked = {"plan_version": bound.plan_version, "commands": list(bound.commands)} if bound else {}
-    return {**asked, **ways, "seen_alive_by_the_other_site": bool(view.get("alive")), "standing": view.get("standing")}
+    return {**asked, **ways, "seen_alive": bool(view.get("alive")), "standing": view.get("standing")}
 
 
 def _rows(

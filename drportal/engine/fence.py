@@ -5,6 +5,7 @@ A rung that nobody can reach, because the site is silent, is never demanded (I11
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -82,6 +83,12 @@ def below(reached: FenceRung, wanted: FenceRung, by: str, deviation: str) -> str
     return f"{said} {by} goes on below it, because: {deviation}" if deviation else said
 
 
+def floor_of(least: FenceRung, wanted: FenceRung) -> FenceRung:
+    """Of a site that came back: how far below the plan's rung a reason may let a run go. No fence there does more than
+    the plan wants."""
+    return min(least, wanted)
+
+
 def what_is_fenced(
     lost: str,
     wanted: FenceRung,
@@ -89,12 +96,14 @@ def what_is_fenced(
     attestation: str,
     word: FenceRung = FenceRung.CUT,
     deviation: str = "",
+    at: dt.datetime | None = None,
 ) -> tuple[str, ...]:
     """For who is asked to say yes to a disaster failover: what is done now, what cannot be, and what comes later."""
+    when = f" at {at:%F %T} UTC" if at else ""
     said = (
         f"Nothing is sent to {lost}: while it is silent, rungs 1 to 4 cannot be reached there. A VM that its "
         "OpenNebula shows as not off keeps its images from being forced.",
-        f"Rung {word.value}, {ATTESTABLE[word]}: attested by {attested_by}: {attestation}",
+        f"Rung {word.value}, {ATTESTABLE[word]}: attested by {attested_by}{when}: {attestation}",
         below(word, wanted, attested_by, deviation),
         f"When {lost} is back, the plan wants rung {wanted.value} there first: {RUNG_WORDS[wanted]}.",
     )

@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 from dataclasses import dataclass
 
+from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.states import IllegalTransition, Transition
 
 MOST_NEEDED, MOST_MINUTES = 5, 240
@@ -50,11 +51,15 @@ def next_change_state(state: ChangeState, event: ChangeEvent) -> ChangeState:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """``needed``: people other than the requester who must say yes to a forced promotion; ``minutes``: how long a
-    request stands; ``break_glass``: whether one person may go on alone when nobody else can be reached."""
+    request stands; ``break_glass``: whether one person may go on alone when nobody else can be reached.
+
+    ``least_rung``: of the fence. Below what its plan wants a run goes on for a reason that a named person gives; below
+    this one for none."""
 
     needed: int
     minutes: int
     break_glass: bool
+    least_rung: int = FenceRung.OFF.value
 
     def wrong(self) -> str:
         """Why it cannot be a policy; empty when it can."""
@@ -62,6 +67,8 @@ class Policy:
             return f"From 1 to {MOST_NEEDED} people can be asked for."
         if not 1 <= self.minutes <= MOST_MINUTES:
             return f"A request stands from 1 to {MOST_MINUTES} minutes."
+        if not FenceRung.OFF <= self.least_rung <= FenceRung.CUT:
+            return "The least fence rung is one from 1 to 5."
         return ""
 
     def words(self) -> str:
@@ -69,7 +76,8 @@ class Policy:
         glass = "may" if self.break_glass else "may not"
         return (
             f"A forced promotion needs the yes of {people}; a request stands {self.minutes} min; one person {glass} go "
-            "on alone when nobody else can be reached."
+            "on alone when nobody else can be reached. Whatever the reason, nothing goes on below fence rung "
+            f"{self.least_rung} ({RUNG_WORDS[FenceRung(self.least_rung)]})."
         )
 
     def looser_than(self, other: Policy) -> tuple[str, ...]:
@@ -78,6 +86,7 @@ class Policy:
             (self.needed < other.needed, "fewer people have to say yes"),
             (self.minutes > other.minutes, "a request stands longer, so the evidence may be older"),
             (self.break_glass and not other.break_glass, "one person may go on alone"),
+            (self.least_rung < other.least_rung, "a run may go on with less of a fence"),
         )
         return tuple(said for is_so, said in points if is_so)
 

@@ -138,6 +138,8 @@ class ReadinessInput:
     """Of a reprotect: what the plan wants done at the returned site first, and what a fence run has reached there."""
     rpo_s: int | None = None
     """The group's RPO target, where one was agreed."""
+    fence_least: FenceRung = FenceRung.NONE
+    """Below which the approval policy lets no reason go."""
 
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 
 from drportal.engine.facts import RoleFacts
+from drportal.engine.fence import RUNG_WORDS, FenceRung, below
 from drportal.engine.gate_base import ROLE_FRESH_S, GateId, GateResult, Reading
 
 
@@ -64,3 +65,18 @@ def g_peer(
             hopeless=True,
         )
     return say.met("The other side is primary: its copy is the one that counts.")
+
+
+def g_fence_returned(reached: FenceRung, wanted: FenceRung, by: str, deviation: str, now: dt.datetime) -> GateResult:
+    """Before a returned site's copy is discarded: the rung that the plan wants was reached there, or a named person has
+    said why it goes on below it. ``reached``: by a fence before this run, and by this run itself."""
+    say = Reading(GateId.FENCE, now)
+    say.facts.update(rung=reached.value, rung_wanted=wanted.value)
+    lacking = below(reached, wanted, by, deviation)
+    if lacking and not deviation:
+        return say.not_met(
+            f"{lacking} Nothing is discarded.",
+            "Cancel this run, fence the site first, then ask for it again; or say then why it goes on without.",
+            hopeless=True,
+        )
+    return say.met(lacking or f"Rung {reached.value} is reached there: {RUNG_WORDS[reached]}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 
-from drportal.engine.fence import RUNG_WORDS, FenceRung
+from drportal.engine.fence import RUNG_WORDS, FenceRung, floor_of
 from drportal.engine.gate_base import OFF_PHASES, GateResult
 from drportal.engine.gate_parts import off_remedy
 from drportal.engine.gates import g_one
@@ -110,16 +110,25 @@ def _image_findings(kind: RunKind, image: ImageReadiness, back: str, given: Read
 
 def _fence_findings(given: ReadinessInput, back: str) -> Iterator[Finding]:
     """A reprotect itself powers off and demotes: the second rung. More is done by a fence run only."""
-    reached = max(given.fence_reached, FenceRung.DEMOTED)
-    if reached < given.fence_wanted:
-        yield Finding(
-            "below_the_rung",
-            Severity.WARN,
-            back,
-            f"The plan wants rung {given.fence_wanted.value} there first ({RUNG_WORDS[given.fence_wanted]}); this run "
-            f"goes no higher than rung {reached.value} ({RUNG_WORDS[reached]}).",
-            "Fence it first. Or accept this: the trail keeps it with your name and your reason.",
-        )
+    reached, wanted = max(given.fence_reached, FenceRung.DEMOTED), given.fence_wanted
+    floor = floor_of(given.fence_least, wanted)
+    if reached >= wanted:
+        return
+    said = (
+        f"The plan wants rung {wanted.value} there first ({RUNG_WORDS[wanted]}); this run goes no higher than rung "
+        f"{reached.value} ({RUNG_WORDS[reached]})."
+    )
+    if reached < floor:
+        policy = f" The approval policy lets nothing go on below rung {floor.value}."
+        yield block("below_policy", back, said + policy, "Fence it first.")
+        return
+    yield Finding(
+        "below_the_rung",
+        Severity.WARN,
+        back,
+        said,
+        "Fence it first. Or say why it goes on below that rung: the trail keeps it with your name.",
+    )
 
 
 def _copy_findings(image: ImageReadiness, sites: Iterable[SiteReadiness]) -> Iterator[Finding]:

@@ -374,7 +374,7 @@ _SPECS = (
         "source",
         True,
         True,
-        (G.OFF, G.PEER),
+        (G.OFF, G.PEER, G.FENCE),
         (),
         "Discarded",
     ),

@@ -67,7 +67,7 @@ async def _try_host(site: Site, drivers: SiteDrivers, ssh_key: str | None, pool:
     except DriverError as error:
         return Outcome("unreachable", error.detail), not_asked
     offered = compare(shown, site.host_keys)
-    verdict = _identity(offered, site.host_keys)
+    verdict = identity(offered, site.host_keys)
     if verdict is None and not ssh_key:
         verdict = Outcome("refused", "There is no SSH key to log in with yet. Store one.", offered_keys=offered)
     if verdict is not None:
@@ -94,7 +94,7 @@ def compare(shown: Sequence[HostKey], accepted: Sequence[str]) -> tuple[Offered,
     )
 
 
-def _identity(offered: tuple[Offered, ...], accepted: Sequence[str]) -> Outcome | None:
+def identity(offered: tuple[Offered, ...], accepted: Sequence[str]) -> Outcome | None:
     """A verdict on the host's identity, or None when it is the accepted one."""
     if any(key.accepted for key in offered):
         return None
@@ -119,8 +119,13 @@ def _failed_login(error: DriverError, offered: tuple[Offered, ...], user: str) -
         return ssh, Outcome("refused", error.detail)
     if isinstance(error, IdentityChanged):
         return Outcome("identity_changed", error.detail, offered_keys=offered), not_asked
-    refused = isinstance(error.__cause__, asyncssh.PermissionDenied | asyncssh.KeyImportError)
-    return Outcome("refused" if refused else "unreachable", error.detail, offered_keys=offered), not_asked
+    word = "refused" if refused_login(error) else "unreachable"
+    return Outcome(word, error.detail, offered_keys=offered), not_asked
+
+
+def refused_login(error: DriverError) -> bool:
+    """Somebody answered, and did not let us in."""
+    return isinstance(error.__cause__, asyncssh.PermissionDenied | asyncssh.KeyImportError)
 
 
 async def _try_ceph(drivers: SiteDrivers, pool: str | None, version: str) -> Outcome:

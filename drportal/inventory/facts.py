@@ -46,8 +46,8 @@ Replay = Mapping[str, object] | None
 
 
 def side_as_text(facts: SideFacts) -> JsonText:
-    """As ``MirroredImage.side_a`` and ``side_b`` keep it."""
-    return JsonText(_SIDE.dump_json(facts).decode())
+    """As ``MirroredImage.side_a`` and ``side_b`` keep it: written again and again, so without what is not known."""
+    return JsonText(_SIDE.dump_json(facts, exclude_defaults=True).decode())
 
 
 def side_from_json(kept: Mapping[str, Any]) -> SideFacts:

@@ -1,15 +1,18 @@
-"""Tell the portal about a lab's two sites, as a person would on the sites' page. For the demo and for tests."""
+"""Tell the portal about a lab's two sites and its witness, as a person would on the sites' page. For the demo and for
+tests."""
 
 from __future__ import annotations
 
+import asyncssh
 from django.db import transaction
 
 from drportal.audit.record import record
-from drportal.inventory.models import Credential, Site, SitePair
-from drportal.lab.control import LabDescription, SiteDescription
+from drportal.inventory.models import Credential, Site, SitePair, Witness
+from drportal.lab.control import LabDescription, SiteDescription, SshAccess
 from drportal.sealing import seal, unseal
 
 ACTOR = "lab"
+WITNESS = "third place"
 
 
 def introduce(lab: LabDescription) -> SitePair:
@@ -23,6 +26,24 @@ def introduce(lab: LabDescription) -> SitePair:
         if made:
             record("pair.create", f"{a.slug} and {b.slug}", {"pools": pair.pools}, actor=ACTOR)
     return pair
+
+
+@transaction.atomic
+def introduce_witness(pair: SitePair, access: SshAccess) -> None:
+    """With the lab's own key: what it makes and accepts is the lab's, at each start anew."""
+    key = asyncssh.import_private_key(access.private_key)
+    fields = {
+        "ssh_host": access.host,
+        "ssh_port": access.port,
+        "ssh_user": access.user,
+        "host_keys": [access.host_key.strip()],
+        "public_key": " ".join(key.export_public_key("openssh").decode().split()[:2]),
+    }
+    known = Witness.objects.filter(pair=pair, name=WITNESS, **fields).first()
+    if known is None:
+        Witness.objects.filter(pair=pair, name=WITNESS).delete()
+        Witness.objects.create(pair=pair, name=WITNESS, ciphertext=seal(access.private_key.encode()), **fields)
+        record("witness.create", WITNESS, fields | {"pair_id": pair.pk}, actor=ACTOR)
 
 
 def introduce_site(site: SiteDescription) -> Site:

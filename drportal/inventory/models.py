@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from drportal.inventory.packing import unpacked
+
 
 class CephThrough(models.TextChoices):
     """How the portal reaches a site's Ceph over SSH (docs/site-program.md)."""
@@ -55,14 +57,15 @@ class Site(models.Model):
 
 
 class Sight(models.Model):
-    """What one viewpoint (``portal``, or the slug of the site whose host looks) sees at one address of a site.
+    """What one viewpoint (``portal``, the slug of the site whose host looks, or ``witness:`` and a witness's name) sees
+    at one address of a site.
 
     ``echo``: ``drivers.vantage.Echo``; empty where the viewpoint could not be asked. Written by
     ``inventory/sights.py``.
     """
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="sights")
-    viewpoint = models.CharField(max_length=50)
+    viewpoint = models.CharField(max_length=80)
     what = models.CharField(max_length=100)
     address = models.CharField(max_length=300)
     echo = models.CharField(max_length=20, blank=True)
@@ -117,6 +120,31 @@ class SitePair(models.Model):
 
     def __str__(self) -> str:
         return f"{self.a_id} and {self.b_id}"
+
+
+class Witness(models.Model):
+    """A host at a third place that looks at both sites of a pair by itself. ``version`` goes up at each change.
+
+    Its key is made by the portal and has a forced command: the site program, which there may only look at addresses.
+    ``ciphertext``: the key, sealed; ``public_key``: its line for ``authorized_keys``.
+    """
+
+    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="witnesses")
+    name = models.CharField(max_length=60)
+    ssh_host = models.CharField(max_length=255)
+    ssh_port = models.PositiveIntegerField(default=22)
+    ssh_user = models.CharField(max_length=64)
+    host_keys = models.JSONField(default=list)  # OpenSSH public key lines, accepted by a person
+    public_key = models.TextField()
+    ciphertext = models.BinaryField()
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["pair", "name"], name="one_witness_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Pool(models.Model):
@@ -214,16 +242,19 @@ class ExposureDay(models.Model):
 
 
 class Observation(models.Model):
-    """What one site answered at one time, raw. Kept for evidence, and thinned (``inventory/observations.py``)."""
+    """What one site answered at one time, raw, and packed. Kept for evidence, and thinned
+    (``inventory/observations.py``).
+    """
 
-    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="observations")
+    # Its index is the one below.
+    site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="observations", db_index=False)
     subject = models.CharField(max_length=300)
     command = models.TextField()
-    at = models.DateTimeField(db_index=True)
+    at = models.DateTimeField()
     duration_s = models.FloatField()
     exit_status = models.IntegerField(null=True)
     sha256 = models.CharField(max_length=64)
-    output = models.TextField()
+    packed = models.BinaryField()
 
     class Meta:
         ordering = ["-at"]
@@ -231,6 +262,10 @@ class Observation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.command} at {self.at:%F %T}"
+
+    @property
+    def output(self) -> str:
+        return unpacked(bytes(self.packed))
 
 
 class InventoryChange(models.Model):

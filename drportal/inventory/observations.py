@@ -18,6 +18,7 @@ from django.db.models.functions import RowNumber
 from drportal.drivers.base import Answer
 from drportal.inventory.bulk import batches
 from drportal.inventory.models import Observation, Site
+from drportal.inventory.packing import packed
 
 KEEP_BULK = 200  # a site, of the answers that speak of a whole pool or front end
 KEEP_OF_IMAGE = 4  # a site and image
@@ -26,7 +27,8 @@ CLOUD_EVERY_S = 60.0  # OpenNebula's answers carry monitoring figures, so they a
 LARGE = 64 * 1024  # so is the status of a large pool, twice a minute
 LARGE_EVERY_S = 600.0
 
-Key, Digest = int, bytes  # of what was asked, and of what was answered: of ten thousand images no texts are kept
+Key = int  # of what was asked
+Digest = bytes  # of what was answered: of ten thousand images no texts are kept
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ def observation(site: Site, subject: str, answer: Answer, output: str, digest: s
         duration_s=answer.duration_s,
         exit_status=answer.exit_status,
         sha256=digest,
-        output=shortened(output),
+        packed=packed(shortened(output)),
     )
 
 

@@ -38,6 +38,7 @@ from drportal.inventory.observations import Keeper
 from drportal.inventory.reading import Heard, SiteReader, SiteReading, good_refs
 from drportal.inventory.schedules import ScheduleWatch, write_schedules
 from drportal.inventory.sights import Lookout
+from drportal.inventory.witnesses import posts_of
 
 logger = logging.getLogger(__name__)
 Given = ParamSpec("Given")
@@ -272,8 +273,10 @@ class PairWatch:
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
         sides[Side.B].talked_s = CONVERSATION_S / 2  # a new one tells everything: one side at a time
+        posts = await in_database(posts_of, pair.a, pair.b)
         lookouts = [
-            Lookout(watch.site, sides[side.other].site.slug, sides[side.other].ceph) for side, watch in sides.items()
+            Lookout(watch.site, {sides[side.other].site.slug: sides[side.other].ceph, **posts.finders()})
+            for side, watch in sides.items()
         ]
         tasks = [asyncio.create_task(side.run()) for side in sides.values()]
         tasks += [asyncio.create_task(lookout.run()) for lookout in lookouts]
@@ -303,6 +306,7 @@ class PairWatch:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await posts.close()
 
     async def wait_for_news(self, sides: Mapping[Side, SideWatch]) -> None:
         """Until one side has been read, or an interval has passed: facts age, and verdicts with them."""
@@ -388,8 +392,9 @@ def load(pair_id: int) -> tuple[SitePair, tuple[object, ...], list[str]]:
     """The pair, what its connections depend on, and the images that runs hold (``pool/name``)."""
     pair = SitePair.objects.select_related("a", "b").get(pk=pair_id)
     credentials = tuple(site.credentials.aggregate(at=Max("changed_at"))["at"] for site in (pair.a, pair.b))
+    witnesses = tuple(pair.witnesses.values_list("pk", "version"))
     held = [str(row) for row in MirroredImage.objects.filter(pair=pair, runs__held=True).distinct()]
-    return pair, (pair.version, tuple(pair.pools), pair.a.version, pair.b.version, *credentials), held
+    return pair, (pair.version, tuple(pair.pools), pair.a.version, pair.b.version, witnesses, *credentials), held
 
 
 def pair_ids() -> list[int]:

@@ -1,4 +1,5 @@
-"""Who sees what of a site: the portal and the other site's host, each looking at every address that is known of it.
+"""Who sees what of a site: the portal, the other site's host and witnesses, each looking at every address that is known
+of it.
 
 Rows keep since when it is so. One place that gets no answer is a place that gets no answer; it is no dead site.
 """
@@ -8,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils import timezone
 
-from drportal.drivers.base import CephSite
 from drportal.drivers.errors import DriverError
 from drportal.drivers.vantage import Address, Echo, Seen
 from drportal.events import publish
@@ -36,6 +36,12 @@ ECHO_WORDS = {
     Echo.SILENT: "is silent",
     Echo.NO_WAY: "cannot be reached from there",
 }
+
+
+class Eyes(Protocol):
+    """A host elsewhere that can be asked what it sees."""
+
+    async def look_at(self, addresses: Sequence[Address]) -> tuple[tuple[Seen, ...], object]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,12 @@ async def look_from_here(site_id: int, asked: dict[str, Address]) -> Looked:
     return Looked(site_id, HERE, at, asked, tuple(seen))
 
 
-async def look_from(ceph: CephSite, viewpoint: str, site_id: int, asked: dict[str, Address]) -> Looked:
-    """As the other site's host sees it."""
+async def look_from(eyes: Eyes, viewpoint: str, site_id: int, asked: dict[str, Address]) -> Looked:
+    """As the other site's host, or a witness, sees it."""
     at = timezone.now()
     try:
         async with asyncio.timeout(LOOK_S):
-            seen, _ = await ceph.look_at(list(asked.values()))
+            seen, _ = await eyes.look_at(list(asked.values()))
     except DriverError as error:
         return Looked(site_id, viewpoint, at, asked, None, error.detail)
     except TimeoutError:
@@ -141,15 +147,14 @@ def sights_of(site: Site) -> list[dict[str, Any]]:
 
 
 class Lookout:
-    """Looks at one site from the portal and from the other site's host, again and again, beside the poller's reading.
+    """Looks at one site from the portal and from other hosts, again and again, beside the poller's reading.
 
-    ``ceph``: the other site's, as long as there is a connection.
+    ``eyes``: how each viewpoint is asked, as long as there is a connection to it.
     """
 
-    def __init__(self, site: Site, viewpoint: str, ceph: Callable[[], CephSite | None]) -> None:
+    def __init__(self, site: Site, eyes: Mapping[str, Callable[[], Eyes | None]]) -> None:
         self.site = site
-        self.viewpoint = viewpoint
-        self.ceph = ceph
+        self.eyes = eyes
         self._latest: Sequence[Looked] = ()
 
     async def run(self) -> None:
@@ -163,13 +168,15 @@ class Lookout:
 
     async def look(self) -> Sequence[Looked]:
         asked = addresses(self.site)
-        ceph = self.ceph()
-        if ceph is None:
-            nobody = Looked(self.site.pk, self.viewpoint, timezone.now(), asked, None, "there is no connection to it")
-            return (await look_from_here(self.site.pk, asked), nobody)
+        there = {viewpoint: find() for viewpoint, find in self.eyes.items()}
         return await asyncio.gather(
-            look_from_here(self.site.pk, asked), look_from(ceph, self.viewpoint, self.site.pk, asked)
+            look_from_here(self.site.pk, asked), *(self._from(eyes, name, asked) for name, eyes in there.items())
         )
+
+    async def _from(self, eyes: Eyes | None, viewpoint: str, asked: dict[str, Address]) -> Looked:
+        if eyes is None:
+            return Looked(self.site.pk, viewpoint, timezone.now(), asked, None, "there is no connection to it")
+        return await look_from(eyes, viewpoint, self.site.pk, asked)
 
     def taken(self) -> Sequence[Looked]:
         """The newest look that nobody has written down yet."""

@@ -79,11 +79,11 @@ def _parser() -> argparse.ArgumentParser:
 def _fault_commands(commands: Any) -> None:
     fail = _command(commands, "fail", _fail, "cause a fault")
     fail.formatter_class, fail.epilog = argparse.RawDescriptionHelpFormatter, faults_text()
-    fail.add_argument("site", choices=("a", "b"))
+    fail.add_argument("site", choices=("a", "b", "witness"))
     fail.add_argument("fault")
     fail.add_argument("--option", action="append", default=[], metavar="K=V")
     restore = _command(commands, "restore", _restore, "end one fault of a site, or all of them")
-    restore.add_argument("site", choices=("a", "b"))
+    restore.add_argument("site", choices=("a", "b", "witness"))
     restore.add_argument("fault", nargs="?")
 
 
@@ -163,6 +163,10 @@ def _status(args: argparse.Namespace) -> None:
         print(f"{key} {site['name']}: {'alive' if site['alive'] else 'DEAD'}, rbd-mirror {site['rbd_mirror']}")
         print(f"  {len(site['images'])} images, {primary} primary; {len(site['vms'])} VMs, {running} running")
         for fault, options in site["faults"].items():
+            print(f"  fault {fault} {options or ''}")
+    if witness := status.get("witness"):
+        print(f"witness: {'alive' if witness['alive'] else 'DEAD'}")
+        for fault, options in witness["faults"].items():
             print(f"  fault {fault} {options or ''}")
 
 

@@ -65,13 +65,15 @@ class ControlAccess:
 
 @dataclass(frozen=True, slots=True)
 class LabDescription:
-    """The contents of lab.json. `sites` has the keys "a" and "b"."""
+    """The contents of lab.json. `sites` has the keys "a" and "b". `witness`: a host at a third place, whose key looks
+    at addresses and does nothing else; the real lab has none."""
 
     kind: Literal["embedded", "ceph"]
     pid: int
     pool: str
     control: ControlAccess
     sites: dict[str, SiteDescription]
+    witness: SshAccess | None = None
     format: int = 1
 
     @classmethod
@@ -95,7 +97,9 @@ class LabDescription:
             )
             for key, site in data["sites"].items()
         }
-        return cls(data["kind"], data["pid"], data["pool"], ControlAccess(**data["control"]), sites)
+        third = data.get("witness")
+        control, witness = ControlAccess(**data["control"]), SshAccess(**third) if third else None
+        return cls(data["kind"], data["pid"], data["pool"], control, sites, witness)
 
     def write(self, directory: str | os.PathLike[str]) -> Path:
         """Atomically, mode 0600: it holds private keys."""

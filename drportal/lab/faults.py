@@ -35,6 +35,13 @@ STORAGE_FAULTS = {
             "back; power=kept (default): they never stopped.",
             frozenset({"power"}),
         ),
+        Fault(
+            "cut-off",
+            "The site lives and runs on; its lines to the portal are cut. from=portal (default): the other site still "
+            "reaches it; from=both: that line is cut too, and nothing is mirrored. A witness sees it in either case.",
+            frozenset({"from"}),
+            False,
+        ),
         Fault("site-hung", "Connections are accepted and nothing ever answers."),
         Fault("rbd-mirror-down", "The mirror daemon is killed; its locks stay until they expire."),
         Fault("rbd-mirror-hung", "The mirror daemon stands still and keeps its locks."),
@@ -90,6 +97,8 @@ def check(name: str, options: dict[str, Any], *, real: bool) -> Fault:
         raise LabError(
             "power is 'kept' (VMs run on when the site is back) or 'lost' (they are off). Nothing was changed."
         )
+    if options.get("from", "portal") not in ("portal", "both"):
+        raise LabError("from is 'portal' (the other site still reaches it) or 'both'. Nothing was changed.")
     return fault
 
 

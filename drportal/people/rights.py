@@ -47,6 +47,7 @@ WHERE: Mapping[str, Where] = {
         ground=("pairs_as_a__groups__plan", "pairs_as_b__groups__plan"),
         every=True,
     ),
+    "inventory.witness": Where(pair=("pair",), ground=("pair__groups__plan",)),
     "inventory.pool": _OF_SITE,
     "inventory.inventorychange": _OF_SITE,
     "inventory.mirroredimage": Where(

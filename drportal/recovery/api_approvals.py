@@ -219,6 +219,7 @@ def approval_out(
                 row.attestation,
                 FenceRung(row.attested_rung),
                 row.deviation,
+                row.created_at,
             )
         ),
         notes=list(unfit.notes(copy, row.evidence.content, row.run.source_site, row.run.target_site)),

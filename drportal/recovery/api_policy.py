@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import asdict
 from typing import Any
 
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 
 from drportal.api import asker, bearer_token, needs
+from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.policy import MOST_MINUTES, MOST_NEEDED, ChangeState, Policy
 from drportal.people.rights import people_who_may
 from drportal.people.schemas import ProofIn
@@ -23,11 +25,12 @@ NEWEST = 50
 
 
 class PolicyOut(Schema):
-    """``words``: the same as a sentence."""
+    """``least_rung``: of the fence, below which no reason lets a run go on. ``words``: the same as a sentence."""
 
     needed: int
     minutes: int
     break_glass: bool
+    least_rung: int
     words: str
 
 
@@ -50,6 +53,13 @@ class PolicyChangeOut(Schema):
     could_decide: list[str]
 
 
+class Rung(Schema):
+    """Of the fence."""
+
+    rung: int
+    words: str
+
+
 class PolicyPage(Schema):
     """``rule``: by what the policy counts. ``pending``: the change that waits for a decision."""
 
@@ -59,12 +69,14 @@ class PolicyPage(Schema):
     history: list[PolicyChangeOut]
     most_needed: int
     most_minutes: int
+    rungs: list[Rung]
 
 
 class PolicyIn(Schema):
     needed: int = Field(ge=1, le=MOST_NEEDED)
     minutes: int = Field(ge=1, le=MOST_MINUTES)
     break_glass: bool
+    least_rung: int = Field(default=FenceRung.OFF.value, ge=FenceRung.OFF.value, le=FenceRung.CUT.value)
     reason: str = Field(max_length=2000)
 
 
@@ -87,7 +99,7 @@ def policy_change_request(request: HttpRequest, body: PolicyIn) -> Any:
     """Ask for another policy. Nothing changes before another person has said yes to it."""
     row = services.policy_request(
         user=asker(request),
-        wanted=Policy(body.needed, body.minutes, body.break_glass),
+        wanted=Policy(body.needed, body.minutes, body.break_glass, body.least_rung),
         reason=body.reason,
         by_token=bearer_token(request) is not None,
     )
@@ -146,11 +158,12 @@ def policy_page() -> PolicyPage:
         history=[change_out(one) for one in rows if one.state != ChangeState.REQUESTED],
         most_needed=MOST_NEEDED,
         most_minutes=MOST_MINUTES,
+        rungs=[Rung(rung=rung.value, words=words) for rung, words in RUNG_WORDS.items() if rung],
     )
 
 
 def policy_words(policy: Policy) -> PolicyOut:
-    return PolicyOut(needed=policy.needed, minutes=policy.minutes, break_glass=policy.break_glass, words=policy.words())
+    return PolicyOut(**asdict(policy), words=policy.words())
 
 
 def change_out(row: PolicyChange) -> PolicyChangeOut:

@@ -46,6 +46,7 @@ def run_create(request: HttpRequest, plan_id: int, body: RunIn) -> Any:
         request_key=body.request_key,
         accept_warnings=body.accept_warnings,
         discard_reason=body.discard_reason,
+        deviation=body.deviation,
         salvage=Wish(
             body.salvage, {str(one.image_id): SalvageChoice(one.way, one.reason) for one in body.salvage_images}
         ),

@@ -16,6 +16,7 @@ from drportal.inventory import sights
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.facts import side_from_json
 from drportal.inventory.models import MirroredImage, Observation, Site
+from drportal.inventory.witnesses import posts_of
 from drportal.recovery import second_view, ways
 from drportal.recovery.changes import answers_json, cut
 from drportal.recovery.made_primary import HandedOver, MadePrimary, handed_over_at, made_primary, ours_at
@@ -35,7 +36,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
     """
     rows = {str(row.pk): row for row in MirroredImage.objects.filter(pk__in=[i.key for i in copy.images()])}
     pace = Pace()
-    drivers = [site_drivers(site) for site in (source, target)]
+    drivers, posts = [site_drivers(site) for site in (source, target)], posts_of(source, target)
     ends = [
         SiteEnd(site.slug, site.name, site.ssh_host, made.ceph, made.cloud, pace)
         for site, made in zip((source, target), drivers, strict=True)
@@ -44,12 +45,12 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
 
     async def read() -> tuple[Any, list[dict[str, Any]], ways.Answered]:
         try:
-            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph))
+            there = asyncio.ensure_future(second_view.look(source, drivers[0].ceph, target, drivers[1].ceph, posts))
             answered = asyncio.ensure_future(ways.look(drivers[0].ceph, drivers[0].cloud))
             images = list(await asyncio.gather(*(_image(world, image) for image in copy.images())))
             return await there, images, await answered
         finally:
-            await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
+            await asyncio.gather(posts.close(), *(made.close() for made in drivers), return_exceptions=True)
 
     (second, looks), seen, answered = asyncio.run(read())
     sights.write(looks)
@@ -62,7 +63,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
             **found,
             **_heard(rows.get(image.key), found["image_id"], lost_at, source.pk == _a_of(rows, image)),
             "last_answers_there": last.get(image.source, []),
-            **_if_handed_over(found, left.get(image.key), made.get(image.key), lost_at),
+            **_if_handed_over(found, left.get(image.key), made.get(image.key), rows.get(image.key), lost_at),
             **_if_primary(found, made.get(image.key), image.key in ours, target),
         }
         for image, found in zip(copy.images(), seen, strict=True)
@@ -177,13 +178,20 @@ def _words(position: Position) -> str:
 
 
 def _if_handed_over(
-    found: dict[str, Any], left: HandedOver | None, made: MadePrimary | None, lost_at: dt.datetime | None
+    found: dict[str, Any],
+    left: HandedOver | None,
+    made: MadePrimary | None,
+    row: MirroredImage | None,
+    lost_at: dt.datetime | None,
 ) -> dict[str, Any]:
-    """Of a copy that a cut-short move demoted here: it lacks what was written at the other side since, if it ever was
-    primary there."""
-    if left is None or found["primary_here"] is not False:
+    """Of a copy that a move demoted here: it was whole then. Where it was not seen to follow since, it lacks what was
+    written at the other side, if it ever was primary there."""
+    if left is None or found["primary_here"] is not False or not left.is_of(found["image_id"]):
         return {}
     known: dict[str, Any] = {"whole_copy": True} if found["whole_as_handed_over"] else {}
+    until = _until(row)
+    if until is not None and until > left.at:
+        return known
     said = f"It was primary here until run {left.run_id} demoted it at {left.at:%F %T} UTC"
     if made is None:
         return {**known, "loss_s": 0.0, "loss": f"{said}, and none promoted it at the other side: nothing is lost."}

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.db.models import Q
 
-from drportal.engine.fence import FenceRung, FenceSteps, lowest, reached, reached_alone, rung_sentence
+from drportal.engine.fence import (
+    RUNG_WORDS,
+    FenceRung,
+    FenceSteps,
+    below,
+    floor_of,
+    lowest,
+    reached,
+    reached_alone,
+    rung_sentence,
+)
 from drportal.engine.gates import GateId
 from drportal.engine.plans import RunKind
 from drportal.engine.states import RunState, StepState
 from drportal.engine.steps import StepKind
+from drportal.errors import Invalid
 from drportal.inventory.models import Site
 from drportal.recovery import schemas
 from drportal.recovery.models import Approval, GateCheck, ProtectionGroup, Quarantine, Run, Step, StepAttempt
-from drportal.recovery.plan_copy import LockedThere, from_json
+from drportal.recovery.plan_copy import LockedThere, PlanCopy, from_json
+from drportal.recovery.policy import policy_now
 
 _ADDRESS = re.compile(r" osd blocklist add (\S+) ")
 _LOCK = re.compile(r"one\.(vm|image)\.lock\((\d+), ")
@@ -77,6 +90,35 @@ def rung_of_last_fence(group: ProtectionGroup, site: Site) -> FenceRung:
     return lowest(FenceRung(fence.rung) for fence in fences)
 
 
+def fenced_before(copy: PlanCopy, group: ProtectionGroup, source: Site) -> PlanCopy:
+    """A reprotect's copy of its plan, with the rung that is reached once it has powered off and demoted itself."""
+    return replace(copy, fence_reached=max(rung_of_last_fence(group, source), FenceRung.DEMOTED).value)
+
+
+def below_question(copy: PlanCopy, source: Site) -> str:
+    """To be answered by who asks for a reprotect; empty where the plan's rung is reached."""
+    reached, wanted = FenceRung(copy.fence_reached), FenceRung(copy.fence_rung)
+    floor = floor_of(FenceRung(policy_now().least_rung), wanted)
+    if not floor <= reached < wanted:  # below the floor no answer helps
+        return ""
+    return (
+        f"The plan wants rung {wanted.value} at {source.name} first: {RUNG_WORDS[wanted]}. Why does it go on with rung "
+        f"{reached.value} ({RUNG_WORDS[reached]})?"
+    )
+
+
+def with_deviation(copy: PlanCopy, source: Site, deviation: str, by: str) -> PlanCopy:
+    """Raises Invalid (no_deviation)."""
+    question = below_question(copy, source)
+    if question and not deviation:
+        raise Invalid(f"{question} Fence it first, or say why. Nothing was started.", code="no_deviation")
+    return replace(copy, deviation=deviation, deviation_by=by) if question else copy
+
+
+def for_the_trail(copy: PlanCopy) -> dict[str, object]:
+    return {"fence_wanted": copy.fence_rung, "fence_reached": copy.fence_reached, "deviation": copy.deviation}
+
+
 def _numbers(kind: str, command: str) -> tuple[int, ...]:
     return tuple(int(number) for found, number in _LOCK.findall(command) if found == kind)
 
@@ -90,10 +132,13 @@ def fences_out(run: Run, steps: Iterable[Step], wanted: int) -> list[schemas.Fen
         return [_alone(run, name, own) for name, own in of_vm.items()]
     if run.kind not in (RunKind.FENCE, RunKind.REPROTECT):
         return []
-    return [_returned(name, own, FenceRung(wanted)) for name, own in of_vm.items()]
+    copy = from_json(run.plan_copy) if run.kind == RunKind.REPROTECT else None
+    return [_returned(name, own, FenceRung(wanted), copy) for name, own in of_vm.items()]
 
 
-def _returned(name: str, steps: list[Step], wanted: FenceRung) -> schemas.Fence:
+def _returned(name: str, steps: list[Step], wanted: FenceRung, reprotect: PlanCopy | None) -> schemas.Fence:
+    """``reprotect``: its copy of the plan. What a fence before it had reached holds while it works."""
+
     def done(kind: StepKind) -> bool:
         own = [step for step in steps if step.kind == kind.value]
         return bool(own) and all(step.state == StepState.SUCCEEDED.value for step in own)
@@ -108,9 +153,14 @@ def _returned(name: str, steps: list[Step], wanted: FenceRung) -> schemas.Fence:
         locked=done(StepKind.VM_LOCK) and not undone(StepKind.VM_UNLOCK),
     )
     rung = reached(seen)
-    climbs = {StepKind.IMAGE_SHUT_OUT.value, StepKind.VM_LOCK.value}
-    aim = wanted if any(step.kind in climbs for step in steps) else min(wanted, FenceRung.DEMOTED)
-    return schemas.Fence(vm=name, rung=rung.value, wanted=aim.value, sentence=rung_sentence(rung, aim))
+    if reprotect is None:
+        return schemas.Fence(vm=name, rung=rung.value, wanted=wanted.value, sentence=rung_sentence(rung, wanted))
+    if rung >= FenceRung.DEMOTED:
+        rung = max(rung, FenceRung(reprotect.fence_reached))
+    said = rung_sentence(rung, wanted)
+    if rung < wanted and reprotect.deviation:
+        said = f"Rung {rung.value}. {below(rung, wanted, reprotect.deviation_by, reprotect.deviation)}"
+    return schemas.Fence(vm=name, rung=rung.value, wanted=wanted.value, sentence=said)
 
 
 def _alone(run: Run, name: str, steps: list[Step]) -> schemas.Fence:

@@ -21,7 +21,7 @@ from drportal.engine.fence import FenceRung
 from drportal.engine.force_gates import g_alone, g_approval, g_fence, g_force, g_free, whole_as_handed_over, whole_copy
 from drportal.engine.gates import GateId, GateOutcome, GateResult
 from drportal.engine.home_gates import g_home
-from drportal.engine.return_gates import g_peer
+from drportal.engine.return_gates import g_fence_returned, g_peer
 from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
 from drportal.recovery.world import SiteEnd, World, ref_of
@@ -264,7 +264,8 @@ async def _force(world: World, subject: Subject) -> GateReading:
         whole = whole_copy(mine.mode, status, snapshots)
         if whole is None and mine.image_id is not None and world.shown_whole.get(image.key) == mine.image_id:
             whole = True
-        if not whole and image.key in world.handed_over:
+        left = world.handed_over.get(image.key)
+        if left is not None and left.is_of(mine.image_id):
             whole = whole_as_handed_over(mine.mode, status, snapshots) or whole
         result = g_force(mine, theirs, whole, world.clock())
         return GateReading(result, tuple(answer for answer in (a, b, more) if answer))
@@ -286,6 +287,10 @@ async def _approval(world: World, subject: Subject) -> GateReading:
 
 
 async def _fence(world: World, subject: Subject) -> GateReading:
+    if subject.here is world.source:  # it came back: no attestation, but what was done there
+        plan = world.plan
+        rungs = FenceRung(plan.fence_reached), FenceRung(plan.fence_rung)
+        return GateReading(g_fence_returned(*rungs, plan.deviation_by, plan.deviation, world.clock()))
     facts = await world.approval() if world.approval is not None else None
     wanted = FenceRung(world.plan.fence_rung)
     there: VmFacts | None = None

@@ -18,6 +18,7 @@ class PolicyChange(models.Model):
     needed = models.PositiveSmallIntegerField()
     minutes = models.PositiveIntegerField()
     break_glass = models.BooleanField()
+    least_rung = models.PositiveSmallIntegerField(default=1)
     reason = models.TextField()
     state = models.CharField(max_length=20, choices=[(s.value, s.value) for s in ChangeState])
     sentence = models.TextField(blank=True)

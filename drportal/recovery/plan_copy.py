@@ -102,6 +102,11 @@ class PlanCopy:
     """Image key -> what was chosen for it and not for all."""
     left_alone: tuple[LeftAlone, ...] = ()
     fence_rung: int = FenceRung.DEMOTED.value
+    fence_reached: int = FenceRung.NONE.value
+    """Of a reprotect: the rung that is reached there once its own steps have powered off and demoted."""
+    deviation: str = ""
+    """Where that is below what the plan wants: why it goes on, by ``deviation_by``."""
+    deviation_by: str = ""
     shut_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Image key -> addresses that are shut out of the source site's Ceph, and not let in again yet."""
     locked: Mapping[str, LockedThere] = field(default_factory=dict)
@@ -166,6 +171,9 @@ def to_json(copy: PlanCopy) -> dict[str, Any]:
         "discard_reason": copy.discard_reason,
         "salvage": {key: [choice.way.value, choice.reason] for key, choice in copy.salvage.items()},
         "fence_rung": copy.fence_rung,
+        "fence_reached": copy.fence_reached,
+        "deviation": copy.deviation,
+        "deviation_by": copy.deviation_by,
         "shut_out": {key: list(addresses) for key, addresses in copy.shut_out.items()},
         "locked": {key: [list(numbers) for numbers in there] for key, there in copy.locked.items()},
         "left_alone": [list(one) for one in copy.left_alone],
@@ -192,6 +200,9 @@ def from_json(data: Mapping[str, Any]) -> PlanCopy:
             discard_reason=str(data.get("discard_reason", "")),
             salvage={key: SalvageChoice(SalvageWay(way), why) for key, (way, why) in data.get("salvage", {}).items()},
             fence_rung=FenceRung(data.get("fence_rung", FenceRung.DEMOTED)).value,
+            fence_reached=FenceRung(data.get("fence_reached", FenceRung.DEMOTED)).value,
+            deviation=str(data.get("deviation", "")),
+            deviation_by=str(data.get("deviation_by", "")),
             shut_out={key: tuple(addresses) for key, addresses in data.get("shut_out", {}).items()},
             locked={key: LockedThere(*map(tuple, there)) for key, there in data.get("locked", {}).items()},
             left_alone=tuple(LeftAlone(*one) for one in data.get("left_alone", [])),

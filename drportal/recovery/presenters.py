@@ -24,7 +24,7 @@ from drportal.recovery.console import console_out
 from drportal.recovery.fences import fences_out
 from drportal.recovery.models import GateCheck, Step
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, UnreadablePlanCopy, VmCopy, from_json
-from drportal.recovery.quarantine import returned
+from drportal.recovery.quarantine import FENCE_IT, next_act, returned
 from drportal.recovery.recopies import recopies_of, recopy_out
 from drportal.recovery.salvaged import salvage_out
 from drportal.recovery.services.disaster import why_no_new_approval
@@ -212,6 +212,9 @@ class RunPage:
             if self.approval is not None and self.approval.state == ApprovalState.REQUESTED:
                 asked = self.approval.requested_by
                 return f"An approver other than {asked} decides about the new approval; then the run goes on."
+            back = returned(run.group) if run.kind == RunKind.DISASTER_FAILOVER else None
+            if back is not None and next_act(back) == FENCE_IT:
+                return f"{back.site.name} is back. Fence it first: this run gives way, and goes on here afterwards."
             if any(step.state == StepState.FAILED for step in self.steps):
                 return f"An {WHO} decides how it goes on, below."
             if self.run.on_hold:

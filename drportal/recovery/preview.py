@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
-from drportal.drivers.rbd_commands import KEPT_DIGITS, RbdCommands, command_line, kept_name
+from drportal.drivers.rbd_commands import KEPT_DIGITS, RbdCommands, command_line, kept_name, one_line
 from drportal.engine.fence import RUNG_WORDS, FenceRung
 from drportal.engine.home_gates import LOST_SIGHT
 from drportal.engine.plans import PlanImpossible, PlannedStep, RunKind, build
@@ -13,6 +13,7 @@ from drportal.errors import Conflict
 from drportal.inventory.models import CapturedDefinition, Network, Site, SiteResource, VirtualMachine
 from drportal.recovery import building, giving_way, schemas
 from drportal.recovery.acts.base import call_text
+from drportal.recovery.fences import below_question, fenced_before
 from drportal.recovery.home import networks_at_home
 from drportal.recovery.losses import newest_of
 from drportal.recovery.models import RecoveryPlan
@@ -55,7 +56,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
     source, target = building.direction(plan.group, kind)
     copy = building.copy_of_plan(plan, source, target, kind)
     if kind is RunKind.REPROTECT:
-        copy = with_choices(copy, source, wish, "(to be said)")
+        copy = fenced_before(with_choices(copy, source, wish, "(to be said)"), plan.group, source)
     try:
         steps = build(kind, copy.plan_input(lost_sight_of=_lost_sight_of(copy) if kind is RunKind.FAILBACK else NOBODY))
     except PlanImpossible as error:
@@ -73,6 +74,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
         phrase=building.phrase(kind, plan.group, target),
         button=_button(kind, vms, images, source, target),
         discard_question=_discard_question(copy, source, kind),
+        fence_question=below_question(copy, source) if kind is RunKind.REPROTECT else "",
         salvage_ways=ways_out(copy, source) if kind is RunKind.REPROTECT else [],
         salvage_images=images_out(copy) if kind is RunKind.REPROTECT else [],
         consequences=[
@@ -233,8 +235,8 @@ class _Show:
         """With all that is known of the name: its last part is made of the act's own number."""
         name = kept_name(image.name, "")
         shown = f"{name[:-KEPT_DIGITS]}({KEPT_DIGITS} digits of the act's number)"
-        lines = RbdCommands(site.ceph_user or None).keep_copy(ref_of(image), name)
-        return [command_line(line).replace(name, shown) for line in lines]
+        lines = one_line(RbdCommands(site.ceph_user or None).keep_copy(ref_of(image), name))
+        return [lines.replace(name, shown)]
 
     def _one_id(self, site: Site, vm: VmCopy) -> int | None:
         if site.slug == self.copy.home_site:

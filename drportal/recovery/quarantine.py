@@ -18,6 +18,7 @@ from drportal.recovery.made_primary import made_primary
 from drportal.recovery.models import Approval, ProtectionGroup, Quarantine, Run, Voice
 from drportal.recovery.recorder import Change
 
+FENCE_IT = "Fence it first"
 _YES = (Voice.Word.YES, Voice.Word.GLASS)
 
 
@@ -101,7 +102,7 @@ def headline(row: Quarantine) -> str:
 def next_act(row: Quarantine) -> str:
     """Of one whose site is back: what to do first. Fenced is only what was read and shows no sign."""
     fenced = row.contact_at is not None and row.looked_at is not None and not row.signs and not row.unread
-    return "Make its copies anew (Reprotect)" if fenced else "Fence it first"
+    return "Make its copies anew (Reprotect)" if fenced else FENCE_IT
 
 
 # --- the poller's look

@@ -39,6 +39,7 @@ from drportal.recovery.made_primary import forced_at
 from drportal.recovery.models import ProtectionGroup
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
+from drportal.recovery.policy import policy_now
 from drportal.recovery.targets import rpo_of, schedules_of
 from drportal.recovery.world import Located, SiteEnd, World, utc_now
 
@@ -92,8 +93,12 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
 
     given = replace(asyncio.run(read()), rpo_s=rpo_of(group))
     if kind is RunKind.REPROTECT:
-        reached = rung_of_last_fence(group, source)
-        given = replace(given, fence_wanted=FenceRung(plan.fence_rung), fence_reached=reached)
+        given = replace(
+            given,
+            fence_wanted=FenceRung(plan.fence_rung),
+            fence_reached=rung_of_last_fence(group, source),
+            fence_least=FenceRung(policy_now().least_rung),
+        )
     return Assessment(kind, plan, given, utc_now())
 
 

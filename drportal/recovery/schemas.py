@@ -208,7 +208,8 @@ class SalvageImage(Schema):
 class Preview(Schema):
     """Of a reprotect, ``salvage_ways`` and ``salvage_images``: what may be chosen, and what is chosen here of each.
 
-    ``discard_question``: to be answered where something is not saved."""
+    ``discard_question``: to be answered where something is not saved. ``fence_question``: where the plan wants more of
+    a fence there than is reached."""
 
     kind: str
     plan_version: int
@@ -219,6 +220,7 @@ class Preview(Schema):
     button: str
     consequences: list[str]
     discard_question: str = ""
+    fence_question: str = ""
     salvage_ways: list[SalvageWayOut] = []
     salvage_images: list[SalvageImage] = []
 
@@ -232,7 +234,7 @@ class SalvageOfImage(Schema):
 class RunIn(Schema):
     """Of a reprotect, ``salvage``: one way for all images (null: saved where there is a place for it), and
     ``salvage_images``: another for some. ``discard_reason``: needed where its preview asks for it
-    (``discard_question``)."""
+    (``discard_question``), as ``deviation`` is (``fence_question``)."""
 
     kind: Annotated[str, Field(max_length=30)]
     plan_version: Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -241,6 +243,7 @@ class RunIn(Schema):
     request_key: RequestKey
     accept_warnings: bool = False
     discard_reason: Reason = ""
+    deviation: Reason = ""
     salvage: SalvageWay | None = None
     salvage_images: Annotated[list[SalvageOfImage], Field(max_length=10_000)] = []
 

@@ -77,15 +77,27 @@ class View(Schema):
     sentence: str
 
 
+class WitnessSees(Schema):
+    """``trouble``: why it gave no view."""
+
+    name: str
+    trouble: str
+    views: list[View]
+
+
 class SecondView(Schema):
-    """What the other site's host sees of the silent one. ``asked``: that site; ``trouble``: why it gave no view."""
+    """What the other site's host and the witnesses see of the silent one. ``asked``: that site; ``trouble``: why it
+    gave no view. ``contact``: answers, unreachable, or down, which only all places together say; empty: of evidence
+    that was taken before it was told."""
 
     standing: str
+    contact: str = ""
     sentence: str
     alive: bool
     asked: str
     trouble: str
     views: list[View]
+    witnesses: list[WitnessSees] = []
 
 
 class EvidenceOut(Schema):

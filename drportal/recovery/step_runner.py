@@ -235,10 +235,9 @@ class StepRunner(StepWriter):
         failpoint(kind, "P0")
         number, operation_id, now = step.attempt + 1, uuid.uuid4(), self.world.clock()
         ticket = Ticket(str(operation_id), self.world.group_token, self.lease.site_fence)
-        command = deed.command_of(ticket)
-        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, command, deed.host, now)
+        step.sent_command, step.bad_end = deed.command_of(ticket), ""
+        intent = changes.Intent(step.id, number, operation_id, self.lease.fence, step.sent_command, deed.host, now)
         step.open_attempt, step.open_operation, step.last_sent_at = number, ticket.operation_id, now
-        step.sent_command, step.bad_end = command, ""
         await self._move(
             StepEvent.BEGIN,
             f"{step.spec.sentence(self._subject_name(), step.task.end.name)}: sent.",
@@ -246,7 +245,7 @@ class StepRunner(StepWriter):
             more=[changes.attempt_opened(intent), *self._suspicion(now)],
             payload={
                 "operation_id": ticket.operation_id,
-                "command": changes.cut(command),
+                "command": changes.cut(step.sent_command),
                 "host": deed.host,
                 "attempt": number,
             },

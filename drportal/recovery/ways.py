@@ -34,8 +34,10 @@ def told(source: Site, answered: Answered, by_image: Sequence[bool], now: dt.dat
     found = {}
     for way, (before, since, sentence) in kept.items():
         ok, why = seen[way]
-        same = ok is before and since is not None
-        found[way] = [ok, (since if same else now).isoformat(), sentence if same else why, now.isoformat()]
+        if ok is before and since is not None:
+            found[way] = [ok, since.isoformat(), sentence, now.isoformat()]
+        else:
+            found[way] = [ok, now.isoformat(), why, now.isoformat()]
     return found
 
 

@@ -36,6 +36,7 @@ from drportal.engine.facts import (
     WatcherFacts,
 )
 from drportal.inventory import facts
+from drportal.recovery.made_primary import HandedOver
 from drportal.recovery.news import News
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -289,7 +290,7 @@ class World:
     # image key -> the source's mirror snapshot that was the last to be whole at the target, by the evidence
     replicated_snapshots: dict[str, int] = field(default_factory=dict)
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
-    handed_over: frozenset[str] = frozenset()  # keys of images that a move demoted at the target, and nothing since
+    handed_over: dict[str, HandedOver] = field(default_factory=dict)  # by image key, of the target (``made_primary``)
     forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 
     def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:

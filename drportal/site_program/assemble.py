@@ -45,3 +45,11 @@ def program_text() -> str:
 def installer_text() -> str:
     """What puts it into a login's home."""
     return (Path(__file__).parent / "installer.py").read_text()
+
+
+INSTALLED_BY_HAND = "/usr/local/lib/drportal-site.py"
+
+
+def witness_options() -> str:
+    """What stands before the key of a witness in ``authorized_keys``: it looks at addresses, and nothing else."""
+    return f'restrict,command="/usr/bin/python3 -I {INSTALLED_BY_HAND} --rights look"'

@@ -28,6 +28,7 @@ from drportal.site_program.wire import (
     ACTS,
     IMAGE_PARTS,
     LINE_BYTES,
+    LOOK_VERBS,
     MOST_AT_ONCE,
     POOL_PARTS,
     PROGRAM_VERSION,
@@ -132,7 +133,8 @@ class Server:
             chosen = settings.engine or ("librbd" if BINDINGS else "rbd")
             engine = Librbd(settings.ceph_user) if chosen == "librbd" else Clients(settings.ceph_user)
         self._engine = engine
-        self._ceph = self._engine.ceph_version()
+        # A witness has nothing to do with Ceph.
+        self._ceph = None if settings.rights == "look" else self._engine.ceph_version()
         self._acts = Acts(settings, self._store, self._engine, lambda: self._closing)
         self._closing = False
         self._ended = threading.Event()
@@ -141,6 +143,7 @@ class Server:
         self._lock = threading.Lock()
         self._turns = Turns(settings.acts_at_once)
         self._news = News()
+        self.look: Callable[[List[Json]], List[Json]] = reach  # the lab has lines of its own
         self._pools = {
             "read": ThreadPoolExecutor(READERS),
             "ask": ThreadPoolExecutor(64),
@@ -192,6 +195,8 @@ class Server:
         self._pools[kind].submit(self._answer, verb, request)
 
     def _permit(self, verb: str, request: Json) -> None:
+        if self._settings.rights == "look" and verb not in LOOK_VERBS:
+            raise Fault("not-allowed", "This key may only look at addresses. Nothing was done.")
         if self._settings.rights != "act" and (verb not in READ_VERBS or request.get("bar")):
             raise Fault("not-allowed", "This key may only observe. Nothing was done.")
         pools = self._settings.pools
@@ -252,7 +257,7 @@ class Server:
             "measure": lambda: {
                 "measured": self._engine.measure(request["pool"], request["image"], request.get("snap_id"))
             },
-            "reach": lambda: {"reached": reach(request["targets"])},
+            "reach": lambda: {"reached": self.look(request["targets"])},
             "receipt": lambda: {"receipt": self._receipt(request)},
             "receipts": lambda: self._receipts(request),
             "acknowledge": lambda: self._acknowledge(request),
@@ -274,7 +279,7 @@ class Server:
             "user": _user(),
             "rights": rights,
             "pools": self._settings.pools,
-            "verbs": [verb for verb in VERBS if rights == "act" or verb in READ_VERBS],
+            "verbs": list({"act": VERBS, "read": READ_VERBS, "look": LOOK_VERBS}[rights]),
             "limits": {
                 "line_bytes": LINE_BYTES,
                 "queue": QUEUE,
@@ -358,7 +363,7 @@ def _user() -> str:
 def settings_of(argv: List[str]) -> Settings:
     """The program's arguments. Exits with 2 when they are wrong."""
     parser = argparse.ArgumentParser(prog="drportal-site", allow_abbrev=False)
-    parser.add_argument("--rights", choices=("read", "act"), default="read")
+    parser.add_argument("--rights", choices=("look", "read", "act"), default="read")
     parser.add_argument("--pool", action="append")
     parser.add_argument("--ceph-user")
     parser.add_argument("--state", default=os.path.join(os.path.expanduser("~"), ".drportal-site"))

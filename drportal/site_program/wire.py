@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 Json = Dict[str, Any]
 
 PROTOCOL = 1
-PROGRAM_VERSION = "1.5"
+PROGRAM_VERSION = "1.6"
 LINE_BYTES = 1 << 20
 QUEUE = 4096
 MOST_AT_ONCE = 64
@@ -230,6 +230,7 @@ ACTS = tuple(STARTS_FROM) + ("fence", "unfence")
 READ_VERBS = (
     "hello", "observe-pool", "observe-image", "schedules", "measure", "reach", "receipt", "receipts", "refusals",
 )  # fmt: skip
+LOOK_VERBS = ("hello", "reach")
 
 
 def _no_twins(pairs: List[Tuple[str, Any]]) -> Json:

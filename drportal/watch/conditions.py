@@ -18,8 +18,9 @@ from drportal.engine.states import ACTIVE_RUN, RunState
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.images import contested
 from drportal.inventory.installed import pools_sentence, skew_sentence
-from drportal.inventory.models import MirroredImage, Pool, Site, SitePair
+from drportal.inventory.models import MirroredImage, Pool, Site, SitePair, Witness
 from drportal.inventory.schemas import exposure_now, watched
+from drportal.inventory.witnesses import newest_sight
 from drportal.recovery.glass import alone, glass_runs, notices_of
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
@@ -42,6 +43,7 @@ def conditions(now: dt.datetime) -> list[Condition]:
         *waiting_runs(),
         *broken_glass(),
         *silent_sites(),
+        *lost_witnesses(),
         *blind_pairs(now),
         *different_records(),
         *different_programs(),
@@ -147,6 +149,15 @@ def silent_sites() -> Iterator[Condition]:
                 said = getattr(site, f"{part}_sentence")
                 sentence = f"{word} of {site.name} does not answer. {said}".strip()
                 yield Condition(AlertKind.SITE_SILENT, f"site:{site.pk}:{part}", sentence, f"/sites/{site.slug}")
+
+
+def lost_witnesses() -> Iterator[Condition]:
+    """Nothing is less safe without it today; on the day of a disaster there is one view less."""
+    for witness in Witness.objects.select_related("pair__a", "pair__b"):
+        sight = newest_sight(witness)
+        if sight is not None and not sight.echo:
+            sentence = f"The witness {witness.name} {sight.sentence}"
+            yield Condition(AlertKind.WITNESS_LOST, f"pair:{witness.pair_id}:witness:{witness.pk}", sentence, "/sites")
 
 
 def blind_pairs(now: dt.datetime) -> Iterator[Condition]:

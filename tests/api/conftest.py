@@ -13,6 +13,7 @@ from django.utils import timezone
 from drportal.audit.models import AuditEntry
 from drportal.engine.policy import Policy
 from drportal.inventory.models import CapturedDefinition, SitePair
+from drportal.inventory.witnesses import witness_create
 from drportal.people.grants import grant_give
 from drportal.people.models import Grant
 from drportal.recovery.models import Approval, RecoveryPlan, Run
@@ -66,6 +67,11 @@ def things(
         "quarantine_id": run.quarantines.create(group=plan.group, site=pair.a, begun_by="olga", began_at=now).pk,
         "change_id": policy_request(
             user=User.objects.get(username="olga"), wanted=Policy(2, 15, True), reason="two", by_token=False
+        ).pk,
+        "witness_id": witness_create(
+            actor="olga",
+            pair=pair,
+            fields={"name": "hill", "ssh_host": "127.0.0.1", "ssh_port": 1, "ssh_user": "drportal"},
         ).pk,
         "seq": AuditEntry.objects.count(),
     }  # fmt: skip

@@ -101,6 +101,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /plans/{plan_id}/checks/{check_id}
         GET /plans/{plan_id}/access
         GET /pairs/{pair_id}/access
+        GET /pairs/{pair_id}/witnesses
         GET /alerts
         GET /receipts
         GET /policy
@@ -129,6 +130,10 @@ ENDPOINTS: dict[Permission | Who, str] = {
         PUT /sites/{slug}/credentials/{kind}
         PUT /sites/{slug}/host-keys
         POST /pairs
+        POST /pairs/{pair_id}/witnesses
+        PUT /pairs/{pair_id}/witnesses/{witness_id}/host-keys
+        POST /pairs/{pair_id}/witnesses/{witness_id}/test
+        DELETE /pairs/{pair_id}/witnesses/{witness_id}
     """,
     Permission.DISCOVER: """
         POST /pairs/{pair_id}/discover
@@ -227,6 +232,7 @@ GROUND = """
     GET /pairs/{pair_id}/images
     GET /pairs/{pair_id}/images.csv
     GET /pairs/{pair_id}/images/places
+    GET /pairs/{pair_id}/witnesses
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv

@@ -206,6 +206,8 @@ DANGEROUS = {
     ("PATCH", "/sites/{slug}"), ("DELETE", "/sites/{slug}"), ("PUT", "/sites/{slug}/credentials/{kind}"),
     ("PUT", "/sites/{slug}/host-keys"), ("POST", "/plans/{plan_id}/disaster"), ("POST", "/tokens"),
     ("POST", "/runs/{run_id}/approval"), ("POST", "/policy/changes"),
+    ("POST", "/pairs/{pair_id}/witnesses"), ("PUT", "/pairs/{pair_id}/witnesses/{witness_id}/host-keys"),
+    ("DELETE", "/pairs/{pair_id}/witnesses/{witness_id}"),
     ("POST", "/sites"), ("POST", "/pairs"), ("POST", "/alert-channels"), ("DELETE", "/alert-channels/{channel_id}"),
     ("POST", "/grants"), ("POST", "/grants/{grant_id}/take"), ("POST", "/access/sign-out"),
     ("POST", "/runs/{run_id}/steps/{step_id}/skip"), ("POST", "/runs/{run_id}/review/accept"),

@@ -16,7 +16,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,15 @@ OF_IMAGES = {"inventory_mirroredimage", "inventory_exposureday", "inventory_obse
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``of_sites``: of the bytes those that do not grow with the images."""
+    """``of_sites``: of the bytes those that do not grow with the images; ``indexes``: those of indexes."""
 
     rows: int
     bytes: int
+    indexes: int
     of_sites: int = 0
 
 
-NONE = Table(0, 0)
+NONE = Table(0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -181,16 +182,19 @@ def tables() -> dict[str, Table]:
             if not model._meta.managed or not (rows := model._default_manager.count()):
                 continue
             if connection.vendor == "postgresql":
-                cursor.execute("SELECT pg_total_relation_size(%s)", [name])
+                cursor.execute("SELECT pg_total_relation_size(%s), pg_indexes_size(%s)", [name, name])
             else:
-                within = "SELECT name FROM sqlite_master WHERE tbl_name = %s"
-                cursor.execute(f"SELECT sum(pgsize) FROM dbstat WHERE name IN ({within})", [name])
-            size = int(cursor.fetchone()[0])
-            found[name] = Table(rows, size, 0 if name in OF_IMAGES else size)
-        length = "pg_column_size(output)" if connection.vendor == "postgresql" else "length(output)"
+                cursor.execute(
+                    "SELECT sum(pgsize), sum(CASE WHEN type = 'index' THEN pgsize ELSE 0 END) "
+                    "FROM dbstat JOIN sqlite_master USING (name) WHERE tbl_name = %s",
+                    [name],
+                )
+            size, indexes = map(int, cursor.fetchone())
+            found[name] = Table(rows, size, indexes, 0 if name in OF_IMAGES else size)
+        length = "pg_column_size(packed)" if connection.vendor == "postgresql" else "length(packed)"
         cursor.execute(f"SELECT sum({length}) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
-        kept = found["inventory_observation"]
-        found["inventory_observation"] = Table(kept.rows, kept.bytes, int(cursor.fetchone()[0]))
+        of_sites = int(cursor.fetchone()[0] or 0)
+        found["inventory_observation"] = replace(found["inventory_observation"], of_sites=of_sites)
     return found
 
 
@@ -209,13 +213,16 @@ def measured(images: int, days: int) -> int:
     watched_days(images, days, told)
     names = sorted(found[-1], key=lambda name: -megabytes(found[-1][name], images))
     shown = [day for day in SHOWN if day <= days]
-    rows = [("MB with ten thousand images", *map(day_words, shown), f"rows with {images}")]
+    rows = [("MB with ten thousand images", *map(day_words, shown), "of it indexes", f"rows with {images}")]
     for name in names[:8]:
         at = [found[day].get(name, NONE) for day in shown]
-        rows.append((name, *(f"{megabytes(table, images):.1f}" for table in at), str(found[-1][name].rows)))
+        last = found[-1][name]
+        indexes = last.indexes * (SCALE / images if name in OF_IMAGES else 1) / 2**20
+        sizes = (f"{megabytes(table, images):.1f}" for table in at)
+        rows.append((name, *sizes, f"{indexes:.1f}", str(last.rows)))
     sizes = [sum(megabytes(table, images) for table in there.values()) for there in found]
     grown = [after - before for before, after in pairwise(sizes)]
-    later = grown[-min(7, len(grown)) :]
+    later = grown[1:][-7:] or grown
     figures = [
         Figure("the inventory itself: the database after the first look", sizes[0], "MB"),
         Figure("it grows on the first day", grown[0], "MB", GROWTH_MB),

@@ -30,6 +30,7 @@ from typing import Any
 
 from tests import with_postgres
 from tests.bench.clock import Clock
+from tests.bench.figures import lined_up
 from tests.bench.goals import Figure, p95, report
 
 DISKS = (1, 2, 2)
@@ -242,6 +243,7 @@ def ask(folder: Path) -> None:
 
     from drportal.people.grants import roles_set
     from drportal.roles import Role
+    from tests.bench.growth import tables
 
     user, _ = User.objects.get_or_create(username="bench")
     roles_set(person=user, roles=[Role.OPERATOR], actor="bench", reason="")
@@ -257,6 +259,11 @@ def ask(folder: Path) -> None:
             if answer.status_code != 200:
                 raise RuntimeError(f"{path}: {answer.status_code} {answer.content[:200]!r}")
     (folder / "asked.json").write_text(json.dumps(took))
+    largest = sorted(tables().items(), key=lambda one: -one[1].bytes)[:8]
+    rows = [("the inventory, after these minutes", "MB", "of it indexes", "rows")]
+    rows += [(name, f"{one.bytes / 2**20:.1f}", f"{one.indexes / 2**20:.1f}", str(one.rows)) for name, one in largest]
+    sys.stdout.write(f"\n{lined_up(rows)}\n")
+    sys.stdout.flush()
 
 
 # --- together

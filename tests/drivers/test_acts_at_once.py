@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from drportal.drivers.site_link import Hello, Installed, Reply, SiteLink
+from drportal.drivers.site_link import Hello, Installed, Reply, SiteLink, Taker
 from drportal.drivers.site_program import SiteProgram
 from drportal.drivers.ssh_line import SshTarget
 from tests.drivers.test_ceph import ORDER
@@ -24,7 +24,7 @@ class ToldLink(SiteLink):
     async def hello(self) -> Hello:
         return self.told
 
-    async def ask(self, verb: str, fields: dict[str, Any], *, deadline_s: float) -> Reply:
+    async def ask(self, verb: str, fields: dict[str, Any], *, deadline_s: float, images: Taker | None = None) -> Reply:
         self.sent.append(fields)
         return Reply({"ok": True, "receipt": {"state": "done"}}, dt.datetime.now(dt.UTC), 0.1)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from drportal.drivers.base import ImageRef
-from drportal.drivers.rbd_commands import RbdCommands, command_line
+from drportal.drivers.rbd_commands import RbdCommands, command_line, kept_name, one_line
+from drportal.site_program.wire import VERBS
 
 REF = ImageRef("one", "one-0-0-0")
 LIMITS = "--client-mount-timeout 5 --rados-mon-op-timeout 5 --rados-osd-op-timeout 5"
@@ -39,3 +40,16 @@ def test_no_builder_can_force() -> None:
     for word in ("force", "promote --force", "force-promote", "rm"):
         with pytest.raises(KeyError):
             commands.act(word, REF)
+
+
+def test_an_act_of_several_commands_is_shown_in_one_line_as_a_site_takes_it() -> None:
+    commands = RbdCommands()
+    clients = one_line(commands.shut_out(f"10.0.0.{number}:0/7") for number in (1, 2))
+    assert clients == "ceph osd blocklist add 10.0.0.1:0/7 86400 && ceph osd blocklist add 10.0.0.2:0/7 86400"
+    copied = one_line(commands.keep_copy(REF, kept_name(REF.name, "operation-1")))
+    assert copied.endswith(
+        ".part && rbd rename one/one-0-0-0.kept-{0}.part one/one-0-0-0.kept-{0}".format(copied[-16:])
+    )
+    for verb, line in (("fence", clients), ("salvage-copy", copied)):
+        _, check = VERBS[verb]["shown"]
+        assert check("shown", line) == line

@@ -127,9 +127,9 @@ def test_a_second_viewpoint_moves_it_only_where_it_sees_life() -> None:
     gone = look(second_view={"alive": False, "standing": "one_view"})
     assert found(look(), gone) == {"standing": False}
     alive = look(second_view={"alive": True, "standing": "portal_alone"})
-    assert found(look(), alive) == {"seen_alive_by_the_other_site": True, "standing": False}
+    assert found(look(), alive) == {"seen_alive": True, "standing": False}
     (old,) = moved(differences({"images": {}, "source": "site-a"}, {**alive, "images": {}}))
-    assert (old.subject, old.field) == ("site-a", "seen_alive_by_the_other_site")
+    assert (old.subject, old.field) == ("site-a", "seen_alive")
 
 
 def test_the_plan_s_version_and_the_commands_are_part_of_it() -> None:

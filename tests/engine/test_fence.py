@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from drportal.engine.fence import (
@@ -52,6 +54,10 @@ def test_a_rung_below_the_wanted_one_says_so() -> None:
     assert "The plan wants rung 4" in rung_sentence(FenceRung.OFF, FenceRung.SHUT_OUT)
     assert "wants" not in rung_sentence(FenceRung.SHUT_OUT, FenceRung.DEMOTED)
     said = " ".join(what_is_fenced("Site A", FenceRung.SHUT_OUT, "olga", "the power is cut"))
+    when = dt.datetime(2026, 5, 4, 3, 2, 1, tzinfo=dt.UTC)
+    assert "attested by olga at 2026-05-04 03:02:01 UTC: cut" in " ".join(
+        what_is_fenced("Site A", FenceRung.SHUT_OUT, "olga", "cut", at=when)
+    )
     assert "cannot be reached" in said
     assert "attested by olga: the power is cut" in said
     assert "the plan wants rung 4" in said

@@ -63,4 +63,7 @@ def test_what_it_may_say_and_how_it_is_looser() -> None:
         "one person may go on alone",
     )
     assert Policy(2, 15, False).looser_than(Policy(1, 60, True)) == ()
+    assert Policy(1, 15, True, 1).looser_than(Policy(1, 15, True, 5)) == ("a run may go on with less of a fence",)
+    assert Policy(1, 15, True, 0).wrong() and Policy(1, 15, True, 6).wrong() and not Policy(1, 15, True, 5).wrong()
+    assert "below fence rung 5 (power or network cut" in Policy(1, 15, True, 5).words()
     assert "2 other people" in Policy(2, 15, False).words() and "may not go on alone" in Policy(2, 15, False).words()

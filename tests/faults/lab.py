@@ -17,7 +17,11 @@ from drportal.lab.embedded.nebula.site import NebulaSite
 from drportal.lab.embedded.nebula.xmlrpc import decode_call
 from drportal.lab.embedded.server import EmbeddedLab
 
-CHANGES = frozenset({"one.vm.action", "one.vm.allocate", "one.image.allocate", "one.image.enable"})
+CHANGES = frozenset(
+    {"one.vm.action", "one.vm.allocate", "one.image.allocate", "one.image.enable"}
+    | {f"one.{kind}.{word}" for kind in ("vm", "image") for word in ("lock", "unlock")}
+    | {"one.host.status"}
+)
 DELAY_S = float(os.environ.get("FAULTS_CALL_DELAY_S", "0"))
 
 answered = EmbeddedLab.handle

@@ -1,9 +1,10 @@
 """Many runs of each kind, their executors killed anywhere: each ends as it would have, and nothing is done twice.
 
-Groups of one VM each move on one lab, there, home, there by force while their site is dead, and are made whole when it
-is back; several at a time. An executor's first death is at a failpoint of an act, the later ones wherever it is at a
-random moment, so often while its successor is just finding out what became of the act. What was done is counted by the
-lab's own records. The figures of all shards stand in the summary at the end of pytest's output.
+Groups of one VM each move on one lab, there, home, there by force while their site is dead, and are fenced and made
+whole when it is back; several at a time. An executor's first death is at a failpoint of an act, dealt out evenly, the
+later ones wherever it is at a random moment, so often while its successor is just finding out what became of the act.
+What was done is counted by the lab's own records. The figures of all shards stand in the summary at the end of pytest's
+output.
 """
 
 from __future__ import annotations
@@ -13,19 +14,23 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from drportal import jobs
 from drportal.audit.check import verify_database
+from drportal.engine.fence import FenceRung
 from drportal.engine.plans import RunKind
 from drportal.engine.salvage import SalvageWay
 from drportal.engine.states import RunState
+from drportal.engine.steps import StepKind
 from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage
 from drportal.lab.control import LabClient
+from drportal.recovery.acts.registry import ACTS
 from drportal.recovery.failpoints import POINTS
 from drportal.recovery.models import RecoveryPlan, Run
 from drportal.recovery.salvaging import Wish
@@ -41,14 +46,28 @@ pytestmark = pytest.mark.slow
 
 # A hundred runs of each kind take half an hour of two cores: `make kill-anywhere`. Each run of the tests has a quarter.
 SHARDS, GROUPS = int(os.environ.get("DRPORTAL_KILL_SHARDS", "1")), 25
-ACTS = {
-    RunKind.PLANNED_FAILOVER: ("vm.power_off", "image.demote", "image.promote", "image.register", "vm.start"),
-    RunKind.FAILBACK: ("vm.power_off", "image.demote", "image.promote", "vm.start", "vm.retire"),
-    RunKind.DISASTER_FAILOVER: ("image.force_promote", "vm.start_alone"),
-    RunKind.REPROTECT: ("vm.stop_returned", "image.demote_returned", "image.salvage", "image.keep", "image.resync"),
+LOST_SIGHT_OF = 5  # VMs at home, before the failback
+# An executor dies at the acts that its run is made of, as the registry has them. These are found done in this history:
+FOUND_DONE = {
+    RunKind.FAILBACK: {StepKind.IMAGE_REGISTER},  # its records at home are there
+    RunKind.DISASTER_FAILOVER: {StepKind.IMAGE_FREE, StepKind.IMAGE_REGISTER_ALONE},  # no daemon holds it; from before
+    RunKind.REPROTECT: {StepKind.VM_STOP_RETURNED, StepKind.IMAGE_DEMOTE_RETURNED},  # the fence did both
 }
+# Of the way back, which is killed at each point in test_killed_executors.py.
+ELSEWHERE = {StepKind.IMAGE_PROMOTE_AGAIN, StepKind.VM_RESUME_HERE}
+AT_ONCE = {StepKind.IMAGE_SALVAGE, StepKind.IMAGE_KEEP, StepKind.IMAGE_SHUT_OUT, StepKind.IMAGE_LET_IN}
 NEVER_TWICE = frozenset(
-    {"demote", "promote", "--force", "resync", "poweroff", "terminate", "vm.allocate", "image.allocate"}
+    {
+        "demote",
+        "promote",
+        "--force",
+        "resync",
+        "poweroff",
+        "poweroff-hard",
+        "terminate",
+        "vm.allocate",
+        "image.allocate",
+    }
 )
 
 
@@ -62,13 +81,18 @@ class Ground:
     plans: list[RecoveryPlan]
     chance: random.Random
     record: Callable[[str, object], None]
+    dealt: Counter[tuple[StepKind, str]] = field(default_factory=Counter)
+    met: set[StepKind] = field(default_factory=set)
 
     def deaths(self, kind: RunKind, run: Run) -> list[Death]:
-        """One or two: at a point of an act, then at any moment."""
-        its = set(run.steps.values_list("kind", flat=True))
-        act, point = self.chance.choice([act for act in ACTS[kind] if act in its]), self.chance.choice(POINTS)
-        if act in ("image.salvage", "image.keep") and point == "P3":
-            point = "P4"  # the lab's export and copy are over before anybody could be killed beside them
+        """One or two: at a point of an act that fewest have died at, then at any moment."""
+        its = {StepKind(word) for word in run.steps.values_list("kind", flat=True)}
+        acts = {act for act in its if not ACTS[act].only_checks} - FOUND_DONE.get(kind, set())
+        self.met |= its
+        act, point = min(product(sorted(acts), POINTS), key=lambda at: (self.dealt[at], self.chance.random()))
+        self.dealt[act, point] += 1
+        if act in AT_ONCE and point == "P3":
+            point = "P4"  # it is over in the lab before anybody could be killed beside it
         first = f"{act}:{point}"
         return [first, *(self.chance.uniform(0.05, 2.0) for _ in range(self.chance.randrange(2)))]
 
@@ -122,11 +146,12 @@ def assert_once_each(kind: RunKind, done: Deeds, images: set[str], names: set[st
         RunKind.PLANNED_FAILOVER: [(source, "demote"), (target, "promote")],
         RunKind.FAILBACK: [(source, "demote"), (target, "promote")],
         RunKind.DISASTER_FAILOVER: [(target, "--force")],
-        RunKind.REPROTECT: [(source, "demote"), (source, "resync")],
+        RunKind.FENCE: [(source, "demote")],
+        RunKind.REPROTECT: [(source, "resync")],
     }[kind]
     on_roles = Counter({deed: n for deed, n in done.items() if deed[1] in ("demote", "promote", "--force", "resync")})
     assert on_roles == Counter({(site, act, image): 1 for site, act in acts for image in images})
-    if kind is RunKind.REPROTECT:
+    if kind in (RunKind.FENCE, RunKind.REPROTECT):
         assert not [deed for deed in done if deed[0] == target], "nothing is touched where the group runs"
     if kind is RunKind.DISASTER_FAILOVER:
         assert {deed[2] for deed in done if deed[1] == "vm.allocate"} == names
@@ -153,7 +178,7 @@ def ground(
                 lab.client.fail(site, "command-hangs", match=f"mirror image {verb}", seconds=CALL_DELAY_S)
         mover = Mover(lab.client)
         names = sorted(vm["name"] for vm in lab.client.status()["sites"]["a"]["vms"].values())
-        plans = [mover.plan(name) for name in names]
+        plans = [mover.plan(name, fence_rung=FenceRung.SHUT_OUT) for name in names]
         yield Ground(lab.client, mover, executors, plans, random.Random(request.param), record_property)
 
 
@@ -161,8 +186,12 @@ def test_runs_of_each_kind_end_right_wherever_their_executors_are_killed(ground:
     mover, plans = ground.mover, ground.plans
     ground.drive(RunKind.PLANNED_FAILOVER, [mover.ask(plan, accept_warnings=True) for plan in plans])
     ground.is_at("b")
+    for plan in plans[:LOST_SIGHT_OF]:
+        ground.lab.fail("a", "vm-lost-sight", vm=plan.name)
+    discover(mover.pair.pk)
     ground.drive(RunKind.FAILBACK, [mover.ask(plan, RunKind.FAILBACK, accept_warnings=True) for plan in plans])
     ground.is_at("a")
+    ground.lab.restore("a", "vm-lost-sight")
     wait_until("every copy at b is whole again", lambda: verdicts(mover) == {"protected"}, 120, 0.5)
 
     ground.lab.fail("a", "site-down")
@@ -174,8 +203,12 @@ def test_runs_of_each_kind_end_right_wherever_their_executors_are_killed(ground:
     ground.is_at("b", alone=False)
 
     ground.lab.restore("a", "site-down")
+    ground.drive(RunKind.FENCE, [mover.ask(plan, RunKind.FENCE, accept_warnings=True) for plan in plans])
+    ground.is_at("b")
     ways = itertools.cycle((SalvageWay.EXPORT, SalvageWay.COPY))
     asked = [mover.ask(plan, RunKind.REPROTECT, accept_warnings=True, salvage=Wish(next(ways))) for plan in plans]
     ground.drive(RunKind.REPROTECT, asked)
     ground.is_at("b")
+    forgotten = {kind for kind, act in ACTS.items() if not act.only_checks} - ground.met - ELSEWHERE
+    assert not forgotten, "acts that no run here is made of: give them a run, or a test of their own"
     assert verify_database().ok

@@ -66,8 +66,8 @@ def test_of_each_image_only_the_newest_are_kept(pair: SitePair) -> None:
     keeper = Keeper()
     for second in range(KEEP_OF_IMAGE + 3):
         keeper.keep(pair.a, infos(3, second))
-    kept = Observation.objects.filter(subject="one/i-1").values_list("output", flat=True)
-    assert list(kept) == [f"info 1 {second}" for second in (6, 5, 4, 3)]
+    kept = Observation.objects.filter(subject="one/i-1")
+    assert [one.output for one in kept] == [f"info 1 {second}" for second in (6, 5, 4, 3)]
 
 
 def test_what_the_other_site_said_is_another_matter(pair: SitePair) -> None:

@@ -14,7 +14,7 @@ from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
 from drportal.engine.policy import Policy
 from drportal.people.services import token_create
-from drportal.recovery.models import PolicyChange
+from drportal.recovery.models import PolicyChange, Run
 from drportal.recovery.policy import policy_now
 from drportal.recovery.sweep import Sweeper
 from drportal.roles import Role
@@ -77,8 +77,8 @@ def test_it_is_asked_for_by_one_and_comes_into_force_by_another(
     request = AuditEntry.objects.get(action="policy.request")
     approval = AuditEntry.objects.get(action="policy.approve")
     assert (request.actor, approval.actor, approval.payload["asked_for_by"]) == ("ada", "mona", "ada")
-    assert approval.payload["before"] == {"needed": 1, "minutes": 15, "break_glass": True}
-    assert approval.payload["after"] == {"needed": 2, "minutes": 30, "break_glass": False}
+    assert approval.payload["before"] == {"needed": 1, "minutes": 15, "break_glass": True, "least_rung": 1}
+    assert approval.payload["after"] == {"needed": 2, "minutes": 30, "break_glass": False, "least_rung": 1}
     assert verify_database().ok
 
 
@@ -186,3 +186,23 @@ def test_two_who_decide_at_the_same_moment(ada: Person, mona: Person) -> None:
     answers = together(lambda: yes(mona, change), lambda: yes(other, change))
     assert sorted(answer.status_code for answer in answers) == [200, 409], [answer.content for answer in answers]
     assert AuditEntry.objects.filter(action="policy.approve").count() == 1
+
+
+def test_it_says_below_which_rung_of_the_fence_no_reason_lets_a_disaster_failover_go(
+    ada: Person, mona: Person, viewer: Person, request_of: Callable[..., Any]
+) -> None:
+    less = {"attested_rung": 1, "attestation": "I saw them off", "deviation": "the rack is locked"}
+    assert request_of(**less).status_code == 201
+    Run.objects.update(state="aborted")
+    yes(mona, ask(ada, least_rung=5).json())
+    page = viewer.read("/policy")
+    assert page["policy"]["least_rung"] == 5
+    assert "nothing goes on below fence rung 5 (power or network cut" in page["policy"]["words"]
+    assert [one["rung"] for one in page["rungs"]] == [1, 2, 3, 4, 5]
+    answer = request_of(**less)
+    assert (answer.status_code, answer.json()["code"]) == (422, "below_policy"), answer.content
+    assert "lets nothing go on below rung 5" in answer.json()["detail"]
+    assert request_of().status_code == 201, "cut, and attested by name"
+    assert ask(ada, least_rung=6).status_code == 422
+    again = ask(ada, least_rung=1).json()
+    assert "a run may go on with less of a fence" in again["looser"]

@@ -294,6 +294,7 @@ def test_a_disaster_that_rests_gives_way_to_the_fence_of_the_site_that_came_back
     assert f"{forced} runs at Site A and at Site B." in [sign["sentence"] for sign in the_one().signs]
     assert building.why_not(plan.group, RunKind.FENCE) == ""
     assert "holds the group" in building.why_not(plan.group, RunKind.REPROTECT), "it would act where the fence acts"
+    assert RunPage(rests).out().next.startswith("Site A is back. Fence it first: this run gives way")
     said = preview(plan, RunKind.FENCE).consequences
     assert f"Run {rests.pk} (disaster failover) rests, and gives way to this one" in said[0]
 

@@ -18,7 +18,8 @@ from drportal.inventory.discovery import discover
 from drportal.inventory.models import MirroredImage, Site
 from drportal.recovery.api_runs import report
 from drportal.recovery.building import why_not
-from drportal.recovery.models import RecoveryPlan, Run, StepAttempt
+from drportal.recovery.fences import fences_out
+from drportal.recovery.models import GateCheck, RecoveryPlan, Run, StepAttempt
 from drportal.recovery.presenters import RunPage, losses_out
 from drportal.recovery.preview import preview
 from drportal.recovery.salvaging import Wish
@@ -239,7 +240,7 @@ def test_what_would_be_discarded_is_saved_first_as_was_chosen_for_each(mover: Mo
     assert keep.sentence.endswith(f"rbd rm one/{copy}"), "how to remove it is said in words"
     assert "Not mirrored." in keep.sentence
     sent = keep.attempts.get()
-    assert sent.command.endswith(f" one/{kept} one/{copy}.part\nrbd rename one/{copy}.part one/{copy}"), "as it ran"
+    assert sent.command.endswith(f" one/{kept} one/{copy}.part && rbd rename one/{copy}.part one/{copy}"), "as it ran"
     assert mover.lab.checksum("a", copy) == lost
     assert copy not in mover.lab.status()["sites"]["b"]["images"]
     for saving in (step, keep):
@@ -277,3 +278,24 @@ def test_a_salvage_whose_answer_is_lost_is_found_and_one_that_fails_discards_not
     assert run.state == RunState.SUCCEEDED, told(run)
     assert len(saved(directory, second)) == 1
     assert len(kept_copies(mover, third)) == 1, "once"
+
+
+def test_below_the_rung_that_its_plan_wants_it_goes_on_for_a_reason_with_a_name_or_not_at_all(
+    mover: Mover, came_back: RecoveryPlan
+) -> None:
+    plan = came_back
+    RecoveryPlan.objects.filter(pk=plan.pk).update(fence_rung=3)
+    plan.refresh_from_db()
+    assert "The plan wants rung 3 at Site A first" in preview(plan_get(plan.pk), RunKind.REPROTECT).fence_question
+    with pytest.raises(Invalid, match="Fence it first, or say why") as caught:
+        ask(plan, RunKind.REPROTECT, accept_warnings=True)
+    assert caught.value.code == "no_deviation"
+    run = mover.drive(mover.ask(plan, RunKind.REPROTECT, accept_warnings=True, deviation="its hosts are scrap"))
+    assert run.state == RunState.SUCCEEDED, told(run)
+    said = {check.sentence for check in GateCheck.objects.filter(step__run=run, gate="G-FENCE")}
+    assert len(said) == 1 and "goes on below it, because: its hosts are scrap" in said.pop()
+    kept = AuditEntry.objects.get(action="run.request", run_id=run.pk).payload
+    assert (kept["fence_wanted"], kept["fence_reached"], kept["deviation"]) == (3, 2, "its hosts are scrap")
+    fences = fences_out(run, run.steps.all(), 3)
+    assert {(fence.rung, fence.wanted) for fence in fences} == {(2, 3)}
+    assert all("because: its hosts are scrap" in fence.sentence for fence in fences)

@@ -201,6 +201,23 @@ def test_a_key_that_may_observe_acts_on_nothing(tmp_path: Path, ceph: FakeCeph) 
     assert not ceph.calls()
 
 
+def test_a_key_of_a_witness_looks_at_addresses_and_does_nothing_else(tmp_path: Path, ceph: FakeCeph) -> None:
+    ceph.image("disk", primary=True)
+    with SiteProcess(tmp_path, "--engine", "rbd", env=ceph.env, rights="look") as witness:
+        assert witness.hello["verbs"] == ["hello", "reach"]
+        for verb, fields in {
+            "observe-pool": {"pool": "one", "parts": ["info"]},
+            "observe-image": {"pool": "one", "image": "disk", "parts": ["info"]},
+            "receipts": {"since": 0, "limit": 10},
+            "refusals": {"since": 0},
+            "demote": order("demote", "disk", "operation-1", primary=True),
+        }.items():
+            assert witness.refused(verb, **fields)["code"] == "not-allowed", verb
+        (seen,) = witness.ask("reach", targets=[{"host": "127.0.0.1", "port": 1}])["reached"]
+        assert seen["answer"] == "refuses"
+    assert not ceph.calls(acts_only=False), "Ceph was not even looked for"
+
+
 def test_another_pool_is_out_of_reach(tmp_path: Path, ceph: FakeCeph) -> None:
     ceph.image("disk", primary=True)
     with SiteProcess(tmp_path, "--engine", "rbd", "--pool", "two", "--pool", "three", env=ceph.env) as program:

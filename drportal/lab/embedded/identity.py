@@ -39,6 +39,7 @@ class Identity:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     control_port: int = 0
     sites: dict[str, SiteIdentity] = field(default_factory=lambda: {"a": SiteIdentity(), "b": SiteIdentity()})
+    witness: SiteIdentity = field(default_factory=SiteIdentity)
 
     @classmethod
     def load(cls, directory: Path) -> Identity:
@@ -47,7 +48,8 @@ class Identity:
         try:
             data = json.loads(path.read_text())
             sites = {key: SiteIdentity(**site) for key, site in data["sites"].items()}
-            return cls(data["token"], data["control_port"], sites)
+            witness = SiteIdentity(**data.get("witness", {}))
+            return cls(data["token"], data["control_port"], sites, witness)
         except FileNotFoundError:
             return cls()
         except (ValueError, KeyError, TypeError) as error:

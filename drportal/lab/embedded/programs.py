@@ -16,6 +16,7 @@ import shlex
 import socket
 import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,13 @@ import asyncssh
 
 from drportal.lab.embedded.library import LabLibrary
 from drportal.lab.embedded.shell import Shell
-from drportal.site_program.assemble import installer_text
+from drportal.site_program.assemble import INSTALLED_BY_HAND, installer_text, program_text
 from drportal.site_program.installer import answer
 from drportal.site_program.serve import Input, Output, Server, settings_of
+from drportal.site_program.wire import Json
 
 Process = asyncssh.SSHServerProcess[bytes]
+Look = Callable[[list[Json]], list[Json]]
 _CHUNK = 1 << 16
 _MARK = b"DR Portal's program at a site."
 
@@ -50,6 +53,8 @@ def recognised(command: str, home: Path) -> Start | None:
     match argv:
         case ["sh", "-c", _, boot, size, *arguments] if "drportal-site" in boot and size.isdigit():
             return Start(arguments, int(size))
+        case [_, "-I", place, *arguments] if place == INSTALLED_BY_HAND:
+            return Start(arguments, text=program_text().encode())
         case [_, "-I", file, *arguments] if Path(file).is_relative_to(home) and Path(file).is_file():
             return Start(arguments, text=Path(file).read_bytes())
     return None
@@ -74,11 +79,13 @@ def _unpacked(word: str) -> str:
 
 
 class Conversation:
-    """One session of the site program. `state` is the site's record, whatever the arguments say about its place."""
+    """One session of the site program. `state` is the site's record, whatever the arguments say about its place;
+    `look`: how this host sees other addresses."""
 
-    def __init__(self, process: Process, shell: Shell, state: Path) -> None:
+    def __init__(self, process: Process, shell: Shell, state: Path, look: Look) -> None:
         self._process = process
         self._state = state
+        self._look = look
         loop = asyncio.get_running_loop()
         self._library = LabLibrary(shell, loop, process.channel.get_connection().abort)
         self._ended = asyncio.Event()
@@ -120,7 +127,9 @@ class Conversation:
 
         def serve() -> None:
             try:
-                Server(settings, output, text_hash, self._library, self._client).serve(Input(theirs.fileno(), woken))
+                server = Server(settings, output, text_hash, self._library, self._client)
+                server.look = self._look
+                server.serve(Input(theirs.fileno(), woken))
             finally:
                 output.end()
                 theirs.close()

@@ -7,8 +7,11 @@ import os
 import signal
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import asyncssh
 
 from drportal.lab.control import FILE_NAME as LAB_FILE
 from drportal.lab.control import (
@@ -22,14 +25,19 @@ from drportal.lab.control import (
 )
 from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT, Role
 from drportal.lab.embedded.identity import Identity
+from drportal.lab.embedded.lines import Lines
 from drportal.lab.embedded.nebula.agenda import Timings
 from drportal.lab.embedded.nebula.networks import NetworkSpec
 from drportal.lab.embedded.pair import Pair, Refused
+from drportal.lab.embedded.rbd import Rbd
+from drportal.lab.embedded.shell import Shell
 from drportal.lab.embedded.site import LabSite, build_site
-from drportal.lab.embedded.ssh import USER
+from drportal.lab.embedded.ssh import USER, SshHost
 from drportal.lab.embedded.timing import Timing
+from drportal.lab.embedded.witness import HOST, LabWitness
 from drportal.lab.embedded.world import SITES, World
 from drportal.lab.endpoint import ControlEndpoint
+from drportal.site_program.assemble import witness_options
 
 _FIRST_IMAGE_ID = 10
 _PATTERN = (("web", 1, 512, 0.5), ("db", 2, 2048, 1.0), ("app", 2, 1024, 1.0))  # name, disks, memory in MB, CPU
@@ -57,7 +65,9 @@ class EmbeddedLab:
         self.began = time.time()
         self.identity = Identity.load(directory)
         self.world = World(time.time, Timing.at_speed(options.speed), write_rate_per_s=options.write_rate_per_s)
+        self.lines = Lines()
         self.sites = {key: self._site(key) for key in SITES}
+        self.witness = LabWitness(self._witness())
         self.endpoint = ControlEndpoint(self.handle, self.identity.token)
         self.ended = asyncio.Event()
         self._described = False
@@ -72,6 +82,7 @@ class EmbeddedLab:
             home=(self.directory / f"home-{key}").resolve(),
             password=own.password,
             clock=time.time,
+            lines=self.lines,
             networks=networks(key, self.options.vms),
             host_cores=max(512, self.options.vms),  # of two hosts: all VMs fit at either site
             host_memory_mb=max(4 * 2**20, 2048 * self.options.vms),
@@ -79,6 +90,18 @@ class EmbeddedLab:
         )
         site.shell.rbd.default_logging = self.options.default_logging
         return site
+
+    def _witness(self) -> SshHost:
+        """Its shell is a site's, and nobody gets past its key's forced command to it."""
+        own = self.identity.witness
+        return SshHost(
+            Shell(Rbd(self.world, "a")),
+            asyncssh.import_private_key(own.host_key),
+            asyncssh.import_private_key(own.client_key),
+            (self.directory / f"home-{HOST}").resolve(),
+            partial(self.lines.look, HOST),
+            witness_options(),
+        )
 
     def populate(self) -> None:
         """The VMs of site a, running for a while, their disks mirrored to b."""
@@ -104,6 +127,8 @@ class EmbeddedLab:
                 own = self.identity.sites[key]
                 own.ssh_port = await site.ssh.start(own.ssh_port)
                 own.opennebula_port = await site.nebula.serve("127.0.0.1", own.opennebula_port)
+            third = self.identity.witness
+            third.ssh_port = await self.witness.ssh.start(third.ssh_port)
             self.identity.control_port = await self.endpoint.start(self.identity.control_port)
         except OSError as error:
             await self.stop()
@@ -125,8 +150,10 @@ class EmbeddedLab:
             ssh = SshAccess("127.0.0.1", own.ssh_port, USER, own.client_key, own.host_public_line())
             one = OpenNebulaAccess(f"http://127.0.0.1:{own.opennebula_port}/RPC2", "dr-portal", own.password)
             sites[key] = SiteDescription(site.world.sites[key].name, ssh, one, salvage_directory(self.directory, key))
+        third = self.identity.witness
+        witness = SshAccess("127.0.0.1", third.ssh_port, USER, third.client_key, third.host_public_line())
         control = ControlAccess(f"http://127.0.0.1:{self.identity.control_port}", self.identity.token)
-        return LabDescription("embedded", os.getpid(), self.world.pool, control, sites)
+        return LabDescription("embedded", os.getpid(), self.world.pool, control, sites, witness)
 
     def _drop_stale_description(self) -> None:
         """A lab that was killed leaves its lab.json; whoever waits for ours must not find that one."""
@@ -142,6 +169,7 @@ class EmbeddedLab:
         for site in self.sites.values():
             await site.nebula.close()
             await site.ssh.stop()
+        await self.witness.ssh.stop()
 
     # ---- control verbs
 
@@ -153,9 +181,9 @@ class EmbeddedLab:
                 asyncio.get_running_loop().call_later(0.05, self.ended.set)
                 return None
             case "fail":
-                return await self._site_of(params).fail(str(params.get("fault", "")), dict(params.get("options") or {}))
+                return await self._failing(params).fail(str(params.get("fault", "")), dict(params.get("options") or {}))
             case "restore":
-                return await self._site_of(params).restore(params.get("fault"))
+                return await self._failing(params).restore(params.get("fault"))
             case "create_image":
                 return await self._create_image(params)
             case "acts":
@@ -172,7 +200,11 @@ class EmbeddedLab:
             "speed": self.options.speed,
             "uptime_s": round(time.time() - self.began, 1),
             "sites": {key: site.status() for key, site in self.sites.items()},
+            "witness": self.witness.status(),
         }
+
+    def _failing(self, params: dict[str, Any]) -> LabSite | LabWitness:
+        return self.witness if params.get("site") == HOST else self._site_of(params)
 
     def _site_of(self, params: dict[str, Any]) -> LabSite:
         key = str(params.get("site", ""))

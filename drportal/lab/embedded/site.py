@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import asyncssh
 from drportal.lab import faults
 from drportal.lab.control import LabError
 from drportal.lab.embedded.copies import Role
+from drportal.lab.embedded.lines import Lines
 from drportal.lab.embedded.nebula import NebulaSite
 from drportal.lab.embedded.rbd import Rbd
 from drportal.lab.embedded.shell import CommandFault, Shell
@@ -27,6 +29,7 @@ class LabSite:
     world: World
     ssh: SshHost
     nebula: NebulaSite
+    lines: Lines
     faults: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -76,6 +79,8 @@ class LabSite:
                 self.ssh.door.hang()
                 await self.nebula.fail("opennebula-hung")
                 self.world.fail_site(self.key)
+            case "cut-off":
+                await self._cut_off(also_from_peer=options.get("from") == "both")
             case "rbd-mirror-down":
                 self.world.kill_daemon(self.key)
             case "rbd-mirror-hung":
@@ -102,6 +107,11 @@ class LabSite:
                 self._mirror_as_told()
                 await self.nebula.restore("opennebula-hung")
                 self.ssh.door.flow()
+            case "cut-off":
+                self.lines.mend(self.key)
+                await self.ssh.door.open()
+                await self.nebula.restore("opennebula-down")
+                self.world.join_sites()
             case "rbd-mirror-down":
                 self.world.start_daemon(self.key)
                 self._mirror_as_told()
@@ -115,6 +125,15 @@ class LabSite:
                 self.ssh.sessions_full = False
             case "default-logging":
                 self.shell.rbd.default_logging = False
+
+    async def _cut_off(self, *, also_from_peer: bool) -> None:
+        """It lives; the lines to the portal are cut, and to the other site too."""
+        seen_from = {"witness"} if also_from_peer else {"witness", self.world.other(self.key)}
+        self.lines.cut(self.key, self.ssh.door, frozenset(seen_from))
+        await self.ssh.door.close()
+        await self.nebula.fail("opennebula-down")
+        if also_from_peer:
+            self.world.part_sites()
 
     def _mirror_as_told(self) -> None:
         """It runs again: not where it is to be dead, or to stand still, for another reason."""
@@ -192,11 +211,16 @@ def build_site(
     home: Path,
     password: str,
     clock: Callable[[], float],
+    lines: Lines,
     **nebula: Any,
 ) -> LabSite:
     """Nothing listens yet. `home` is that of the SSH login, `nebula` are further arguments of NebulaSite."""
     ssh = SshHost(
-        Shell(Rbd(world, key)), asyncssh.import_private_key(host_key), asyncssh.import_private_key(client_key), home
+        Shell(Rbd(world, key)),
+        asyncssh.import_private_key(host_key),
+        asyncssh.import_private_key(client_key),
+        home,
+        partial(lines.look, key),
     )
     front_end = NebulaSite(
         world.sites[key].name,
@@ -206,4 +230,4 @@ def build_site(
         pool=world.pool,
         **nebula,
     )
-    return LabSite(key, world, ssh, front_end)
+    return LabSite(key, world, ssh, front_end, lines)

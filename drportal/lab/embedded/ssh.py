@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncssh
 
 from drportal.lab.embedded.door import Door
-from drportal.lab.embedded.programs import Conversation, Process, installed, recognised
+from drportal.lab.embedded.programs import Conversation, Look, Process, installed, recognised
 from drportal.lab.embedded.rbd import Outcome
 from drportal.lab.embedded.shell import Shell
 
@@ -27,12 +27,23 @@ log = logging.getLogger(__name__)
 class SshHost:
     """Listens behind a Door. The host key can be swapped for a wrong one, as a rebuilt or a false host would have."""
 
-    def __init__(self, shell: Shell, host_key: asyncssh.SSHKey, client_key: asyncssh.SSHKey, home: Path) -> None:
+    def __init__(
+        self,
+        shell: Shell,
+        host_key: asyncssh.SSHKey,
+        client_key: asyncssh.SSHKey,
+        home: Path,
+        look: Look,
+        options: str = "",
+    ) -> None:
+        """`look`: how it sees other addresses. `options`: what the client's key is restricted to, as in
+        authorized_keys."""
         self.shell = shell
+        self.look = look
         self.host_key = host_key
         self.home = home
         self.sessions_full = False
-        self._client_key = client_key.export_public_key().decode()
+        self._client_key = f"{options} {client_key.export_public_key().decode()}".lstrip()
         self._wrong_key = asyncssh.generate_private_key("ssh-ed25519")
         self._listeners: list[asyncssh.SSHAcceptor] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -103,7 +114,7 @@ class SshHost:
             return
         start = recognised(process.command, self.home)
         if start is not None:
-            task = asyncio.create_task(Conversation(process, self.shell, self.state).hold(start))
+            task = asyncio.create_task(Conversation(process, self.shell, self.state, self.look).hold(start))
         else:
             task = asyncio.create_task(self._answer(process, process.command))
         self._running.add(task)

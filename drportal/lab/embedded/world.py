@@ -73,6 +73,7 @@ class World:
     sites: dict[str, Site] = field(default_factory=dict)
     pairs: dict[str, Pair] = field(default_factory=dict)
     room_bytes: int = 1 << 44  # what `ceph df` tells
+    _parted: bool = False  # the line between the sites is cut
     _services: count[int] = field(default_factory=lambda: count(4111, 162))
 
     def __post_init__(self) -> None:
@@ -94,7 +95,7 @@ class World:
         return self.sites[site].up and self.sites[site].daemon.works()
 
     def replay_rate_per_s(self, site: str) -> float:
-        if not self.daemon_works(site) or not self.sites[self.other(site)].up:
+        if not self.daemon_works(site) or not self.sites[self.other(site)].up or self._parted:
             return 0.0
         limit = self.sites[site].rate_limit_per_s
         return self.timing.entries_per_s if limit is None else max(limit, 1e-9)
@@ -262,6 +263,18 @@ class World:
             self.sites[site].up = True
             self._changed()
             self.start_daemon(site)
+
+    def part_sites(self) -> None:
+        """The line between the sites is cut: both go on, and nothing is copied."""
+        self.settle()
+        self._parted = True
+        self._changed()
+
+    def join_sites(self) -> None:
+        if self._parted:
+            self.settle()
+            self._parted = False
+            self._changed()
 
     def limit_replay(self, site: str, entries_per_s: float | None) -> None:
         self.settle()

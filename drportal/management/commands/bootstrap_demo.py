@@ -15,7 +15,7 @@ from django.db import transaction
 
 from drportal.audit.record import record
 from drportal.inventory.discovery import discover
-from drportal.inventory.introduce import ACTOR, introduce
+from drportal.inventory.introduce import ACTOR, introduce, introduce_witness
 from drportal.inventory.models import Network, SitePair, VirtualMachine
 from drportal.lab.control import LabDescription, LabError
 from drportal.people.grants import roles_set
@@ -76,7 +76,10 @@ class Command(BaseCommand):
         except LabError as error:
             raise CommandError(str(error)) from error
         people = make_people()
-        pair = discover(introduce(lab).pk)
+        pair = introduce(lab)
+        if lab.witness is not None:
+            introduce_witness(pair, lab.witness)
+        pair = discover(pair.pk)
         self.stdout.write(pair.discovery["sentence"])
         if people:
             self.stdout.write(f"People: {', '.join(people)} (password: the name and -demo)")

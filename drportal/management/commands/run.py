@@ -56,6 +56,11 @@ class Command(BaseCommand):
             help="of a reprotect, where something is not saved first: why what the returned site wrote may be lost",
         )
         start.add_argument(
+            "--deviation",
+            default="",
+            help="of a reprotect, where the returned site is fenced less than the plan wants: why it goes on",
+        )
+        start.add_argument(
             "--salvage",
             choices=[way.value for way in SalvageWay],
             help="of a reprotect, what becomes of that for all images (default: export, where the site names a "
@@ -113,6 +118,7 @@ class Command(BaseCommand):
             request_key=f"cli-{uuid.uuid4().hex}",
             accept_warnings=options["yes"],
             discard_reason=options["discard_reason"],
+            deviation=options["deviation"],
             salvage=wish_of(plan, options["salvage"], options["salvage_of"]),
             actor=actor_of(options["actor"], plan),
         )

@@ -17,9 +17,10 @@ from drportal.drivers.names import BadName
 from drportal.drivers.orders import Warrant
 from drportal.engine.approvals import OPEN_APPROVAL, ApprovalState, content_hash
 from drportal.engine.evidence import differences, moved
-from drportal.engine.fence import ATTESTABLE, FenceRung, below
+from drportal.engine.fence import ATTESTABLE, RUNG_WORDS, FenceRung, below
 from drportal.engine.plans import PlanImpossible, RunKind, build
 from drportal.engine.states import RunEvent, RunState, next_run_state
+from drportal.engine.vantage import Standing
 from drportal.errors import Conflict, Invalid
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
@@ -100,9 +101,11 @@ def _blockers(copy: PlanCopy, content: dict[str, Any], source: Site, target: Sit
     """An image whose own copy is unfit does not forbid saving the others: it is refused by itself, by its gate."""
     found, fit, of_fit_vms = [], 0, unfit.fit_images(copy)
     if content["second_view"]["alive"]:
+        by_witness = content["second_view"]["standing"] == Standing.A_WITNESS_SEES
+        wrong = " A witness that is wrong is taken away on the page of the sites." if by_witness else ""
         found.append(
             f"{content['second_view']['sentence']} Its VMs may be running: nothing is forced while it lives. Mend the "
-            "portal's way to it, or have it shut down there first."
+            f"portal's way to it, or have it shut down there first.{wrong}"
         )
     for key, image in sorted(content["images"].items(), key=lambda item: str(item[1]["name"])):
         if image["other_side_answers"]:
@@ -150,8 +153,8 @@ def disaster_request(
     ``evidence_sha256``: of the evidence that was frozen when the door was opened; both sites are read once more, and it
     must not have moved. Empty: nobody looked, and what this request reads is frozen.
 
-    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation, no_such_rung, no_deviation), Conflict
-    (run_active, not_ready, evidence_old, evidence_moved, …), WorkerUnavailable.
+    Raises StaleVersion, Invalid (wrong_phrase, no_reason, no_attestation, no_such_rung, below_policy, no_deviation),
+    Conflict (run_active, not_ready, evidence_old, evidence_moved, …), WorkerUnavailable.
     """
     word = Attested(attestation, attested_rung, deviation.strip())
     if known := runs.known_run(request_key):
@@ -210,6 +213,12 @@ def _said_why(reason: str, word: Attested, wanted: int) -> None:
     if word.rung not in {rung.value for rung in ATTESTABLE}:
         rungs = ", ".join(f"{rung.value} ({words})" for rung, words in ATTESTABLE.items())
         raise Invalid(f"Nobody can attest rung {word.rung}; there are {rungs}.", code="no_such_rung")
+    if word.rung < (least := policy_now().least_rung):
+        raise Invalid(
+            f"That is rung {word.rung}; the approval policy lets nothing go on below rung {least} "
+            f"({RUNG_WORDS[FenceRung(least)]}), whatever the reason. Have power or network cut. Nothing was asked for.",
+            code="below_policy",
+        )
     if word.rung < wanted and not word.deviation:
         lacking = below(FenceRung(word.rung), FenceRung(wanted), "", "")
         raise Invalid(

@@ -65,7 +65,8 @@ def policy_request(*, user: User, wanted: Policy, reason: str, by_token: bool) -
     try:
         with transaction.atomic():
             row = PolicyChange.objects.create(
-                needed=wanted.needed, minutes=wanted.minutes, break_glass=wanted.break_glass, reason=reason.strip(),
+                needed=wanted.needed, minutes=wanted.minutes, break_glass=wanted.break_glass,
+                least_rung=wanted.least_rung, reason=reason.strip(),
                 state=ChangeState.REQUESTED.value, requested_by=user, requested_name=user.username, created_at=now,
                 expires_at=now + STANDS,
             )  # fmt: skip

@@ -21,7 +21,7 @@ from drportal.engine.steps import STEP_KINDS, StepKind
 from drportal.errors import Conflict, Invalid, NotFound, StaleVersion, WorkerUnavailable
 from drportal.events import publish
 from drportal.inventory.models import MirroredImage, Site
-from drportal.recovery import building, changes, giving_way, glass, quarantine, warrants
+from drportal.recovery import building, changes, fences, giving_way, glass, quarantine, warrants
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run, RunImage, Step, StepAttempt
 from drportal.recovery.plan_copy import PlanCopy, from_json, to_json
 from drportal.recovery.readiness import Assessment, assess_now
@@ -54,14 +54,16 @@ def run_request(
     actor: str,
     user: User | None = None,
     discard_reason: str = "",
+    deviation: str = "",
     salvage: Wish = NO_WISH,
 ) -> tuple[Run, bool]:
     """A new run, and True; or the run that was made with this key before, and False.
 
     Of a reprotect, ``salvage``: what becomes of what the returned site wrote by itself. ``discard_reason``: why it may
-    be lost, needed for what is not saved. Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason,
-    salvage_impossible, unknown_image), Conflict (run_active, image_held, return_quarantine, not_ready, warnings),
-    WorkerUnavailable.
+    be lost, needed for what is not saved. ``deviation``: why it goes on below the fence rung that the plan wants.
+
+    Raises StaleVersion, Invalid (wrong_phrase, no_discard_reason, no_deviation, salvage_impossible, unknown_image),
+    Conflict (run_active, image_held, return_quarantine, not_ready, warnings), WorkerUnavailable.
     """
     if known := known_run(request_key):
         return known, False
@@ -77,7 +79,8 @@ def run_request(
     if wanted is RunKind.FENCE:
         copy = replace(copy, salvage_dir="", discard_reason="nothing is discarded by a fence")
     if wanted is RunKind.REPROTECT:
-        copy = with_choices(copy, source, salvage, discard_reason.strip())
+        copy = fences.fenced_before(with_choices(copy, source, salvage, discard_reason.strip()), plan.group, source)
+        copy = fences.with_deviation(copy, source, deviation.strip(), actor)
     assessment = assess_now(wanted, plan.group, copy, source, target)
     _refuse_unready(assessment, accept_warnings, plan, actor)
     return _make(plan, wanted, copy, source, target, reason, request_key, actor, user, assessment)
@@ -315,6 +318,7 @@ def _make(
     demoted: frozenset[str] = frozenset(),
     promoted: frozenset[str] = frozenset(),
 ) -> tuple[Run, bool]:
+    is_return = kind is RunKind.REPROTECT
     lost = frozenset(vm.key for vm in assessment.given.vms if kind is RunKind.FAILBACK and lost_sight_of(vm.at_target))
     try:
         planned = build(kind, copy.plan_input(demoted, promoted, lost, _following(assessment)))
@@ -353,7 +357,7 @@ def _make(
                     "readiness": assessment.result.counts,
                     "accepted": _accepted(assessment),
                     "parent": parent.pk if parent else None,
-                    **({"salvage": for_the_trail(copy)} if kind is RunKind.REPROTECT else {}),
+                    **({"salvage": for_the_trail(copy), **fences.for_the_trail(copy)} if is_return else {}),
                 },
                 actor=actor,
                 run_id=run.pk,

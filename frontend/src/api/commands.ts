@@ -64,6 +64,22 @@ export const pairCreate = (a: string, b: string, pools: string[]) =>
   answer(api.POST("/pairs", { body: { a, b, pools } }));
 export const pairDiscover = (id: number) => answer(api.POST("/pairs/{pair_id}/discover", inPath({ pair_id: id })));
 
+export const witnessCreate = (pair: number, body: T.WitnessIn) =>
+  answer(api.POST("/pairs/{pair_id}/witnesses", { ...inPath({ pair_id: pair }), body }));
+const ofPair = (pair: number, id: number) => inPath({ pair_id: pair, witness_id: id });
+export const witnessTest = (pair: number, id: number) =>
+  answer(api.POST("/pairs/{pair_id}/witnesses/{witness_id}/test", ofPair(pair, id)));
+export const witnessKeysAccept = (pair: number, id: number, version: number, lines: string[]) =>
+  answer(
+    api.PUT("/pairs/{pair_id}/witnesses/{witness_id}/host-keys", {
+      ...ofPair(pair, id),
+      headers: ifMatch(version),
+      body: { lines },
+    }),
+  );
+export const witnessDelete = (pair: number, id: number) =>
+  answer(api.DELETE("/pairs/{pair_id}/witnesses/{witness_id}", ofPair(pair, id)));
+
 export const planCreate = (body: T.PlanIn) => answer(api.POST("/plans", { body }));
 export const planChange = (id: number, version: number, body: T.PlanIn) =>
   answer(api.PUT("/plans/{plan_id}", { ...inPath({ plan_id: id }), headers: ifMatch(version), body }));

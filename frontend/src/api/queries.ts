@@ -49,6 +49,13 @@ export const pairsQuery = queryOptions({
   queryFn: () => answer(api.GET("/pairs")),
 });
 
+/** The hosts at a third place that look at both sites of a pair. */
+export const witnessesQuery = (pair: number) =>
+  queryOptions({
+    queryKey: ["sites", "witnesses", pair],
+    queryFn: () => answer(api.GET("/pairs/{pair_id}/witnesses", { params: { path: { pair_id: pair } } })),
+  });
+
 export type ImageFilter = { verdict: string; q: string };
 
 export const imagePages = (pair: number, filter: ImageFilter): PagesOf<Images> => {

@@ -954,6 +954,84 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pairs/{pair_id}/witnesses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Witness List */
+        get: operations["witness_list"];
+        put?: never;
+        /**
+         * Witness Create
+         * @description The portal makes a key for it; where its line is to be put is the answer's ``authorized_key``.
+         */
+        post: operations["witness_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair_id}/witnesses/{witness_id}/host-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Witness Host Keys Set
+         * @description Accept exactly these keys. Needs If-Match.
+         */
+        put: operations["witness_host_keys_set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair_id}/witnesses/{witness_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Witness Test
+         * @description Have it look at both sites now. Host keys are shown, none is trusted.
+         */
+        post: operations["witness_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pairs/{pair_id}/witnesses/{witness_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Witness Delete */
+        delete: operations["witness_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/groups": {
         parameters: {
             query?: never;
@@ -3882,6 +3960,74 @@ export interface components {
             /** Next */
             next: number | null;
         };
+        /**
+         * Witness
+         * @description ``authorized_key``: the line for its login's ``authorized_keys``, with which the portal may look from there and
+         *     nothing else. ``looks``: whether it could be asked when it was last; null: not yet. ``since``, ``sentence``: of
+         *     that.
+         */
+        Witness: {
+            /** Id */
+            id: number;
+            /** Version */
+            version: number;
+            /** Name */
+            name: string;
+            /** Ssh Host */
+            ssh_host: string;
+            /** Ssh Port */
+            ssh_port: number;
+            /** Ssh User */
+            ssh_user: string;
+            /** Host Keys */
+            host_keys: components["schemas"]["HostKey"][];
+            /** Authorized Key */
+            authorized_key: string;
+            /** Looks */
+            looks: boolean | null;
+            /** Since */
+            since: string | null;
+            /** Sentence */
+            sentence: string;
+        };
+        /** Witnesses */
+        Witnesses: {
+            /** Items */
+            items: components["schemas"]["Witness"][];
+            /** Most */
+            most: number;
+        };
+        /**
+         * WitnessIn
+         * @description Its key is made by the portal.
+         */
+        WitnessIn: {
+            /** Name */
+            name: string;
+            /** Ssh Host */
+            ssh_host: string;
+            /**
+             * Ssh Port
+             * @default 22
+             */
+            ssh_port: number;
+            /** Ssh User */
+            ssh_user: string;
+            /**
+             * Host Keys
+             * @default []
+             */
+            host_keys: string[];
+        };
+        /**
+         * WitnessTest
+         * @description ``sees``: what it sees of both sites now, a sentence for each address.
+         */
+        WitnessTest: {
+            ssh: components["schemas"]["SshTest"];
+            /** Sees */
+            sees: string[];
+        };
         /** Group */
         Group: {
             /** Id */
@@ -4175,7 +4321,8 @@ export interface components {
          * Preview
          * @description Of a reprotect, ``salvage_ways`` and ``salvage_images``: what may be chosen, and what is chosen here of each.
          *
-         *     ``discard_question``: to be answered where something is not saved.
+         *     ``discard_question``: to be answered where something is not saved. ``fence_question``: where the plan wants more of
+         *     a fence there than is reached.
          */
         Preview: {
             /** Kind */
@@ -4199,6 +4346,11 @@ export interface components {
              * @default
              */
             discard_question: string;
+            /**
+             * Fence Question
+             * @default
+             */
+            fence_question: string;
             /**
              * Salvage Ways
              * @default []
@@ -4261,7 +4413,7 @@ export interface components {
          * RunIn
          * @description Of a reprotect, ``salvage``: one way for all images (null: saved where there is a place for it), and
          *     ``salvage_images``: another for some. ``discard_reason``: needed where its preview asks for it
-         *     (``discard_question``).
+         *     (``discard_question``), as ``deviation`` is (``fence_question``).
          */
         RunIn: {
             /** Kind */
@@ -4287,6 +4439,11 @@ export interface components {
              * @default
              */
             discard_reason: string;
+            /**
+             * Deviation
+             * @default
+             */
+            deviation: string;
             salvage?: components["schemas"]["SalvageWay"] | null;
             /**
              * Salvage Images
@@ -5287,11 +5444,18 @@ export interface components {
         };
         /**
          * SecondView
-         * @description What the other site's host sees of the silent one. ``asked``: that site; ``trouble``: why it gave no view.
+         * @description What the other site's host and the witnesses see of the silent one. ``asked``: that site; ``trouble``: why it
+         *     gave no view. ``contact``: answers, unreachable, or down, which only all places together say; empty: of evidence
+         *     that was taken before it was told.
          */
         SecondView: {
             /** Standing */
             standing: string;
+            /**
+             * Contact
+             * @default
+             */
+            contact: string;
             /** Sentence */
             sentence: string;
             /** Alive */
@@ -5302,6 +5466,11 @@ export interface components {
             trouble: string;
             /** Views */
             views: components["schemas"]["View"][];
+            /**
+             * Witnesses
+             * @default []
+             */
+            witnesses: components["schemas"]["WitnessSees"][];
         };
         /**
          * View
@@ -5345,6 +5514,18 @@ export interface components {
             sentence: string;
             /** Asked At */
             asked_at?: string | null;
+        };
+        /**
+         * WitnessSees
+         * @description ``trouble``: why it gave no view.
+         */
+        WitnessSees: {
+            /** Name */
+            name: string;
+            /** Trouble */
+            trouble: string;
+            /** Views */
+            views: components["schemas"]["View"][];
         };
         /**
          * Approval
@@ -5800,7 +5981,7 @@ export interface components {
         };
         /**
          * PolicyOut
-         * @description ``words``: the same as a sentence.
+         * @description ``least_rung``: of the fence, below which no reason lets a run go on. ``words``: the same as a sentence.
          */
         PolicyOut: {
             /** Needed */
@@ -5809,6 +5990,8 @@ export interface components {
             minutes: number;
             /** Break Glass */
             break_glass: boolean;
+            /** Least Rung */
+            least_rung: number;
             /** Words */
             words: string;
         };
@@ -5827,6 +6010,18 @@ export interface components {
             most_needed: number;
             /** Most Minutes */
             most_minutes: number;
+            /** Rungs */
+            rungs: components["schemas"]["Rung"][];
+        };
+        /**
+         * Rung
+         * @description Of the fence.
+         */
+        Rung: {
+            /** Rung */
+            rung: number;
+            /** Words */
+            words: string;
         };
         /** PolicyIn */
         PolicyIn: {
@@ -5836,6 +6031,11 @@ export interface components {
             minutes: number;
             /** Break Glass */
             break_glass: boolean;
+            /**
+             * Least Rung
+             * @default 1
+             */
+            least_rung: number;
             /** Reason */
             reason: string;
         };
@@ -6214,7 +6414,7 @@ export interface components {
          * AlertKind
          * @enum {string}
          */
-        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "portal_blind" | "records_differ" | "program_differs" | "stranger_at_site" | "runs_twice" | "lost_site_back";
+        AlertKind: "exposure" | "two_primaries" | "daemon_dead" | "readiness_lost" | "run_waits" | "approval_asked" | "glass_broken" | "site_silent" | "witness_lost" | "portal_blind" | "records_differ" | "program_differs" | "stranger_at_site" | "runs_twice" | "lost_site_back";
         /** AlertOut */
         AlertOut: {
             /** Id */
@@ -8996,6 +9196,215 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["InventoryChanges"];
                 };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    witness_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Witnesses"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    witness_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WitnessIn"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Witness"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    witness_host_keys_set: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+                witness_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HostKeysIn"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Witness"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    witness_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+                witness_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WitnessTest"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    witness_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                pair_id: number;
+                witness_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description It was not done; the problem says why */
             503: {

@@ -43,9 +43,11 @@ export function EvidenceView({
           </>
         )}
       </p>
-      <p>
-        <strong>{worstLoss(evidence.images)}</strong>
-      </p>
+      {evidence.lost_at && (
+        <p>
+          <strong>{worstLoss(evidence.images)}</strong>
+        </p>
+      )}
       <Title headingLevel="h3">
         {evidence.ways.some((way) => way.asked_at)
           ? `Does ${lost} answer?`
@@ -167,26 +169,42 @@ function LastHeard({ image, lost }: { image: ImageEvidence; lost: string }) {
   );
 }
 
-/** The other site's host is asked too: a cut line looks like a dead site to whoever sits at the end of it. */
+/** The other site's host and witnesses are asked too: a cut line looks like a dead site to whoever sits at the end of it. */
 function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
+  const contact = CONTACT[view.contact];
   return (
     <>
-      <Title headingLevel="h3">
-        What {view.asked} sees of {lost}
-      </Title>
+      <Title headingLevel="h3">What others see of {lost}</Title>
       <p>
-        <StateText state={STANDING[view.standing] ?? { word: view.standing, tone: "unsure" }} />. {view.sentence}
+        <StateText state={STANDING[view.standing] ?? { word: view.standing, tone: "unsure" }} />
+        {contact && (
+          <>
+            , <StateText state={contact} />
+          </>
+        )}
+        . {view.sentence}
         {view.trouble && ` ${view.trouble}`}
       </p>
-      {view.views.length > 0 && (
-        <List>
-          {view.views.map((each) => (
-            <ListItem key={each.address}>
-              {each.what} at {each.address} {each.sentence}.
+      <List>
+        {view.views.map((each) => (
+          <ListItem key={each.address}>
+            {view.asked}: {each.what} at {each.address} {each.sentence}.
+          </ListItem>
+        ))}
+        {view.witnesses.map((witness) =>
+          witness.trouble ? (
+            <ListItem key={witness.name}>
+              The witness {witness.name} could not be asked: {witness.trouble}
             </ListItem>
-          ))}
-        </List>
-      )}
+          ) : (
+            witness.views.map((each) => (
+              <ListItem key={`${witness.name} ${each.address}`}>
+                The witness {witness.name}: {each.what} at {each.address} {each.sentence}.
+              </ListItem>
+            ))
+          ),
+        )}
+      </List>
     </>
   );
 }
@@ -194,9 +212,17 @@ function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
 const STANDING: Record<string, Word> = {
   answers: { word: "Reachable", tone: "good" },
   silent_for_both: { word: "Silent for both", tone: "bad" },
+  silent_for_all: { word: "Silent for all", tone: "bad" },
+  a_witness_sees: { word: "Alive", tone: "warn" },
   portal_alone: { word: "Alive", tone: "warn" },
   greets_the_portal: { word: "Alive", tone: "warn" },
   one_view: { word: "One view only", tone: "unsure" },
+};
+
+/** Down is only what all places say together. */
+const CONTACT: Record<string, Word> = {
+  unreachable: { word: "Unreachable", tone: "unsure" },
+  down: { word: "Down, as far as can be seen", tone: "bad" },
 };
 
 function wayWord(ok: boolean | null): Word {

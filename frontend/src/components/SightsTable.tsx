@@ -1,6 +1,6 @@
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Sight } from "../api/types";
-import { echoWord } from "../lib/words";
+import { echoWord, whoLooks } from "../lib/words";
 import { StateText } from "./State";
 import { Age, Time } from "./Time";
 
@@ -24,15 +24,15 @@ export function SightsTable({ sights, of, frozen = false }: { sights: Sight[]; o
       <Tbody>
         {sights.map((each) => (
           <Tr key={`${each.viewpoint} ${each.what}`}>
-            <Td dataLabel="Who looks">
-              {each.viewpoint === "portal" ? "The portal" : `The host of ${each.viewpoint}`}
-            </Td>
+            <Td dataLabel="Who looks">{whoLooks(each.viewpoint)}</Td>
             <Td dataLabel="What">
               {each.what} <span className="dr-mono">{each.address}</span>
             </Td>
             <Td dataLabel="Sees">
               <StateText state={echoWord(each.echo)} title={each.sentence} />
-              {each.echo === "" && <span className="dr-quiet"> {each.sentence}</span>}
+              {each.echo === "" && (
+                <span className="dr-quiet">: {each.sentence.replace(/^could not be asked: /, "")}</span>
+              )}
             </Td>
             <Td dataLabel="Since">
               <Time at={each.since} />

@@ -1,4 +1,13 @@
-import { Button, Checkbox, Form, FormGroup, TextArea, TextInput } from "@patternfly/react-core";
+import {
+  Button,
+  Checkbox,
+  Form,
+  FormGroup,
+  FormSelect,
+  FormSelectOption,
+  TextArea,
+  TextInput,
+} from "@patternfly/react-core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { policyRequest } from "../../api/commands";
@@ -26,11 +35,18 @@ function Ask({ page, onClose }: { page: PolicyPage; onClose: () => void }) {
   const client = useQueryClient();
   const [needed, setNeeded] = useState(String(page.policy.needed));
   const [minutes, setMinutes] = useState(String(page.policy.minutes));
+  const [rung, setRung] = useState(page.policy.least_rung);
   const [glass, setGlass] = useState(page.policy.break_glass);
   const [reason, setReason] = useState("");
   const send = useMutation({
     mutationFn: () =>
-      policyRequest({ needed: Number(needed), minutes: Number(minutes), break_glass: glass, reason: reason.trim() }),
+      policyRequest({
+        needed: Number(needed),
+        minutes: Number(minutes),
+        break_glass: glass,
+        least_rung: rung,
+        reason: reason.trim(),
+      }),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: ["runs"] });
       onClose();
@@ -55,6 +71,13 @@ function Ask({ page, onClose }: { page: PolicyPage; onClose: () => void }) {
         isChecked={glass}
         onChange={(_event, checked) => setGlass(checked)}
       />
+      <FormGroup label="Below which fence rung nothing goes on, whatever the reason" fieldId="policy-rung">
+        <FormSelect id="policy-rung" value={rung} onChange={(_event, value) => setRung(Number(value))}>
+          {page.rungs.map((each) => (
+            <FormSelectOption key={each.rung} value={each.rung} label={`${each.rung}: ${each.words}`} />
+          ))}
+        </FormSelect>
+      </FormGroup>
       <FormGroup label="Why?" fieldId="policy-reason" isRequired>
         <TextArea id="policy-reason" rows={2} value={reason} onChange={(_event, value) => setReason(value)} />
       </FormGroup>

@@ -66,6 +66,17 @@ export function ConfirmStep({
               />
             </FormGroup>
           )}
+          {preview.fence_question && (
+            <FormGroup label={preview.fence_question} isRequired fieldId="deviation">
+              <TextArea
+                id="deviation"
+                value={state.deviation}
+                onChange={(_event, text) => dispatch({ type: "deviation", text })}
+                rows={2}
+                placeholder="Kept in the trail with your name"
+              />
+            </FormGroup>
+          )}
           <ConfirmByTyping
             phrase={preview.phrase}
             typed={state.typed}
@@ -105,6 +116,7 @@ export function StartFooter({
         request_key: state.requestKey,
         accept_warnings: state.acceptWarnings,
         discard_reason: preview?.discard_question ? state.discardReason.trim() : "",
+        deviation: preview?.fence_question ? state.deviation.trim() : "",
         salvage: state.salvage.way,
         salvage_images: [...state.salvage.images].map(([image_id, way]) => ({ image_id, way, reason: "" })),
       }),

@@ -44,6 +44,15 @@ describe("the wizard", () => {
     expect(moveReducer(answered, { type: "look_again" }).discardReason).toBe("");
   });
 
+  it("asks why it goes on with less of a fence than the plan wants, where the preview does", () => {
+    const asking = { ...preview, fence_question: "Why with rung 2?" };
+    const state = said("move web-shop to site-b");
+    expect(whyNotStart(state, readiness("ready"), asking)).toBe("Say why it goes on with less of a fence.");
+    const answered = moveReducer(state, { type: "deviation", text: "its hosts are scrap" });
+    expect(whyNotStart(answered, readiness("ready"), asking)).toBe("");
+    expect(moveReducer(answered, { type: "look_again" }).deviation).toBe("");
+  });
+
   it("keeps what becomes of each image's own writes, and forgets it when the plan is looked at again", () => {
     let state = moveReducer(newMove(1), { type: "salvage", way: "copy" });
     state = moveReducer(state, { type: "salvage_of", imageId: 3, way: "waive" });

@@ -9,6 +9,8 @@ export type MoveState = {
   reason: string;
   /** Why what cannot be saved may be discarded; only where the preview asks. */
   discardReason: string;
+  /** Why it goes on below the fence rung that the plan wants; only where the preview asks. */
+  deviation: string;
   /** Of a reprotect, what becomes of what is nowhere else: for all images (null: as the portal proposes), and of some. */
   salvage: Salvage;
   typed: string;
@@ -25,6 +27,7 @@ export type MoveAction =
   | { type: "accept"; accept: boolean }
   | { type: "reason"; text: string }
   | { type: "discard_reason"; text: string }
+  | { type: "deviation"; text: string }
   | { type: "salvage"; way: SalvageWay }
   /** Null: as all others. */
   | { type: "salvage_of"; imageId: number; way: SalvageWay | null }
@@ -38,6 +41,7 @@ export function newMove(planId: number | null): MoveState {
     acceptWarnings: false,
     reason: "",
     discardReason: "",
+    deviation: "",
     salvage: NO_SALVAGE,
     typed: "",
     requestKey: requestKey(),
@@ -54,6 +58,8 @@ export function moveReducer(state: MoveState, action: MoveAction): MoveState {
       return { ...state, reason: action.text };
     case "discard_reason":
       return { ...state, discardReason: action.text };
+    case "deviation":
+      return { ...state, deviation: action.text };
     case "salvage":
       return { ...state, salvage: { ...state.salvage, way: action.way } };
     case "salvage_of": {
@@ -91,6 +97,7 @@ export function whyNotStart(state: MoveState, readiness: Readiness | undefined, 
   if (!preview) return "The commands have not been read yet.";
   if (state.reason.trim() === "") return "Say why: the reason goes into the trail.";
   if (preview.discard_question && state.discardReason.trim() === "") return "Say why it may be discarded.";
+  if (preview.fence_question && state.deviation.trim() === "") return "Say why it goes on with less of a fence.";
   if (state.typed.trim() !== preview.phrase) return "Type the phrase first.";
   return "";
 }

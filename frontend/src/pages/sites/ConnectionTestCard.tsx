@@ -49,8 +49,10 @@ export function ConnectionTestCard({ site }: { site: Site }) {
             <TestResult result={test.data} />
             <OfferedKeys
               key={test.submittedAt}
-              site={site}
+              name={site.name}
+              known={site.host_keys.length}
               offered={test.data.ssh.offered_keys}
+              accept={(lines) => hostKeysAccept(site.slug, site.version, lines)}
               onAccepted={() => test.mutate()}
             />
           </>
@@ -86,14 +88,24 @@ export function TestResult({ result }: { result: ConnectionTest }) {
 }
 
 /** The fingerprints the host shows now. Only a person who has them from elsewhere can know that they are right. */
-function OfferedKeys({ site, offered, onAccepted }: { site: Site; offered: OfferedKey[]; onAccepted: () => void }) {
+export function OfferedKeys({
+  name,
+  known,
+  offered,
+  accept: send,
+  onAccepted,
+}: {
+  name: string;
+  /** How many keys of it are accepted already. */
+  known: number;
+  offered: OfferedKey[];
+  accept: (lines: string[]) => Promise<unknown>;
+  onAccepted: () => void;
+}) {
   const client = useQueryClient();
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const accept = useMutation({
-    mutationFn: () =>
-      hostKeysAccept(site.slug, site.version, [
-        ...offered.filter((key) => key.accepted || chosen.has(key.line)).map((key) => key.line),
-      ]),
+    mutationFn: () => send(offered.filter((key) => key.accepted || chosen.has(key.line)).map((key) => key.line)),
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: ["sites"] });
       onAccepted();
@@ -103,11 +115,7 @@ function OfferedKeys({ site, offered, onAccepted }: { site: Site; offered: Offer
   if (fresh.length === 0) return null;
   return (
     <>
-      <Alert
-        variant={site.host_keys.length > 0 ? "danger" : "warning"}
-        isInline
-        title="The host shows keys that nobody has accepted"
-      >
+      <Alert variant={known > 0 ? "danger" : "warning"} isInline title="The host shows keys that nobody has accepted">
         Compare the fingerprints with the ones on the host itself (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub),
         over another way than this connection. Accept only what is the same. Keys that are accepted now replace those
         accepted before that the host no longer shows.
@@ -141,7 +149,7 @@ function OfferedKeys({ site, offered, onAccepted }: { site: Site; offered: Offer
           isLoading={accept.isPending}
           onClick={() => accept.mutate()}
         >
-          Accept {chosen.size} compared {chosen.size === 1 ? "key" : "keys"} for {site.name}
+          Accept {chosen.size} compared {chosen.size === 1 ? "key" : "keys"} for {name}
         </ActButton>
       </Flex>
     </>

@@ -17,10 +17,12 @@ import { pairCreate, pairDiscover } from "../../api/commands";
 import type { Pair, Site } from "../../api/types";
 import { AccessHere } from "../../components/AccessHere";
 import { ActButton } from "../../components/ActButton";
+import { Fold } from "../../components/Fold";
 import { ProblemAlert } from "../../components/Loaded";
 import { Age } from "../../components/Time";
 import { useMay } from "../../lib/may";
 import { useLive } from "../../live/hooks";
+import { Witnesses } from "./Witnesses";
 
 /** Each pair with its discovery; and the form for a pair while two sites are without one. */
 export function PairCards({ pairs, sites }: { pairs: Pair[]; sites: Site[] }) {
@@ -83,6 +85,9 @@ function PairCard({ pair, sites }: { pair: Pair; sites: Site[] }) {
           <Link to={`/vms?site=${pair.a}`}>VMs of {name(pair.a)}</Link>
           <Link to={`/vms?site=${pair.b}`}>VMs of {name(pair.b)}</Link>
         </Flex>
+        <Fold head="Witnesses at a third place">
+          <Witnesses pair={pair} />
+        </Fold>
         <AccessHere of={{ pair: pair.id }} head="Who may do what at this pair" />
       </CardBody>
     </Card>
