@@ -7,7 +7,9 @@ LAB ?= embedded
 VMS ?= 3
 PORT ?= 8000
 # Tests mostly wait (for Ceph's beats, for a lab's VMs), so there is one process more than there are cores.
-JOBS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+JOBS ?= $(COMPUTING)
+# What only computes gains nothing from more, and each costs the start of one.
+COMPUTING := $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Bytecode is kept, whatever the caller's shell says: without it each of the portal's processes starts three times slower.
 unexport PYTHONDONTWRITEBYTECODE
@@ -41,7 +43,7 @@ test-python: $(BIN)/.dev
 	$(BIN)/pytest -n $(JOBS)
 
 test-postgres: $(BIN)/.dev ## Run the tests that touch the database once more, on PostgreSQL (of the slow ones those that are about it)
-	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(JOBS) -o cache_dir=.pytest_cache/postgres -m "not slow or on_postgres" tests/audit tests/inventory tests/people tests/recovery
+	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n $(COMPUTING) -o cache_dir=.pytest_cache/postgres -m "not slow or on_postgres" tests/audit tests/inventory tests/people tests/recovery
 
 kill-anywhere: $(BIN)/.dev ## A hundred runs of each kind with their executors killed anywhere, on the embedded lab (`make test` has 25 of each)
 	DRPORTAL_KILL_SHARDS=4 $(BIN)/pytest -v -n 2 tests/faults/test_kill_anywhere.py

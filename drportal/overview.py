@@ -12,7 +12,7 @@ from django.utils import timezone
 from ninja import Router, Schema
 
 from drportal.api import asking, needs, seen
-from drportal.engine.gaps import GapLevel
+from drportal.engine.gap_base import GapLevel
 from drportal.engine.quarantine import SignKind
 from drportal.engine.states import ACTIVE_RUN
 from drportal.engine.verdicts import VerdictCode
@@ -25,11 +25,11 @@ from drportal.recovery.api import RunSummary, run_summary
 from drportal.recovery.glass import alone, glass_runs, notices_of
 from drportal.recovery.models import ProtectionGroup, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
+from drportal.recovery.targets import rpo_of
 from drportal.roles import Permission
 from drportal.watch.api_exposure import severity, worst_now
 from drportal.watch.api_receipts import DifferenceOut, open_differences
 from drportal.watch.rounds import Round, part_of_round, round_of
-from drportal.watch.targets import target_of_group
 
 router = Router()
 NEWEST_RUNS = 5
@@ -174,7 +174,7 @@ def group_summaries(
                 active_run_id=active.get(group.pk),
                 worst_verdict=worst_of(current_verdict(image, now)[0] for image in own),
                 exposure=worst_now(own, now),
-                target_s=target_of_group(group),
+                target_s=rpo_of(group),
             )
         )
     return sorted(found, key=attention)

@@ -37,8 +37,9 @@ ALONE = (
     "tests/engine/test_m",
     "tests/test_seeded",
 )
+LONGEST = ("test_traps", "test_lost_and_home", "test_second_disaster")  # of those that wait for Ceph
 SEEDS = re.compile(r"test_killing_processes\.py::.*\[(\d+)\]$")
-SEEDS_TOGETHER = 10
+SEEDS_TOGETHER = 5
 AHEAD = 2
 
 
@@ -82,7 +83,7 @@ def waits(group: str) -> bool:
 def rank(group: str, *, slow: bool = False) -> int:
     """Low numbers begin first. ``slow``: one of its tests is marked so."""
     if waits(group):
-        return 0 if "test_traps" in group or "test_lost_and_home" in group else 1
+        return 0 if any(file in group for file in LONGEST) else 1
     if group.startswith("tests/faults/test_kill_anywhere"):
         return 0
     if group.startswith("tests/end_to_end/"):

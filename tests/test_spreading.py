@@ -22,7 +22,7 @@ from tests.spreading import company, next_for, rank, waits
         ("tests/site_program/test_faults.py::test_a_stale_number_has_no_effect[rbd]", "real Ceph: site program rbd"),
         ("tests/site_program/test_faults.py::test_killed[fake-before-act]", "tests/site_program/test_faults.py"),
         ("tests/site_program/test_least_caps.py::test_a[librbd]", "real Ceph: site program rbd"),
-        ("tests/end_to_end/test_killing_processes.py::test_a[13]", "tests/end_to_end/test_killing_processes.py 1"),
+        ("tests/end_to_end/test_killing_processes.py::test_a[7]", "tests/end_to_end/test_killing_processes.py 1"),
     ],
 )
 def test_what_shares_something_costly_is_together(nodeid: str, group: str) -> None:

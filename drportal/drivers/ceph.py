@@ -23,7 +23,7 @@ from drportal.drivers.base import (
     WatcherReading,
 )
 from drportal.drivers.ceph_errors import raise_for_act, raise_for_read
-from drportal.drivers.errors import DriverError, Reason, Refused
+from drportal.drivers.errors import DriverError, Reason, Refused, Unreachable
 from drportal.drivers.names import is_good_name
 from drportal.drivers.observation import ImageObservation, Measured, Part, PoolObservation
 from drportal.drivers.orders import Receipt, Warrant
@@ -136,8 +136,12 @@ class RbdOverSsh:
             Part.WATCHERS: self.watchers,
         }
         found, troubles = dict[str, Any](), dict[Part, DriverError]()
+        silent: Unreachable | None = None
         for part, read in readers.items():
             if part not in parts:
+                continue
+            if silent is not None:  # it would not answer the next question either, and each waits its time
+                troubles[part] = silent
                 continue
             info = found.get(Part.INFO)
             if part is Part.JOURNAL and info is not None and "journaling" not in info.features:
@@ -148,6 +152,8 @@ class RbdOverSsh:
                 if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND and not found:
                     return ImageObservation(ref, absent=True)
                 troubles[part] = error
+                if isinstance(error, Unreachable):
+                    silent = error
         if Part.STATUS in parts and pool is not None:
             found["status"] = pool.statuses.get(ref.name)
         return ImageObservation(ref, troubles=troubles, **found)

@@ -1,82 +1,23 @@
 """Protection gaps: what keeps an image, a VM, a pool or a site from being protected, each with a remedy.
 
 Pure: the caller brings what is known, with ages already applied. What is not known makes no gap; that it is not known
-is the verdict's business. A remedy is a command to copy, byte for byte as it would be typed at ``where``; the portal
-itself never sends it.
+is the verdict's business.
 """
 
 from __future__ import annotations
 
-import enum
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts
+from drportal.engine.gap_base import Gap, GapCode, GapLevel, Host, Typed, command_words, on_ceph, on_front_end
 
 SKEW_WARN_S, SKEW_BAD_S = 5.0, 30.0
 SNAPSHOT_OLD_S = 3600.0
 DEFINITION_OLD_S = 24 * 3600.0
+USUAL_INTERVAL = "5m"
 RUNNING = "running"
-
-
-class GapCode(enum.StrEnum):
-    NOT_MIRRORED = "not_mirrored"
-    NO_COPY = "no_copy"
-    FEATURES_OFF = "features_off"
-    NOT_FLATTENED = "not_flattened"
-    NOT_PERSISTENT = "not_persistent"
-    VOLATILE_DISK = "volatile_disk"
-    FOREIGN_DISK = "foreign_disk"
-    NO_SNAPSHOTS = "no_snapshots"
-    NO_SCHEDULE = "no_schedule"
-    SCHEDULE_TOO_LONG = "schedule_too_long"
-    SCHEDULES_UNKNOWN = "schedules_unknown"
-    PEER_ONE_WAY = "peer_one_way"
-    NO_PEER = "no_peer"
-    DAEMON_DEAD = "daemon_dead"
-    POOL_UNMIRRORED = "pool_unmirrored"
-    NAME_TAKEN = "name_taken"
-    IMAGE_COLLISION = "image_collision"
-    NETWORK_UNMAPPED = "network_unmapped"
-    NO_ROOM = "no_room"
-    NO_DEFINITION = "no_definition"
-    DEFINITION_OLD = "definition_old"
-    DEFINITION_DRIFTED = "definition_drifted"
-    ADDRESS_TWICE = "address_twice"
-    SOURCE_TWICE = "source_twice"
-    CLOCK_SKEW = "clock_skew"
-    VERSION = "version"
-
-
-class GapLevel(enum.StrEnum):
-    """*unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it."""
-
-    UNPROTECTED = "unprotected"
-    RISK = "risk"
-    NOTE = "note"
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """``where``: the site at which ``command`` is to be run, empty where any will do or there is no command.
-
-    ``subject``: what it is about, as the page lists it; ``detail`` tells two gaps of a code and subject apart.
-    """
-
-    code: GapCode
-    level: GapLevel
-    subject: str
-    sentence: str
-    remedy: str
-    command: str = ""
-    where: str = ""
-    detail: str = ""
-
-
-def command_words(*words: object) -> str:
-    return shlex.join([str(word) for word in words])
 
 
 # --- images
@@ -98,20 +39,18 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
     mirrored = any(role.primary is not None for role in there.values())
     if given.used and there and not mirrored:
         side, role = next(iter(there.items()))
-        lacking = _lacking(role.features)
-        first = command_words("rbd", "feature", "enable", given.ref, *lacking) + " && " if lacking else ""
         yield Gap(
             GapCode.NOT_MIRRORED,
             GapLevel.UNPROTECTED,
             given.ref,
             f"The image is not mirrored: a loss of {names[side]} loses it.",
-            "Enable mirroring of the image, then wait for its first copy.",
-            first + command_words("rbd", "mirror", "image", "enable", given.ref, "journal"),
-            names[side],
+            "Enable mirroring of the image, in one of the two modes, then wait for its first copy.",
+            enable_commands(given.ref, _lacking(role.features), names[side]),
         )
     if mirrored and len(there) == 1 and len(roles) == 2:
         yield _no_copy(given.ref, *next(iter(there.items())), names)
     ids = {role.global_id for role in there.values()}
+    strangers = [side for side, role in there.items() if not role.primary] or list(there)
     if given.used and len(there) == 2 and (len(ids) > 1 or not mirrored):
         yield Gap(
             GapCode.IMAGE_COLLISION,
@@ -119,7 +58,17 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
             given.ref,
             "Both sites have an image of this name that is not a copy of the other's.",
             "Rename the one that is nobody's disk; no copy can arrive while it stands there.",
-            command_words("rbd", "mv", given.ref, f"{given.ref}.before-mirroring"),
+            tuple(
+                on_ceph(
+                    names[side],
+                    f"If it is the one at {names[side]} that is nobody's disk: gives it another name. Nothing is lost.",
+                    "rbd",
+                    "mv",
+                    given.ref,
+                    f"{given.ref}.before-mirroring",
+                )
+                for side in strangers
+            ),
         )
     for side, role in there.items():
         if role.parent and role.primary is not False:
@@ -129,9 +78,12 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
                 given.ref,
                 f"At {names[side]} it still hangs on {role.parent}, without which it cannot be read.",
                 "Flatten it; this takes as long as copying it.",
-                command_words("rbd", "flatten", given.ref),
-                names[side],
-                side.value,
+                (
+                    on_ceph(
+                        names[side], "Copies into it what it still reads from its parent.", "rbd", "flatten", given.ref
+                    ),
+                ),
+                detail=side.value,
             )
         missing = [] if role.mode is Mode.SNAPSHOT else _lacking(role.features)
         if given.used and role.primary is not False and missing:
@@ -141,9 +93,8 @@ def image_gaps(given: ImageGapFacts, names: Mapping[Side, str]) -> Iterator[Gap]
                 given.ref,
                 f"At {names[side]} the image lacks {' and '.join(missing)}, without which no journal is mirrored.",
                 "Enable the features; the VM may stay on.",
-                command_words("rbd", "feature", "enable", given.ref, *missing),
-                names[side],
-                side.value,
+                (on_ceph(names[side], "Switches them on.", "rbd", "feature", "enable", given.ref, *missing),),
+                detail=side.value,
             )
 
 
@@ -156,8 +107,25 @@ def _no_copy(ref: str, side: Side, role: RoleFacts, names: Mapping[Side, str]) -
     else:
         said = f"Only a copy that is not primary is left, at {here}; the image is gone from {other}."
         remedy = f"Find out who removed it at {other}. Discard nothing: this may be the only copy."
-    command = command_words("rbd", "mirror", "image", "status", ref)
-    return Gap(GapCode.NO_COPY, GapLevel.UNPROTECTED, ref, said, remedy, command, here)
+    look = on_ceph(
+        here, f"Only reads: the lines under peer_sites are {other}'s.", "rbd", "mirror", "image", "status", ref
+    )
+    return Gap(GapCode.NO_COPY, GapLevel.UNPROTECTED, ref, said, remedy, (look,))
+
+
+def enable_commands(ref: str, lacking: list[str], site: str) -> tuple[Typed, Typed]:
+    """Of both modes, for a person to choose from. Without exclusive-lock Ceph refuses to enable the journal."""
+    pool, _, image = ref.partition("/")
+    first = command_words("rbd", "feature", "enable", ref, *lacking) + " && " if lacking else ""
+    journal = first + command_words("rbd", "mirror", "image", "enable", ref, "journal")
+    add = ("rbd", "mirror", "snapshot", "schedule", "add", "--pool", pool, "--image", image, USUAL_INTERVAL)
+    snapshot = command_words("rbd", "mirror", "image", "enable", ref, "snapshot") + " && " + command_words(*add)
+    return (
+        Typed(
+            journal, site, Host.CEPH, "In journal mode: each write is copied as it comes, and is written twice here."
+        ),
+        Typed(snapshot, site, Host.CEPH, f"Or in snapshot mode: what has changed is copied every {USUAL_INTERVAL}."),
+    )
 
 
 def _lacking(features: tuple[str, ...] | None) -> list[str]:
@@ -181,8 +149,22 @@ def snapshots_old(ref: str, age_s: float | None, site: str) -> Gap:
         ref,
         said,
         "See when the manager means to take the next one, and whether the other site's mirroring daemon copies it.",
-        command_words("rbd", "mirror", "snapshot", "schedule", "status", "--pool", pool, "--image", image),
-        site,
+        (
+            on_ceph(
+                site,
+                "Only reads: when the next one is due.",
+                "rbd",
+                "mirror",
+                "snapshot",
+                "schedule",
+                "status",
+                "--pool",
+                pool,
+                "--image",
+                image,
+            ),
+            on_ceph(site, "Takes one now.", "rbd", "mirror", "image", "snapshot", ref),
+        ),
     )
 
 
@@ -214,6 +196,10 @@ class VmGapFacts:
     definition_age_s: float | None
     unmapped: tuple[str, ...] = ()
     drifted: str = ""
+    vm_path: str = ""
+    plan_path: str = ""
+    site_path: str = ""
+    """The pages of the VM itself, where its plan is changed (empty: it has none), and of its site."""
 
 
 def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
@@ -228,7 +214,8 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
             GapLevel.UNPROTECTED,
             subject,
             "Its definition was never captured, so it could not be made anew at the other site.",
-            "Discover the pair; if that does not help, see what its page says.",
+            "Discover the pair (on the page Sites); if that does not help, see what the page of its site says.",
+            path="/sites",
         )
     elif vm.definition_age_s > DEFINITION_OLD_S:
         yield Gap(
@@ -236,7 +223,8 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
             GapLevel.RISK,
             subject,
             f"Its captured definition was last confirmed {vm.definition_age_s / 3600:.0f} h ago.",
-            "See that its OpenNebula answers the portal.",
+            "See on the page of its site whether OpenNebula answers the portal; then discover the pair.",
+            path=vm.site_path,
         )
     if vm.drifted:
         yield Gap(
@@ -245,6 +233,7 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
             subject,
             vm.drifted,
             "See on the VM's page what changed, and whether the plan still fits; save the plan when it does.",
+            path=vm.plan_path or vm.vm_path,
         )
     for network in vm.unmapped:
         yield Gap(
@@ -253,98 +242,57 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
             subject,
             f"Network {network} has no counterpart in its plan.",
             "Map the network in the plan.",
+            path=vm.plan_path,
             detail=network,
         )
 
 
 def _disk_gap(vm: VmGapFacts, subject: str, disk: DiskGapFacts) -> Gap | None:
-    detach = command_words("onevm", "disk-detach", vm.one_id, disk.disk_id)
-    where, detail = vm.site, str(disk.disk_id)
+    detach = on_front_end(vm.site, "Takes the disk from the VM.", "onevm", "disk-detach", vm.one_id, disk.disk_id)
+    detail = str(disk.disk_id)
     if disk.kind == "clone":
-        command = command_words("onevm", "disk-saveas", vm.one_id, disk.disk_id, f"{vm.name}-disk-{disk.disk_id}")
         sentence = f"Disk {disk.disk_id} is not persistent: it runs on an unmirrored clone that ends with the VM."
         remedy = "Power the VM off, save the disk as an image, make that persistent, and attach it in its place."
-        return Gap(GapCode.NOT_PERSISTENT, GapLevel.UNPROTECTED, subject, sentence, remedy, command, where, detail)
+        commands = _made_persistent(vm, disk.disk_id)
+        return Gap(GapCode.NOT_PERSISTENT, GapLevel.UNPROTECTED, subject, sentence, remedy, commands, detail=detail)
     if disk.kind == "volatile":
         sentence = f"Disk {disk.disk_id} is volatile: it ends with the VM, and nothing of it is at the other site."
         remedy = "Keep what matters on a persistent image; detach this one if it is not needed."
-        return Gap(GapCode.VOLATILE_DISK, GapLevel.UNPROTECTED, subject, sentence, remedy, detach, where, detail)
+        return Gap(GapCode.VOLATILE_DISK, GapLevel.UNPROTECTED, subject, sentence, remedy, (detach,), detail=detail)
     if disk.kind != "persistent":
         sentence = f"Disk {disk.disk_id} ({disk.source or disk.kind}) is a CD-ROM or a device that is not on Ceph."
-        return Gap(GapCode.FOREIGN_DISK, GapLevel.RISK, subject, sentence, "Detach it.", detach, where, detail)
+        return Gap(GapCode.FOREIGN_DISK, GapLevel.RISK, subject, sentence, "Detach it.", (detach,), detail=detail)
     if not disk.image_known:
         pool = disk.source.partition("/")[0]
+        does = "Lets images of the pool be mirrored; none is by that alone. At the other site too."
+        enable = on_ceph(vm.site, does, "rbd", "mirror", "pool", "enable", pool, "image")
         return Gap(
             GapCode.POOL_UNMIRRORED,
             GapLevel.UNPROTECTED,
             subject,
             f"Disk {disk.disk_id} ({disk.source}) is in a pool that is not mirrored between the two sites.",
-            "Enable mirroring of the pool, or move the disk to a datastore of a mirrored one.",
-            command_words("rbd", "mirror", "pool", "enable", pool, "image") if pool else "",
-            where,
+            "Enable mirroring of the pool at both sites, or move the disk to a datastore of a mirrored one.",
+            (enable,) if pool else (),
+            vm.site_path,
             detail,
         )
     return None
 
 
-# --- sites and pools
+def _made_persistent(vm: VmGapFacts, disk_id: int) -> tuple[Typed, ...]:
+    name = f"{vm.name}-disk-{disk_id}"
+    ready = "When oneimage list calls it rdy: "
+    return (
+        on_front_end(vm.site, "Its service is down from here on.", "onevm", "poweroff", vm.one_id),
+        on_front_end(vm.site, "Copies the disk to a new image.", "onevm", "disk-saveas", vm.one_id, disk_id, name),
+        on_front_end(vm.site, f"{ready}makes it persistent.", "oneimage", "persistent", name),
+        on_front_end(vm.site, "Drops the clone.", "onevm", "disk-detach", vm.one_id, disk_id),
+        on_front_end(vm.site, "Puts the copy in its place.", "onevm", "disk-attach", vm.one_id, "--image", name),
+        on_front_end(vm.site, "Starts it again.", "onevm", "resume", vm.one_id),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class PoolGapFacts:
-    """A pool as one site sees it. ``directions``: of its peers. ``daemon_healthy`` None: not told."""
-
-    name: str
-    mode: str
-    directions: tuple[str, ...]
-    daemon_healthy: bool | None
-
-
-def pool_gaps(pool: PoolGapFacts, site: str) -> Iterator[Gap]:
-    subject = f"pool {pool.name} at {site}"
-    if pool.mode == "disabled":
-        yield Gap(
-            GapCode.POOL_UNMIRRORED,
-            GapLevel.UNPROTECTED,
-            subject,
-            "The pool is not set up for mirroring here, so no copy can come or go.",
-            "Enable it, and import the peer's token.",
-            command_words("rbd", "mirror", "pool", "enable", pool.name, "image"),
-            site,
-        )
-        return
-    join = ("rbd", "mirror", "pool", "peer", "bootstrap", "import", "--direction", "rx-tx", pool.name, "TOKEN_FILE")
-    bootstrap = command_words(*join)
-    if not pool.directions:
-        yield Gap(
-            GapCode.NO_PEER,
-            GapLevel.UNPROTECTED,
-            subject,
-            "It has no peer.",
-            "Create a token at the other site and import it here.",
-            bootstrap,
-            site,
-        )
-    elif any(direction != "rx-tx" for direction in pool.directions):
-        yield Gap(
-            GapCode.PEER_ONE_WAY,
-            GapLevel.RISK,
-            subject,
-            f"Its peer is {', '.join(pool.directions)}: after a failover there would be no way back.",
-            "Remove the peer and import the other site's token for both directions.",
-            bootstrap,
-            site,
-        )
-    if pool.daemon_healthy is False:
-        yield Gap(
-            GapCode.DAEMON_DEAD,
-            GapLevel.UNPROTECTED,
-            subject,
-            "No mirroring daemon is heard of: nothing is copied to this site.",
-            "Start rbd-mirror on its host, and see that it stays up.",
-            command_words("systemctl", "restart", "ceph-rbd-mirror.target"),
-            site,
-        )
+# --- sites
 
 
 def skew_gap(site: str, skew_s: float | None) -> Gap | None:
@@ -358,8 +306,7 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
         site,
         f"Its clock is {abs(skew_s):.0f} s {word} the portal's: ages and times of snapshots are off by as much.",
         "Set its clock, and the portal's, by NTP.",
-        "chronyc makestep",
-        site,
+        (Typed("chronyc makestep", site, Host.EVERY_CEPH, "Sets the clock at once, where chrony keeps it."),),
     )
 
 
@@ -368,7 +315,10 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
 
 @dataclass(frozen=True, slots=True)
 class AliveVm:
-    """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID."""
+    """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID.
+    ``sources``: of its disks, each with the disk's number. ``active_at``: the site at which its group is active; empty
+    where it is in none.
+    """
 
     key: str
     site: str
@@ -377,7 +327,22 @@ class AliveVm:
     phase: str
     copy_of: str
     addresses: tuple[str, ...]
-    sources: tuple[str, ...]
+    sources: Mapping[str, int]
+    active_at: str = ""
+
+
+def _twice_alive(address: str, found: list[AliveVm]) -> Gap:
+    """A command only where it is known which one is meant to run: the other way round it would stop the service."""
+    said = f"It is alive at both sites: {_listed(found)}."
+    meant = {vm.active_at for vm in found if vm.active_at}
+    astray = [vm for vm in found if vm.site not in meant]
+    if len(meant) != 1 or len(astray) != 1:
+        told = "Find out which one is meant to run; power the other off."
+        return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told)
+    vm = astray[0]
+    told = f"Its group is active at {meant.pop()}: the other is not meant to run."
+    off = on_front_end(vm.site, "Powers the other one off.", "onevm", "poweroff", vm.one_id)
+    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, (off,))
 
 
 def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
@@ -387,7 +352,7 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
     by_source = defaultdict[tuple[str, str], list[AliveVm]](list)
     for vm in vms:
         by_name[vm.name].append(vm)
-        for source in set(vm.sources):
+        for source in vm.sources:
             by_source[(vm.site, source)].append(vm)
         if vm.phase == RUNNING:
             for address in set(vm.addresses):
@@ -401,20 +366,16 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
                 name,
                 f"VMs of this name are at both sites ({_listed(strangers)}), and neither is a copy of the other.",
                 "Rename one, so that nobody starts or stops the wrong one.",
-                command_words("onevm", "rename", strangers[-1].one_id, f"{name}-{strangers[-1].one_id}"),
-                strangers[-1].site,
+                tuple(
+                    on_front_end(
+                        vm.site, "Gives this one another name.", "onevm", "rename", vm.one_id, f"{name}-{vm.one_id}"
+                    )
+                    for vm in strangers
+                ),
             )
     for address, found in sorted(by_address.items()):
         if len({vm.site for vm in found}) > 1:
-            yield Gap(
-                GapCode.ADDRESS_TWICE,
-                GapLevel.RISK,
-                address,
-                f"It is alive at both sites: {_listed(found)}.",
-                "Find out which one is meant to run; power the other off.",
-                command_words("onevm", "poweroff", found[-1].one_id),
-                found[-1].site,
-            )
+            yield _twice_alive(address, found)
     for (site, source), found in sorted(by_source.items()):
         if len(found) > 1:
             yield Gap(
@@ -423,6 +384,12 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
                 f"{source} at {site}",
                 f"More than one VM has this image as a disk: {_listed(found)}. Two writers destroy it.",
                 "Detach it from all but one.",
+                tuple(
+                    on_front_end(
+                        site, f"Takes it from {vm.name}.", "onevm", "disk-detach", vm.one_id, vm.sources[source]
+                    )
+                    for vm in found
+                ),
                 detail=site,
             )
 
@@ -440,9 +407,11 @@ def registered_twice(source: str, site: str, image_ids: Iterable[int]) -> Gap:
         f"{source} at {site}",
         f"Image records {', '.join(map(str, ids))} name the same RBD image; two VMs could start on one disk.",
         "Find the one that is in use. Do not delete another in OpenNebula: that removes the RBD image; lock it.",
-        command_words("oneimage", "lock", ids[-1]),
-        site,
-        "records",
+        tuple(
+            on_front_end(site, "If it is not the one in use: keeps it so.", "oneimage", "lock", image_id)
+            for image_id in ids
+        ),
+        detail="records",
     )
 
 
@@ -464,10 +433,10 @@ def room_gaps(group: str, target: str, needed: Room, free: Room, datastore: str 
     if _too_small(needed.memory_mb, free.memory_mb):
         need, have = _gib(needed.memory_mb), _gib(free.memory_mb)
         said = f"Its VMs need {need} of memory; the hosts of {target} have {have} free."
-        yield _no_room(group, target, "memory", said, "Free memory there, or add a host.", "onehost list")
+        yield _no_room(group, target, "memory", said, "Free memory there, or add a host.", HOSTS)
     if _too_small(needed.cpus, free.cpus):
         said = f"Its VMs need {needed.cpus:g} CPUs; the hosts of {target} have {free.cpus:g} free."
-        yield _no_room(group, target, "cpus", said, "Free CPUs there, or add a host.", "onehost list")
+        yield _no_room(group, target, "cpus", said, "Free CPUs there, or add a host.", HOSTS)
     if _too_small(needed.disk_mb, free.disk_mb):
         need, have = _gib(needed.disk_mb), _gib(free.disk_mb)
         said = (
@@ -475,7 +444,7 @@ def room_gaps(group: str, target: str, needed: Room, free: Room, datastore: str 
             "and OpenNebula refuses to register a larger image, although its data is in the pool already."
         )
         remedy = "Make room in the pool, or set DATASTORE_CAPACITY_CHECK=NO on the datastore."
-        yield _no_room(group, target, "disk", said, remedy, command_words("onedatastore", "show", datastore))
+        yield _no_room(group, target, "disk", said, remedy, *_datastore_commands(datastore))
 
 
 def _too_small(needed: float | None, free: float | None) -> bool:
@@ -486,5 +455,17 @@ def _gib(mb: float | None) -> str:
     return f"{(mb or 0) / 1024:.1f} GiB"
 
 
-def _no_room(group: str, target: str, what: str, said: str, remedy: str, command: str) -> Gap:
-    return Gap(GapCode.NO_ROOM, GapLevel.RISK, f"group {group}", said, remedy, command, target, what)
+HOSTS = ("onehost list", "Only reads: which hosts are on, and what each has left.")
+
+
+def _datastore_commands(datastore: str) -> tuple[tuple[str, str], ...]:
+    update = command_words("onedatastore", "update", datastore, "/dev/stdin", "--append")
+    return (
+        (command_words("onedatastore", "show", datastore), "Only reads: what it says is free."),
+        (f"echo DATASTORE_CAPACITY_CHECK=NO | {update}", "Registers images whatever it says is free."),
+    )
+
+
+def _no_room(group: str, target: str, what: str, said: str, remedy: str, *commands: tuple[str, str]) -> Gap:
+    typed = tuple(Typed(text, target, Host.FRONT_END, does) for text, does in commands)
+    return Gap(GapCode.NO_ROOM, GapLevel.RISK, f"group {group}", said, remedy, typed, detail=what)

@@ -15,7 +15,7 @@ from drportal.engine.gates import GateOutcome, GateResult, g_meta, g_one, g_path
 from drportal.engine.home_gates import HostFacts, g_home, lost_sight_of
 from drportal.engine.plans import RunKind
 from drportal.engine.salvage import SalvageChoice
-from drportal.engine.schedule_gaps import NOTHING_BACK, NOTHING_COPIED, USUAL, add_command
+from drportal.engine.schedule_gaps import SiteSchedule, schedule_gaps
 from drportal.engine.unfit import flatten, hangs_on
 from drportal.engine.verdicts import Verdict, VerdictCode
 
@@ -78,8 +78,8 @@ class ImageReadiness:
     own_demotion_recorded: bool = False
     target_promote_ever_sent: bool = False
     forced_at_source: bool = False
-    unscheduled: tuple[str, ...] = ()
-    """In snapshot mode: at which of source and target it has no schedule, as far as that is known."""
+    schedules: tuple[SiteSchedule, SiteSchedule] | None = None
+    """In snapshot mode: its snapshot schedules at the source and at the target, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,8 @@ class ReadinessInput:
     """Of a reprotect: what the plan wants done at the returned site first, and what a fence run has reached there."""
     fence_least: FenceRung = FenceRung.NONE
     """Below which the approval policy lets no reason go."""
+    rpo_s: int | None = None
+    """The group's RPO target, where one was agreed."""
 
     left_alone: tuple[tuple[str, str, str], ...] = ()
     """VMs of the group that the run does not touch: (name, why, what can be done)."""
@@ -165,7 +167,7 @@ def assess(kind: RunKind, given: ReadinessInput, now: dt.datetime, *, fresh_s: f
         if not back:
             findings += _verdict_findings(image, given.source_side)
             findings += clone_findings(image.name, image.source)
-            findings += _schedule_findings(image, {site.role: site.name for site in given.sites})
+            findings += _schedule_findings(image, given.rpo_s)
         findings += gate_findings(per_image[image.key], image.name)
     for vm in given.vms:
         findings += gate_findings(per_vm[vm.key], vm.name)
@@ -293,17 +295,13 @@ def _verdict_findings(image: ImageReadiness, source: Side) -> Iterator[Finding]:
         yield block("verdict", image.name, verdict.sentence, remedy, unknown=unknown)
 
 
-def _schedule_findings(image: ImageReadiness, sites: Mapping[str, str]) -> Iterator[Finding]:
-    """No move stands or falls with a schedule: a demotion makes a mirror snapshot of its own."""
-    for role, said in (("source", NOTHING_COPIED), ("target", NOTHING_BACK)):
-        if role in image.unscheduled:
-            yield Finding(
-                "no_schedule",
-                Severity.WARN,
-                image.name,
-                f"It has no snapshot schedule at {sites.get(role, role)}: {said}.",
-                f"Add one there: {add_command(image.name, USUAL)}",
-            )
+def _schedule_findings(image: ImageReadiness, rpo_s: int | None) -> Iterator[Finding]:
+    """No move stands or falls with a schedule: a demotion makes a mirror snapshot of its own. At the target it is what
+    the exposure will be after the move."""
+    if image.schedules is None:
+        return
+    for gap in schedule_gaps(image.name, *image.schedules, rpo_s):
+        yield Finding(gap.code.value, Severity.WARN, image.name, gap.sentence, gap.told_remedy)
 
 
 def _vm_findings(vm: VmReadiness, kind: RunKind) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from drportal.engine.gaps import Gap, GapCode, GapLevel, command_words
+from drportal.engine.gap_base import Gap, GapCode, GapLevel, Typed, on_ceph
 from drportal.engine.schedules import Schedule, short_enough
 
 USUAL = "5m"
@@ -43,7 +43,7 @@ def schedule_gaps(ref: str, primary: SiteSchedule, other: SiteSchedule, target_s
 def _none(ref: str, site: str, level: GapLevel, said: str, target_s: int | None) -> Gap:
     fits = short_enough(target_s) if target_s is not None else USUAL
     remedy = "Add a schedule for the image, or one for its whole pool."
-    return Gap(GapCode.NO_SCHEDULE, level, ref, said, remedy, add_command(ref, fits or "1m"), site, site)
+    return Gap(GapCode.NO_SCHEDULE, level, ref, said, remedy, (add_command(ref, fits or "1m", site),), detail=site)
 
 
 def _too_long(ref: str, here: SiteSchedule, level: GapLevel, every_s: int, target_s: int) -> Gap:
@@ -55,14 +55,16 @@ def _too_long(ref: str, here: SiteSchedule, level: GapLevel, every_s: int, targe
     fits = short_enough(target_s)
     if fits is None:
         remedy = "Ceph has no schedule that is short enough: agree on more, or mirror the image in journal mode."
-        return Gap(GapCode.SCHEDULE_TOO_LONG, level, ref, said, remedy, "", here.site, here.site)
+        return Gap(GapCode.SCHEDULE_TOO_LONG, level, ref, said, remedy, path="/plans", detail=here.site)
     remedy = "Add a shorter schedule for the image. (Of several the shortest counts; its own replace the pool's.)"
-    return Gap(GapCode.SCHEDULE_TOO_LONG, level, ref, said, remedy, add_command(ref, fits), here.site, here.site)
+    shorter = (add_command(ref, fits, here.site),)
+    return Gap(GapCode.SCHEDULE_TOO_LONG, level, ref, said, remedy, shorter, detail=here.site)
 
 
-def add_command(ref: str, interval: str) -> str:
+def add_command(ref: str, interval: str, site: str) -> Typed:
     pool, _, image = ref.partition("/")
-    return command_words("rbd", "mirror", "snapshot", "schedule", "add", "--pool", pool, "--image", image, interval)
+    words = ("rbd", "mirror", "snapshot", "schedule", "add", "--pool", pool, "--image", image, interval)
+    return on_ceph(site, f"Has the manager take a mirror snapshot of it every {interval}.", *words)
 
 
 def unknown_gap(pool: str, site: str, trouble: str) -> Gap:
@@ -73,6 +75,5 @@ def unknown_gap(pool: str, site: str, trouble: str) -> Gap:
         f"pool {pool} at {site}",
         f"Its snapshot schedules can't be read: {trouble} A manager that is silent takes no mirror snapshots either.",
         "See that an active manager answers there, and that the portal's Ceph user may ask it.",
-        "ceph mgr stat",
-        site,
+        (on_ceph(site, "Only reads: which manager is active.", "ceph", "mgr", "stat"),),
     )

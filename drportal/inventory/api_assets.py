@@ -18,6 +18,7 @@ from drportal.engine.verdicts import VerdictCode
 from drportal.errors import NotFound
 from drportal.inventory.image_table import (
     counts_by_verdict,
+    image_places,
     images_after,
     images_as_csv,
     images_named,
@@ -65,6 +66,10 @@ class Images(Schema):
     next: str | None
     total: int
     counts: dict[str, int]
+
+
+class Places(Schema):
+    items: list[str]
 
 
 class Vms(Schema):
@@ -155,6 +160,20 @@ def image_list(
     )
     # Of the right types as it stands: checked once more, a page of a hundred would take twice as long.
     return HttpResponse(found.model_dump_json(), content_type="application/json; charset=utf-8")
+
+
+@router.get("/pairs/{pair_id}/images/places", auth=needs(Permission.VIEW, ground=True), response=Places)
+def image_place_list(
+    request: HttpRequest,
+    pair_id: int,
+    verdict: VerdictCode | None = None,
+    q: SearchText = "",
+    every: Annotated[int, Field(ge=10, le=500)] = 100,
+) -> Any:
+    """The ``cursor`` of each page of ``every`` images but the first, so that a page far down need not be walked to."""
+    pair, now = pair_get(pair_id), timezone.now()
+    rows = images_of_verdict(seen(request, images_named(pair, q)), pair, verdict, now)
+    return {"items": image_places(rows, every)}
 
 
 @router.get("/pairs/{pair_id}/images.csv", auth=needs(Permission.VIEW, ground=True), openapi_extra=A_TABLE)

@@ -25,12 +25,17 @@ DIFF_LINES = 5000
 
 
 class Version(Schema):
-    """``captured_at`` to ``seen_at``: it was so."""
+    """``captured_at`` to ``seen_at``: it was so. ``disks``: those of which there is an image file."""
 
     number: int
     captured_at: dt.datetime
     seen_at: dt.datetime
     sha256: str
+    disks: list[int]
+
+    @staticmethod
+    def resolve_disks(row: CapturedDefinition) -> list[int]:
+        return sorted(int(disk_id) for disk_id in row.images)
 
 
 class Versions(Schema):
@@ -49,7 +54,7 @@ class DefinitionDiff(Schema):
 @router.get("/vms/{vm_id}/definitions", auth=needs(Permission.VIEW), response=Versions)
 def vm_definition_list(request: HttpRequest, vm_id: int) -> Any:
     """Every version that was captured, newest first."""
-    rows = CapturedDefinition.objects.filter(vm=the_vm(vm_id)).order_by("-number").defer("vm_xml", "images")
+    rows = CapturedDefinition.objects.filter(vm=the_vm(vm_id)).order_by("-number").defer("vm_xml")
     if not rows:
         raise NotFound("No definition of this VM has been captured (yet).")
     return {"items": list(rows)}

@@ -37,9 +37,11 @@ from drportal.engine.facts import (
     VmFacts,
     WatcherFacts,
 )
+from drportal.engine.gap_base import Gap
 from drportal.inventory.bulk import JsonText
 
 _SIDE = TypeAdapter(SideFacts)
+_GAP = TypeAdapter(Gap)
 Replay = Mapping[str, object] | None
 
 
@@ -51,6 +53,15 @@ def side_as_text(facts: SideFacts) -> JsonText:
 def side_from_json(kept: Mapping[str, Any]) -> SideFacts:
     """The way back; an empty object is a side that was never looked at."""
     return _SIDE.validate_python(kept) if kept else SideFacts(reachable=None)
+
+
+def gap_to_json(gap: Gap) -> dict[str, Any]:
+    kept: dict[str, Any] = _GAP.dump_python(gap, mode="json")
+    return kept
+
+
+def gap_from_json(kept: Mapping[str, Any]) -> Gap:
+    return _GAP.validate_python(kept)
 
 
 def role_facts(info: ImageInfo, read_at: dt.datetime | None = None) -> RoleFacts:

@@ -11,7 +11,7 @@ import enum
 import heapq
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
@@ -24,7 +24,7 @@ from drportal.engine.verdicts import VerdictCode, VerdictPolicy
 from drportal.inventory.bulk import update_rows
 from drportal.inventory.changes import Change, image_changes, note, size_change
 from drportal.inventory.exposure import Sampler, track_as_text, track_from_json
-from drportal.inventory.facts import daemon_healthy, peer_direction, side_as_text, side_from_json
+from drportal.inventory.facts import daemon_healthy, gap_to_json, peer_direction, side_as_text, side_from_json
 from drportal.inventory.images import (
     POLICY,
     Readings,
@@ -306,7 +306,7 @@ class ImageBook:
         row.two_primaries_since = None if gone else contested_since(row.two_primaries_since, judged.code, known, now)
         facts = ImageGapFacts(str(row), known.used or bool(row.global_id), known.sides)
         found = [] if gone else image_gaps(facts, {Side.A: pair.a.name, Side.B: pair.b.name})
-        row.gaps = [asdict(gap) for gap in found]
+        row.gaps = [gap_to_json(gap) for gap in found]
         if before == _told(known):
             return False
         row.changed_at = now

@@ -6,7 +6,8 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models.functions import Mod, RowNumber
 
 from drportal.audit.spreadsheets import csv_line, utc_cell
 from drportal.engine.verdicts import VerdictCode
@@ -32,7 +33,7 @@ def images_named(pair: SitePair, q: str) -> QuerySet[MirroredImage]:
 
 def counts_by_verdict(rows: QuerySet[MirroredImage], pair: SitePair, now: dt.datetime) -> dict[str, int]:
     """Verdict -> how many, of what is said of them now."""
-    said = dict(rows.order_by().values_list("verdict").annotate(n=Count("pk")))
+    said = dict(rows.order_by().values_list("verdict").annotate(n=Count("*")))
     return said if watched(pair, now) or not said else {VerdictCode.CANNOT_TELL.value: sum(said.values())}
 
 
@@ -51,6 +52,13 @@ def images_after(rows: QuerySet[MirroredImage], place: str) -> QuerySet[Mirrored
     """In the table's order, behind ``place`` (pool/name; empty: from the first)."""
     pool, _, name = place.partition("/")
     return (rows.filter(Q(pool__gt=pool) | Q(pool=pool, name__gt=name)) if place else rows).order_by("pool", "name")
+
+
+def image_places(rows: QuerySet[MirroredImage], every: int) -> list[str]:
+    """Of every so many rows, behind which the next page begins: for going anywhere in a long table at once."""
+    in_order = Window(RowNumber(), order_by=("pool", "name"))
+    numbered = rows.order_by("pool", "name").annotate(row=in_order).alias(rest=Mod(F("row"), every)).filter(rest=0)
+    return [f"{pool}/{name}" for pool, name in numbered.values_list("pool", "name")]
 
 
 def images_as_csv(rows: QuerySet[MirroredImage], pair: SitePair, now: dt.datetime) -> Iterator[str]:

@@ -272,8 +272,8 @@ class PairWatch:
             Side.A: SideWatch(pair.a, list(pair.pools), self.interval_s, held),
             Side.B: SideWatch(pair.b, list(pair.pools), self.interval_s, held),
         }
-        sides[Side.B].talked_s = CONVERSATION_S / 2  # a new one tells everything: one side at a time
         posts = await in_database(posts_of, pair.a, pair.b)
+        sides[Side.B].talked_s = CONVERSATION_S / 2  # a new one tells everything: one side at a time
         lookouts = [
             Lookout(watch.site, {sides[side.other].site.slug: sides[side.other].ceph, **posts.finders()})
             for side, watch in sides.items()

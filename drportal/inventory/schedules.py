@@ -14,6 +14,7 @@ from typing import Any
 
 from drportal.drivers.base import CephSite, SnapshotSchedules
 from drportal.drivers.errors import DriverError
+from drportal.engine.schedule_gaps import SiteSchedule
 from drportal.engine.schedules import Interval, Level, PoolSchedules, ScheduleEntry
 from drportal.inventory import models
 from drportal.inventory.changes import Change, note
@@ -143,10 +144,9 @@ class KnownSchedules:
         """None: not known."""
         return self._found.get((site_id, pool))
 
-    def missing(self, site_id: int, pool: str, image: str) -> bool:
-        """Whether it is known that there is none."""
-        found = self.of_pool(site_id, pool)
-        return found is not None and found.of(image) is None
+    def at(self, site: Site, pool: str, image: str) -> SiteSchedule:
+        found = self.of_pool(site.pk, pool)
+        return SiteSchedule(site.name, found is not None, found.of(image) if found is not None else None)
 
     def words(self, site_ids: Iterable[int], pool: str, image: str) -> str:
         """At each of these sites where it is known; empty where it is known at none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.sax.saxutils import escape
+
 from ninja import Schema
 
 from drportal.drivers.opennebula_parse import masked
@@ -28,7 +30,8 @@ class TargetFiles(Schema):
 def target_files(vm: VirtualMachine, kept: CapturedDefinition) -> TargetFiles:
     """With the network mapping of the VM's plan.
 
-    The numbers of images are given at the other side: words stand for them.
+    The numbers of images are given at the other side, so disks are named by what the image files register: whoever
+    registers them creates the VM too. (The portal itself never goes by a name.)
     """
     try:
         images = [ImageFile(disk_id=int(disk), text=_image_file(image)) for disk, image in kept.images.items()]
@@ -49,9 +52,8 @@ def target_files(vm: VirtualMachine, kept: CapturedDefinition) -> TargetFiles:
         hint = "" if plan else " The VM is in no recovery plan, which is where networks are mapped."
         return TargetFiles(image_files=images, vm_template=None, why_not=f"{error}{hint}")
     for file in images:
-        text = text.replace(
-            f"<IMAGE_ID>{-1 - file.disk_id}</IMAGE_ID>", f"<IMAGE_ID>[new image of disk {file.disk_id}]</IMAGE_ID>"
-        )
+        name = escape(str(kept.images[str(file.disk_id)]["name"]))
+        text = text.replace(f"<IMAGE_ID>{-1 - file.disk_id}</IMAGE_ID>", f"<IMAGE>{name}</IMAGE>")
     return TargetFiles(image_files=images, vm_template=masked(text), why_not=None)
 
 

@@ -63,7 +63,7 @@ def collect(copy: PlanCopy, source: Site, target: Site) -> dict[str, Any]:
             **found,
             **_heard(rows.get(image.key), found["image_id"], lost_at, source.pk == _a_of(rows, image)),
             "last_answers_there": last.get(image.source, []),
-            **_if_handed_over(found, left.get(image.key), made.get(image.key), lost_at),
+            **_if_handed_over(found, left.get(image.key), made.get(image.key), rows.get(image.key), lost_at),
             **_if_primary(found, made.get(image.key), image.key in ours, target),
         }
         for image, found in zip(copy.images(), seen, strict=True)
@@ -178,13 +178,20 @@ def _words(position: Position) -> str:
 
 
 def _if_handed_over(
-    found: dict[str, Any], left: HandedOver | None, made: MadePrimary | None, lost_at: dt.datetime | None
+    found: dict[str, Any],
+    left: HandedOver | None,
+    made: MadePrimary | None,
+    row: MirroredImage | None,
+    lost_at: dt.datetime | None,
 ) -> dict[str, Any]:
-    """Of a copy that a cut-short move demoted here: it lacks what was written at the other side since, if it ever was
-    primary there."""
-    if left is None or found["primary_here"] is not False:
+    """Of a copy that a move demoted here: it was whole then. Where it was not seen to follow since, it lacks what was
+    written at the other side, if it ever was primary there."""
+    if left is None or found["primary_here"] is not False or not left.is_of(found["image_id"]):
         return {}
     known: dict[str, Any] = {"whole_copy": True} if found["whole_as_handed_over"] else {}
+    until = _until(row)
+    if until is not None and until > left.at:
+        return known
     said = f"It was primary here until run {left.run_id} demoted it at {left.at:%F %T} UTC"
     if made is None:
         return {**known, "loss_s": 0.0, "loss": f"{said}, and none promoted it at the other side: nothing is lost."}

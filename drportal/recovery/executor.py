@@ -181,7 +181,7 @@ class RunDriver:
         target, plan = self.run.target, self.run.plan
         keys = [image.key for image in plan.images()]
         self.world.made_primary = lambda: self.recorder.read(lambda: ours_at(target, plan))
-        self.world.handed_over = frozenset(await self.recorder.read(lambda: handed_over_at(target, keys)))
+        self.world.handed_over = await self.recorder.read(lambda: handed_over_at(target, keys))
         self.world.shown_whole = await self.recorder.read(lambda: warrants.shown_whole(run_id))
         return wrong
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
 from drportal.drivers.base import Answer
@@ -24,7 +24,7 @@ from drportal.engine.home_gates import g_home
 from drportal.engine.return_gates import g_fence_returned, g_peer
 from drportal.recovery.home import proof_of
 from drportal.recovery.plan_copy import ImageCopy, VmCopy
-from drportal.recovery.world import SiteEnd, World, ref_of
+from drportal.recovery.world import Asked, SiteEnd, World, ref_of
 
 META_MAX_AGE_S = 24 * 3600.0
 
@@ -105,23 +105,22 @@ def _together(gate: GateId, names: Iterable[str], readings: Iterable[GateReading
     return GateReading(result, tuple(answer for reading in listed for answer in reading.answers))
 
 
-def parts_of(wanted: Iterable[GateId], mode: Mode) -> tuple[frozenset[Part], frozenset[Part]]:
-    """What gates will ask of one image at the source and at the target, beside its role: a step that looks reads it in
-    one go (``World.look``). Not the target's snapshots where they count only if read after the source's role."""
+def parts_of(wanted: Collection[GateId], mode: Mode) -> Asked:
+    """What gates will ask of one image, beside its role: a step that looks reads it in one go (``World.look``)."""
     source, target = {Part.INFO}, {Part.INFO}
     for gate in wanted:
         if gate is GateId.OFF:
             source.add(Part.WATCHERS)
         elif gate in (GateId.SYNC, GateId.PATH, GateId.DEMOTED) and mode is Mode.JOURNAL:
             source.add(Part.JOURNAL)
-        elif gate is GateId.DEMOTED:
-            source.add(Part.SNAPSHOTS)
-        elif gate is GateId.SYNC:
+        elif gate in (GateId.SYNC, GateId.DEMOTED):
             source.add(Part.SNAPSHOTS)
             target.add(Part.SNAPSHOTS)
         elif gate is GateId.PATH:
             target.add(Part.SNAPSHOTS)
-    return frozenset(source), frozenset(target)
+    # A demotion is proved by what was read after the source's role, never before.
+    first = GateId.DEMOTED in wanted and Part.SNAPSHOTS in target
+    return Asked(frozenset(source), frozenset(target), source_first=first)
 
 
 async def _off(world: World, subject: Subject) -> GateReading:
@@ -264,7 +263,8 @@ async def _force(world: World, subject: Subject) -> GateReading:
         whole = whole_copy(mine.mode, status, snapshots)
         if whole is None and mine.image_id is not None and world.shown_whole.get(image.key) == mine.image_id:
             whole = True
-        if not whole and image.key in world.handed_over:
+        left = world.handed_over.get(image.key)
+        if left is not None and left.is_of(mine.image_id):
             whole = whole_as_handed_over(mine.mode, status, snapshots) or whole
         result = g_force(mine, theirs, whole, world.clock())
         return GateReading(result, tuple(answer for answer in (a, b, more) if answer))

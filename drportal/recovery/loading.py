@@ -129,6 +129,7 @@ def open_world(run: Loaded, pace: Pace) -> tuple[World, list[Closer]]:
     if source.shell is None and target.shell is None:
         world.turns = asyncio.Semaphore(LOOKS_BY_PROGRAM)
         world.news = News((source.ceph, target.ceph), pace.news_s)
+        source.seen = target.seen = world.news.seen
     for step in run.steps:
         step.task = _task(step, world)
     return world, closers

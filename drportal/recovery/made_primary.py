@@ -36,19 +36,31 @@ class MadePrimary:
     at: dt.datetime
 
 
+# Image key, (run, time), and what was made primary, or the site at which it was demoted.
+Event = tuple[str, tuple[int, dt.datetime], MadePrimary | int]
+
+
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """A copy that was primary until the run demoted it."""
+    """A copy that was primary until the run demoted it. ``said``: all that its site answered to that."""
 
     run_id: int
     at: dt.datetime
+    said: str
+
+    def is_of(self, image_id: str | None) -> bool:
+        """Whether this is that very copy, not one that was made anew under its name since."""
+        return bool(image_id) and f'"{image_id}"' in self.said
 
 
 def made_primary(image_keys: Iterable[str]) -> dict[str, MadePrimary]:
     """By image key (row id as text); an image that is not in it was never promoted, or has been demoted there since."""
-    keys = frozenset(image_keys)
+    return _newest(_events(frozenset(image_keys)))
+
+
+def _newest(events: Iterable[Event]) -> dict[str, MadePrimary]:
     found: dict[str, MadePrimary] = {}
-    for key, _, record in sorted(_events(keys), key=lambda event: event[1]):
+    for key, _, record in sorted(events, key=lambda event: event[1]):
         before = found.get(key)
         if isinstance(record, MadePrimary):
             found[key] = record
@@ -57,19 +69,14 @@ def made_primary(image_keys: Iterable[str]) -> dict[str, MadePrimary]:
     return found
 
 
-def made_primary_at(site: Site, plan: PlanCopy) -> frozenset[str]:
-    """Keys of the plan's images that the portal made primary at the site, or may have: it had sent what does."""
-    made = made_primary(image.key for image in plan.images())
-    return frozenset(key for key, record in made.items() if record.site_id == site.pk)
-
-
 def ours_at(site: Site, plan: PlanCopy) -> frozenset[str]:
-    """Keys of the plan's images that are primary at the site by right: the portal made them so, or may have, or no run
-    ever moved them away from it, their home."""
+    """Keys of the plan's images that are primary at the site by right: the portal made them so, or may have (it had
+    sent what does), or no run ever moved them away from it, their home."""
     keys = frozenset(image.key for image in plan.images())
-    moved = {key for key, _, _ in _events(keys)}
-    stayed = keys - moved if site.slug == plan.home_site else frozenset()
-    return made_primary_at(site, plan) | stayed
+    events = list(_events(keys))
+    made = frozenset(key for key, record in _newest(events).items() if record.site_id == site.pk)
+    stayed = keys - {key for key, _, _ in events} if site.slug == plan.home_site else frozenset()
+    return made | stayed
 
 
 def handed_over_at(site: Site, image_keys: Iterable[str]) -> dict[str, HandedOver]:
@@ -84,9 +91,11 @@ def handed_over_at(site: Site, image_keys: Iterable[str]) -> dict[str, HandedOve
             newest[key] = ((run_id, at), what)
 
     demoted = Step.objects.filter(run__in=runs, site=site, kind=StepKind.IMAGE_DEMOTE.value, attempt__gt=0)
-    for step in demoted.filter(state=StepState.SUCCEEDED.value):
+    for step in demoted.filter(state=StepState.SUCCEEDED.value).prefetch_related("attempts"):
         if step.finished_at is not None:
-            note(step.params["image"], step.run_id, step.finished_at, HandedOver(step.run_id, step.finished_at))
+            said = "\n".join(answer["stdout"] for sent in step.attempts.all() for answer in sent.answers)
+            left = HandedOver(step.run_id, step.finished_at, said)
+            note(step.params["image"], step.run_id, step.finished_at, left)
     since = [kind.value for kind in UNDOES_HANDOVER]
     sent = StepAttempt.objects.filter(step__run__in=runs, step__site=site, step__kind__in=since)
     for attempt in sent.exclude(outcome__in=IN_VAIN).select_related("step"):
@@ -107,8 +116,7 @@ def forced_by(run_id: int) -> bool:
     return any(record.forced and record.site_id == run.target_site_id for record in made.values())
 
 
-def _events(keys: frozenset[str]) -> Iterable[tuple[str, tuple[int, dt.datetime], MadePrimary | int]]:
-    """(image key, (run, time), what was made primary, or the site at which it was demoted)."""
+def _events(keys: frozenset[str]) -> Iterable[Event]:
     runs = Run.objects.filter(images__image_id__in=[int(key) for key in keys])
     sent = StepAttempt.objects.filter(step__run__in=runs, step__kind__in=[kind.value for kind in PROMOTES])
     for attempt in sent.exclude(outcome__in=IN_VAIN).select_related("step__site"):

@@ -49,6 +49,12 @@ class News:
             if not self._listening[ref]:
                 del self._listening[ref]
 
+    def seen(self, site: CephSite, image: ImageObservation) -> None:
+        """What a step has seen of an image: from now on news is what is not the same. Without it, what moves between a
+        step's look and our first one would be no news to us, and the step would wait until its next look is due."""
+        if image.journal is not None or image.snapshots is not None:
+            self._said[self._sites.index(site), image.ref] = _said(image)
+
     async def run(self) -> None:
         """Each site at its own pace: one that hangs keeps no news of the other."""
         await asyncio.gather(*(self._follow(number, site) for number, site in enumerate(self._sites)))

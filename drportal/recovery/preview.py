@@ -20,6 +20,7 @@ from drportal.recovery.models import RecoveryPlan
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.salvaged import images_out, ways_out
 from drportal.recovery.salvaging import NO_WISH, Wish, with_choices
+from drportal.recovery.targets import too_slow_after
 from drportal.recovery.world import ref_of
 
 ROLE_ACTS = {
@@ -62,6 +63,8 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
         raise Conflict(str(error), code="plan_impossible") from None
     show = _Show(copy, {source.slug: source, target.slug: target})
     vms, images = len(copy.vms), len(copy.images())
+    moves = kind not in building.AT_RETURNED
+    slow = too_slow_after(copy, plan.group, source, target) if moves else ()
     return schemas.Preview(
         kind=kind.value,
         plan_version=plan.version,
@@ -78,6 +81,7 @@ def preview(plan: RecoveryPlan, kind: RunKind, wish: Wish = NO_WISH) -> schemas.
             *giving_way.consequences(plan.group, kind),
             *consequences(copy, source, target, kind),
             *_left_alone(copy),
+            *slow,
         ],
     )
 

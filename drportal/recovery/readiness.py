@@ -13,7 +13,7 @@ from dataclasses import replace
 from drportal.drivers.base_cloud import CloudReading, Vm
 from drportal.drivers.errors import DriverError
 from drportal.drivers.opennebula_templates import TemplateError
-from drportal.engine.facts import Mode, Side, SideFacts, WatcherFacts
+from drportal.engine.facts import Side, SideFacts, WatcherFacts
 from drportal.engine.fence import FenceRung
 from drportal.engine.home_gates import HostFacts
 from drportal.engine.plans import RunKind
@@ -27,11 +27,11 @@ from drportal.engine.readiness import (
     assess,
 )
 from drportal.engine.return_readiness import assess_return
+from drportal.engine.schedule_gaps import SiteSchedule
 from drportal.engine.verdicts import VerdictPolicy, verdict
 from drportal.inventory.connect import site_drivers
 from drportal.inventory.definitions import definition_hash
 from drportal.inventory.models import CapturedDefinition, Site
-from drportal.inventory.schedules import KnownSchedules
 from drportal.recovery import building
 from drportal.recovery.fences import rung_of_last_fence
 from drportal.recovery.home import named, networks_at_home, proof_of
@@ -40,6 +40,7 @@ from drportal.recovery.models import ProtectionGroup
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
 from drportal.recovery.policy import policy_now
+from drportal.recovery.targets import rpo_of, schedules_of
 from drportal.recovery.world import Located, SiteEnd, World, utc_now
 
 DEADLINE_S = 20.0
@@ -82,15 +83,15 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
     source_side = Side.A if source.pk == group.pair.a_id else Side.B
     home_side = Side.A if group.home_site_id == group.pair.a_id else Side.B
 
-    unscheduled = _unscheduled(plan, {"source": source, "target": target})
+    schedules = schedules_of(plan, source, target)
 
     async def read() -> ReadinessInput:
         try:
-            return await _Look(world, source_side, home_side, seen, unscheduled).all()
+            return await _Look(world, source_side, home_side, seen, schedules).all()
         finally:
             await asyncio.gather(*(made.close() for made in drivers), return_exceptions=True)
 
-    given = asyncio.run(read())
+    given = replace(asyncio.run(read()), rpo_s=rpo_of(group))
     if kind is RunKind.REPROTECT:
         given = replace(
             given,
@@ -99,16 +100,6 @@ def assess_now(kind: RunKind, group: ProtectionGroup, plan: PlanCopy, source: Si
             fence_least=FenceRung(policy_now().least_rung),
         )
     return Assessment(kind, plan, given, utc_now())
-
-
-def _unscheduled(plan: PlanCopy, sites: Mapping[str, Site]) -> dict[str, tuple[str, ...]]:
-    """Image -> the roles of the sites at which the inventory knows of no schedule, though its mode needs one."""
-    known = KnownSchedules(sites.values(), utc_now())
-    return {
-        image.key: tuple(role for role, site in sites.items() if known.missing(site.pk, image.pool, image.name))
-        for image in plan.images()
-        if image.mode == Mode.SNAPSHOT.value
-    }
 
 
 class _Look:
@@ -120,10 +111,10 @@ class _Look:
         source_side: Side,
         home_side: Side,
         seen: dict[str, dt.datetime],
-        unscheduled: Mapping[str, tuple[str, ...]],
+        schedules: Mapping[str, tuple[SiteSchedule, SiteSchedule]],
     ) -> None:
         self.world, self.source_side, self.home_side, self.seen = world, source_side, home_side, seen
-        self.unscheduled = unscheduled
+        self.schedules = schedules
 
     async def all(self) -> ReadinessInput:
         world = self.world
@@ -181,7 +172,7 @@ class _Look:
             own_demotion_recorded=image.key in plan.demoted_by_parent,
             target_promote_ever_sent=image.key in plan.promote_sent_by_parent,
             forced_at_source=image.key in self.world.forced_at_source,
-            unscheduled=self.unscheduled.get(image.key, ()),
+            schedules=self.schedules.get(image.key),
         )  # fmt: skip
 
     async def _vm(self, vm: VmCopy, clouds: Sequence[CloudReading | None]) -> VmReadiness:

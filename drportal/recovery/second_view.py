@@ -26,13 +26,14 @@ async def look(
     witnesses: [{name, trouble, views}]}; part of the evidence. And all looks, for the rows. Never raises for a host
     that does not answer."""
     asked = addresses(source)
-    reaching = asyncio.ensure_future(_portal_reaches(at_source))
-    from_here, from_there, *others = await asyncio.gather(
-        look_from_here(source.pk, asked),
-        look_from(at_target, target.slug, source.pk, asked),
-        *(_from_witness(eyes, name, source.pk, asked) for name, eyes in posts.eyes.items()),
+    reached, (from_here, from_there, *others) = await asyncio.gather(
+        _portal_reaches(at_source),
+        asyncio.gather(
+            look_from_here(source.pk, asked),
+            look_from(at_target, target.slug, source.pk, asked),
+            *(_from_witness(eyes, name, source.pk, asked) for name, eyes in posts.eyes.items()),
+        ),
     )
-    reached = await reaching
     views, own = _views(from_there), _views(from_here)
     witnesses = [WitnessView(one.viewpoint.removeprefix(PREFIX), _views(one), one.trouble) for one in others]
     found = vantage(source.name, target.name, reached, views, own or (), witnesses)

@@ -38,7 +38,7 @@ from drportal.recovery.gate_readings import GateReading, Subject, parts_of, read
 from drportal.recovery.lease import Lease
 from drportal.recovery.recorder import Change, Recorder
 from drportal.recovery.step_writer import StepRow, StepWriter
-from drportal.recovery.world import World, ref_of
+from drportal.recovery.world import NOTHING, World, ref_of
 
 NEEDS_A_PERSON = frozenset(
     {Reason.NO_RIGHTS, Reason.BAD_CREDENTIALS, Reason.LOCKED, Reason.BAD_REQUEST, Reason.NAME_TAKEN}
@@ -431,7 +431,7 @@ class StepRunner(StepWriter):
     def _look(self) -> World:
         """One that goes on to the gates, unless the probe says that it is done."""
         image, gates = self.step.task.image, self.step.spec.gates_before
-        return self.world.look(*parts_of(gates, Mode(image.mode))) if image else self.world.look()
+        return self.world.look(parts_of(gates, Mode(image.mode)) if image else NOTHING)
 
     async def _probe(self, look: World) -> Probe:
         """The probe's word; a site that does not answer is *cannot tell*, one whose key changed or that forbids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,8 @@ from drportal.drivers.base import (
     WatcherReading,
 )
 from drportal.drivers.base_cloud import CloudImage, CloudReading, CloudSite, Vm
-from drportal.drivers.errors import DriverError, Reason, Refused
-from drportal.drivers.observation import Part
+from drportal.drivers.errors import DriverError, Reason, Refused, Unreachable
+from drportal.drivers.observation import ImageObservation, Part
 from drportal.drivers.orders import Receipt
 from drportal.engine.approvals import ApprovalFacts
 from drportal.engine.exact_loss import ExactLoss
@@ -36,6 +37,7 @@ from drportal.engine.facts import (
     WatcherFacts,
 )
 from drportal.inventory import facts
+from drportal.recovery.made_primary import HandedOver
 from drportal.recovery.news import News
 from drportal.recovery.pace import Pace
 from drportal.recovery.plan_copy import ImageCopy, PlanCopy, VmCopy
@@ -63,6 +65,19 @@ class Located:
     answer: Answer
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a look will ask of an image at either site. ``source_first``: the target is asked when the source has
+    answered."""
+
+    source: frozenset[Part] = frozenset()
+    target: frozenset[Part] = frozenset()
+    source_first: bool = False
+
+
+NOTHING = Asked()
+
+
 @dataclass(slots=True)
 class SiteEnd:
     """One site during a run. Reads raise what the drivers raise, except that "not found" is a fact.
@@ -80,19 +95,22 @@ class SiteEnd:
     shell: Shell | None = None  # None where nothing is ever sent (readiness), and where the site keeps receipts
     ceph_silence: Silence | None = None  # None: each read waits for itself
     cloud_silence: Silence | None = None
+    seen: Callable[[CephSite, ImageObservation], None] | None = None  # hears of every image that a look reads in one go
     _pools: dict[str, SharedRead[PoolReading]] = field(default_factory=dict)
     _mirroring: dict[str, SharedRead[MirrorClients]] = field(default_factory=dict)
     _clouds: list[SharedRead[CloudReading]] = field(default_factory=list)
     _seen: dict[tuple[str, ImageRef], asyncio.Future[Any]] | None = None
     _parts: frozenset[Part] = frozenset()  # of an image that a look reads in one go
+    _first: SiteEnd | None = None  # the same look's other site, where that is read before this one
 
     def goes_on(self, command: str) -> bool:
         """Whether this act, sent by us and left running, is known not to have ended yet."""
         return self.shell is not None and command in self.shell.unfinished_acts
 
-    def look(self, parts: frozenset[Part] = frozenset()) -> SiteEnd:
-        """``parts``: what will be asked of each image; the first question reads them all."""
-        return replace(self, _seen={}, _parts=parts)
+    def look(self, parts: frozenset[Part] = frozenset(), first: SiteEnd | None = None) -> SiteEnd:
+        """``parts``: what will be asked of each image; the first question reads them all, when ``first`` has answered
+        or failed."""
+        return replace(self, _seen={}, _parts=parts, _first=first)
 
     def expect_silence(self) -> None:
         for silence in (self.ceph_silence, self.cloud_silence):
@@ -122,10 +140,25 @@ class SiteEnd:
         it also says in its own words that there is nothing of the kind. Raises what the part by itself would."""
         if part not in self._parts:
             return None
-        image = await self._once("parts", ref, lambda: self._ceph(lambda: self.ceph.image(ref, self._parts)))
+        if self._first is not None:
+            with contextlib.suppress(DriverError):  # who asks there hears of it
+                await self._first._together(ref)
+        image = await self._together(ref)
         if part in image.troubles:
             raise image.troubles[part]
         return getattr(image, part.value)
+
+    async def _together(self, ref: ImageRef) -> ImageObservation:
+        async def read() -> ImageObservation:
+            image = await self.ceph.image(ref, self._parts)
+            for trouble in image.troubles.values():
+                if isinstance(trouble, Unreachable):  # a silence is to be heard of as when it is asked by itself
+                    raise trouble
+            if self.seen is not None:
+                self.seen(self.ceph, image)
+            return image
+
+        return await self._once("parts", ref, lambda: self._ceph(read))
 
     async def pool(self, pool: str, max_age_s: float | None = None) -> PoolReading:
         shared = self._pools.setdefault(pool, SharedRead(lambda: self._ceph(lambda: self.ceph.pool(pool))))
@@ -289,7 +322,7 @@ class World:
     # image key -> the source's mirror snapshot that was the last to be whole at the target, by the evidence
     replicated_snapshots: dict[str, int] = field(default_factory=dict)
     shown_whole: dict[str, str] = field(default_factory=dict)  # image key -> image id of the copy shown whole before
-    handed_over: frozenset[str] = frozenset()  # keys of images that a move demoted at the target, and nothing since
+    handed_over: dict[str, HandedOver] = field(default_factory=dict)  # by image key, of the target (``made_primary``)
     forced_at_source: frozenset[str] = frozenset()  # keys of images whose copy at the source was forced (``g_peer``)
 
     def definition_now(self, vm: VmCopy) -> tuple[str | None, dt.datetime | None]:
@@ -301,9 +334,11 @@ class World:
     def other(self, end: SiteEnd) -> SiteEnd:
         return self.target if end.slug == self.source.slug else self.source
 
-    def look(self, source: frozenset[Part] = frozenset(), target: frozenset[Part] = frozenset()) -> World:
-        """The same two sites for one look of one step (``SiteEnd.look``), which will ask for these parts of images."""
-        return replace(self, source=self.source.look(source), target=self.target.look(target))
+    def look(self, asked: Asked = NOTHING) -> World:
+        """The same two sites for one look of one step (``SiteEnd.look``), which will ask this of images."""
+        source = self.source.look(asked.source)
+        target = self.target.look(asked.target, source if asked.source_first else None)
+        return replace(self, source=source, target=target)
 
     async def locate(self, end: SiteEnd, vm: VmCopy, max_age_s: float = 0.0) -> Located:
         """The home VM at home (by its id and its disks), the portal's copy elsewhere (by its marker; at home too, when

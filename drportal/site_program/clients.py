@@ -210,7 +210,11 @@ class Clients:
         """Part -> what its reader gave (None: left out), and ``errors``. ``absent`` when there is no such image."""
         found: Json = {}
         errors: Dict[str, Json] = {}
+        silent: Optional[Fault] = None
         for part, read in readers:
+            if silent is not None:  # it would not answer the next question either, and each waits its time
+                errors[part] = silent.as_json()
+                continue
             try:
                 value = read()
                 if value is not None:
@@ -219,6 +223,8 @@ class Clients:
                 if fault.code == "not-found" and not found:
                     return {"absent": True}
                 errors[part] = fault.as_json()
+                if fault.code == "unreachable":
+                    silent = fault
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 text = "Ceph's answer can't be read (%s: %s)." % (type(error).__name__, error)
                 errors[part] = Fault("refused", text, exit=0, reason="other").as_json()

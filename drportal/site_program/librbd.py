@@ -271,29 +271,34 @@ class Librbd(Unopened):
         wanted = list(statuses) if names is None else list(names)
         ids = {one["name"]: one["id"] for one in self._all(pool)}
         # Whoever has an image open for its watchers has its role for next to nothing.
-        infos = {}
+        known: Dict[str, Any] = {}
         if "info" in parts and "watchers" not in parts:
-            infos = self._infos(pool, {name: ids[name] for name in wanted if name in ids}, len(ids), names is not None)
+            there = {name: ids[name] for name in wanted if name in ids}
+            known = self._infos(pool, there, len(ids), parts, names is not None)
 
         def one(name: str) -> Json:
             if name not in ids:
                 return {"absent": True}
-            known = infos.get(name)
-            opening = [part for part in ("info", "watchers") if part in parts and (part != "info" or known is None)]
-            others = [part for part in parts if part in ("journal", "snapshots")]
-            found = self.image(pool, name, opening + others) if opening else self._closed(pool, name, others, ids[name])
-            if isinstance(known, Fault):
-                found.setdefault("errors", {})["info"] = known.as_json()
-            elif known is not None and not found.get("absent"):
-                found["info"] = known
+            told = known.get(name)
+            had = {"info"} if isinstance(told, Fault) else set(told or ())
+            left = [part for part in ("info", "journal", "snapshots", "watchers") if part in parts and part not in had]
+            opening = "info" in left or "watchers" in left
+            found = self.image(pool, name, left) if opening else self._closed(pool, name, left, ids[name])
+            if isinstance(told, Fault):
+                found.setdefault("errors", {})["info"] = told.as_json()
+            elif told is not None and not found.get("absent"):
+                found.update(told)
             if "status" in parts and name in statuses and not found.get("absent"):
                 found["status"] = statuses[name]
             return found
 
         return dict(zip(wanted, in_parallel(one, wanted)))
 
-    def _infos(self, pool: str, ids: Dict[str, str], of_all: int, named: bool) -> Dict[str, Any]:
-        """Info, None (it has to be opened for that) or a Fault by name. ``ids``: by name; ``of_all``: of the pool.
+    def _infos(
+        self, pool: str, ids: Dict[str, str], of_all: int, parts: Sequence[str], named: bool
+    ) -> Dict[str, Optional[Any]]:
+        """Info, with the snapshots that told it where they are wanted too, by name; None: it has to be opened for that;
+        or a Fault. ``ids``: by name; ``of_all``: of the pool.
 
         All roles are told at once, or those of a few one by one: whichever is less in this pool.
         """
@@ -301,18 +306,24 @@ class Librbd(Unopened):
         def each(tell: Callable[[str], Any], names: Sequence[str]) -> Dict[str, Any]:
             return dict(zip(names, in_parallel(tell, names)))
 
-        def told(name: str) -> Any:
+        def told(name: str) -> Optional[Json]:
             found = self._told_info(pool, name, ids[name])
-            return None if found is None else found[0]
+            if found is None:
+                return None
+            return {"info": found[0], "snapshots": found[1]} if "snapshots" in parts else {"info": found[0]}
+
+        def cheap(name: str) -> Optional[Json]:
+            info = self._cheap_info(pool, name, ids[name], roles.get(ids[name]))
+            return None if info is None else {"info": info}
 
         infos: Dict[str, Any] = {}
-        if named and len(ids) * ROLES_FOR_A_QUESTION < of_all:
+        if named and ("snapshots" in parts or len(ids) * ROLES_FOR_A_QUESTION < of_all):
             infos = each(told, list(ids))
         rest = [name for name in ids if infos.get(name) is None]
         if len(rest) * ROLES_FOR_AN_OPENING < of_all:
             return infos
         roles = self._roles(pool) if rest else {}
-        return dict(infos, **each(lambda name: self._cheap_info(pool, name, ids[name], roles.get(ids[name])), rest))
+        return dict(infos, **each(cheap, rest))
 
     def _all(self, pool: str) -> List[Json]:
         return self.reading.ask(lambda: list(rbd.RBD().list2(self.reading.pool(pool))))

@@ -27,8 +27,9 @@ from drportal.inventory.schemas import (
     images_out,
 )
 from drportal.inventory.services import pair_get
+from drportal.recovery.targets import rpo_of
 from drportal.roles import Permission
-from drportal.watch.targets import group_get, target_of_group, target_set, targets_of_images
+from drportal.watch.targets import group_get, target_set, targets_of_images
 
 router = Router()
 Period = Literal["day", "week", "month"]
@@ -140,7 +141,7 @@ def group_exposure(request: HttpRequest, group_id: int, period: Period = "day") 
     group = group_get(group_id)
     rows = images_of_group(group_id)
     subjects = [f"image:{row.pk}" for row in rows]
-    return over_time(group.pair_id, subjects, rows, target_of_group(group), period)
+    return over_time(group.pair_id, subjects, rows, rpo_of(group), period)
 
 
 @router.put("/groups/{group_id}/rpo-target", auth=needs(Permission.PLAN), response=ExposureOverTime)

@@ -14,7 +14,7 @@ from ninja import Field, Router, Schema
 
 from drportal.api import needs
 from drportal.audit.spreadsheets import A_TABLE, csv_file, csv_line
-from drportal.engine.gaps import Gap, GapCode, GapLevel
+from drportal.engine.gap_base import Gap, GapCode, GapLevel
 from drportal.inventory.schemas import Place, SearchText, watched
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
@@ -23,16 +23,25 @@ from drportal.watch.gaps import KEPT, counts_of, gaps_chosen, place_of
 router = Router()
 
 
+class TypedOut(Schema):
+    """A command to copy: at which site and on which host it is typed, and what it does. The portal never sends it."""
+
+    text: str
+    site: str
+    host: str
+    does: str
+
+
 class GapOut(Schema):
-    """``where``: the site at which ``command`` is to be typed. The portal never sends it."""
+    """``commands``: in the order in which they are typed. ``path``: the portal's page where the remedy is found."""
 
     code: GapCode
     level: GapLevel
     subject: str
     sentence: str
     remedy: str
-    command: str
-    where: str
+    commands: list[TypedOut]
+    path: str
 
 
 class Gaps(Schema):
@@ -90,7 +99,11 @@ def gap_table(
     return csv_file(f"gaps-{pair.a.slug}-{pair.b.slug}-{timezone.now():%Y%m%d-%H%M}", lines)
 
 
+COLUMNS = ("code", "level", "subject", "sentence", "remedy")
+
+
 def gaps_as_csv(gaps: Iterable[Gap]) -> Iterator[str]:
-    yield csv_line(GapOut.model_fields)
+    yield csv_line([*COLUMNS, "commands", "path"])
     for gap in gaps:
-        yield csv_line(getattr(gap, column) for column in GapOut.model_fields)
+        commands = "\n".join(f"{one.site}, {one.host}: {one.text}" for one in gap.commands)
+        yield csv_line([*(getattr(gap, column) for column in COLUMNS), commands, gap.path])

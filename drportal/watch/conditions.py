@@ -10,7 +10,7 @@ from django.db.models import Exists, Max, OuterRef, Subquery
 
 from drportal.engine.alerts import AlertKind, Condition
 from drportal.engine.exposure import ExposureKind
-from drportal.engine.gaps import GapCode, pool_gaps
+from drportal.engine.pool_gaps import daemon_gap
 from drportal.engine.quarantine import SignKind
 from drportal.engine.readiness import ReadinessState
 from drportal.engine.standing import OLD_AFTER_S
@@ -24,10 +24,10 @@ from drportal.inventory.witnesses import newest_sight
 from drportal.recovery.glass import alone, glass_runs, notices_of
 from drportal.recovery.models import ProtectionGroup, RecoveryPlan, Run
 from drportal.recovery.quarantine import headline, next_act, open_quarantines
+from drportal.recovery.targets import rpo_of
 from drportal.watch.gaps import pool_facts
 from drportal.watch.models import CheckRequest, ReadinessCheck, ReceiptDifference
 from drportal.watch.refusals import strangers
-from drportal.watch.targets import target_of_group
 
 READY = ReadinessState.READY.value
 PARTS = (("ssh", "SSH"), ("ceph", "Ceph"), ("opennebula", "OpenNebula"))
@@ -79,7 +79,7 @@ def exposures(now: dt.datetime) -> Iterator[Condition]:
         found = [exposure_now(row, now) for row in rows.select_related("pair").defer("side_a", "side_b", "track")]
         kinds = Counter(one.kind for one in found)
         worst = max((one.seconds for one in found if one.seconds is not None), default=0.0)
-        target = target_of_group(group) or 0
+        target = rpo_of(group) or 0
         words = []
         if unbounded := kinds[ExposureKind.UNBOUNDED]:
             words.append(f"{unbounded} of its images have no bound")
@@ -95,10 +95,9 @@ def exposures(now: dt.datetime) -> Iterator[Condition]:
 
 def dead_daemons() -> Iterator[Condition]:
     for pool in Pool.objects.select_related("site"):
-        for gap in pool_gaps(pool_facts(pool), pool.site.name):
-            if gap.code is GapCode.DAEMON_DEAD:
-                sentence = f"{gap.subject}: {gap.sentence} {gap.remedy}"
-                yield Condition(AlertKind.DAEMON_DEAD, f"pool:{pool.pk}", sentence, "/gaps")
+        for gap in daemon_gap(pool_facts(pool), pool.site.name):
+            sentence = f"{gap.subject}: {gap.sentence} {gap.remedy}"
+            yield Condition(AlertKind.DAEMON_DEAD, f"pool:{pool.pk}", sentence, "/gaps")
 
 
 def lost_readiness(now: dt.datetime) -> Iterator[Condition]:

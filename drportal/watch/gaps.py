@@ -10,17 +10,13 @@ from dataclasses import replace
 from django.db.models import Count, Max, Prefetch, Q
 from django.utils import timezone
 
+from drportal.engine.gap_base import Gap, GapCode, GapLevel, on_ceph, on_front_end
 from drportal.engine.gaps import (
     SNAPSHOT_OLD_S,
     AliveVm,
     DiskGapFacts,
-    Gap,
-    GapCode,
-    GapLevel,
-    PoolGapFacts,
     Room,
     VmGapFacts,
-    pool_gaps,
     registered_twice,
     room_gaps,
     skew_gap,
@@ -28,9 +24,11 @@ from drportal.engine.gaps import (
     twice_gaps,
     vm_gaps,
 )
+from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
 from drportal.engine.states import RunState
 from drportal.engine.versions import ceph_support, opennebula_support
 from drportal.inventory.cloud import HOST_ON
+from drportal.inventory.facts import gap_from_json
 from drportal.inventory.models import (
     CapturedDefinition,
     MirroredImage,
@@ -41,7 +39,7 @@ from drportal.inventory.models import (
     VirtualMachine,
     VmDisk,
 )
-from drportal.recovery.models import ProtectionGroup, RecoveryPlan
+from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 from drportal.watch.schedule_gaps import schedule_gaps_of
 from drportal.watch.targets import targets_of_images
 
@@ -113,7 +111,7 @@ def image_gaps_of(pair: SitePair) -> Iterator[Gap]:
     rows = MirroredImage.objects.filter(pair=pair, gone_at=None)
     for kept in rows.exclude(gaps=[]).values_list("gaps", flat=True):
         for gap in kept:
-            yield Gap(**{**gap, "code": GapCode(gap["code"]), "level": GapLevel(gap["level"])})
+            yield gap_from_json(gap)
     now = timezone.now()
     of_schedules = list(schedule_gaps_of(pair, now))
     yield from of_schedules
@@ -143,23 +141,21 @@ def cloud_gaps(pair: SitePair) -> Iterator[Gap]:
         .annotate(defined_at=Max("definitions__seen_at"))
         .order_by("name", "one_id")
     )
-    maps, drifts = network_maps(), drifts_of(vm.pk for vm in rows)
+    plans, drifts = plans_of_vms(), drifts_of(vm.pk for vm in rows)
+    active = dict(GroupMember.objects.values_list("vm_id", "group__active_site__name"))
     for vm in rows:
         if vm.home_of_id is None:
-            yield from vm_gaps(vm_facts(vm, maps.get(vm.pk), now, drifts.get(vm.pk, "")))
-    yield from twice_gaps(alive(vm) for vm in rows)
+            yield from vm_gaps(vm_facts(vm, plans.get(vm.pk), now, drifts.get(vm.pk, "")))
+    yield from twice_gaps(alive(vm, active.get(vm.home_of_id or vm.pk, "")) for vm in rows)
     doubles = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.DOUBLE)
     for double in doubles.select_related("site"):
         yield registered_twice(double.name, double.site.name, double.facts["image_ids"])
 
 
-def network_maps() -> dict[int, dict[str, int]]:
-    """VM id -> the network map of its plan, for VMs that have one."""
-    found: dict[int, dict[str, int]] = {}
-    for plan in RecoveryPlan.objects.prefetch_related("group__members"):
-        for member in plan.group.members.all():
-            found[member.vm_id] = plan.network_map
-    return found
+def plans_of_vms() -> dict[int, RecoveryPlan]:
+    """VM id -> its plan, for VMs that have one."""
+    plans = RecoveryPlan.objects.prefetch_related("group__members")
+    return {member.vm_id: plan for plan in plans for member in plan.group.members.all()}
 
 
 def drifts_of(vm_ids: Iterable[int]) -> dict[int, str]:
@@ -182,10 +178,10 @@ def drifts_of(vm_ids: Iterable[int]) -> dict[int, str]:
     }
 
 
-def vm_facts(vm: VirtualMachine, mapped: dict[str, int] | None, now: dt.datetime, drifted: str = "") -> VmGapFacts:
-    """``vm``: with its disks and ``defined_at``. ``mapped`` None: it is in no plan, so nothing is to be mapped yet."""
+def vm_facts(vm: VirtualMachine, plan: RecoveryPlan | None, now: dt.datetime, drifted: str = "") -> VmGapFacts:
+    """``vm``: with its disks and ``defined_at``. ``plan`` None: it is in none, so nothing is to be mapped yet."""
     defined_at: dt.datetime | None = getattr(vm, "defined_at", None)
-    nics = [] if mapped is None else [nic for nic in vm.nics if str(nic["network_id"]) not in mapped]
+    nics = [] if plan is None else [nic for nic in vm.nics if str(nic["network_id"]) not in plan.network_map]
     return VmGapFacts(
         one_id=vm.one_id,
         name=vm.name,
@@ -196,10 +192,13 @@ def vm_facts(vm: VirtualMachine, mapped: dict[str, int] | None, now: dt.datetime
         definition_age_s=None if defined_at is None else (now - defined_at).total_seconds(),
         unmapped=tuple(sorted({str(nic["network"]) for nic in nics})),
         drifted=drifted,
+        vm_path=f"/vms/{vm.pk}",
+        plan_path=f"/plans/{plan.pk}/edit" if plan else "",
+        site_path=f"/sites/{vm.site.slug}",
     )
 
 
-def alive(vm: VirtualMachine) -> AliveVm:
+def alive(vm: VirtualMachine, active_at: str) -> AliveVm:
     addresses = [str(nic[key]) for nic in vm.nics for key in ("mac", "ip") if nic.get(key)]
     if vm.uuid:
         addresses.append(f"UUID {vm.uuid}")
@@ -211,15 +210,17 @@ def alive(vm: VirtualMachine) -> AliveVm:
         phase=vm.phase,
         copy_of=str(vm.home_of_id or ""),
         addresses=tuple(addresses),
-        sources=tuple(disk.source for disk in vm.disks.all() if disk.kind == "persistent" and disk.source),
+        sources={disk.source: disk.disk_id for disk in vm.disks.all() if disk.kind == "persistent" and disk.source},
+        active_at=active_at,
     )
 
 
 def ground_gaps(pair: SitePair) -> Iterator[Gap]:
     """Pools, daemons, clocks and versions of both sites."""
-    for site in (pair.a, pair.b):
+    for site, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        there = {pool.name: pool_facts(pool) for pool in Pool.objects.filter(site=other, name__in=pair.pools)}
         for pool in Pool.objects.filter(site=site, name__in=pair.pools):
-            yield from pool_gaps(pool_facts(pool), site.name)
+            yield from pool_gaps(pool_facts(pool), site.name, there.get(pool.name), other.name)
         if gap := skew_gap(site.name, site.clock_skew_s):
             yield gap
         yield from version_gaps(site)
@@ -229,15 +230,25 @@ def pool_facts(pool: Pool) -> PoolGapFacts:
     """As ``inventory.facts.daemon_healthy`` judges it: a warning is no death."""
     told = pool.daemon_health in ("OK", "WARNING")
     dead = not pool.daemons or pool.daemon_health in ("ERROR", "UNKNOWN")
-    directions = tuple(str(peer.get("direction", "")) for peer in pool.peers)
-    return PoolGapFacts(pool.name, pool.mode, directions, False if dead else True if told else None)
+    peers = tuple(PeerFacts(str(peer.get("uuid", "")), str(peer.get("direction", ""))) for peer in pool.peers)
+    return PoolGapFacts(pool.name, pool.mode, peers, False if dead else True if told else None)
 
 
 def version_gaps(site: Site) -> Iterator[Gap]:
-    for support in (ceph_support(site.ceph_version), opennebula_support(site.opennebula_version)):
+    looks = (
+        (ceph_support(site.ceph_version), on_ceph(site.name, "Only reads: what each daemon runs.", "ceph", "versions")),
+        (
+            opennebula_support(site.opennebula_version),
+            on_front_end(site.name, "Only reads: what is installed.", "oned", "--version"),
+        ),
+    )
+    for support, look in looks:
         if support.ok is False:
-            remedy = "Do not rely on the portal there before it has been tried with that version in a lab."
-            yield Gap(GapCode.VERSION, GapLevel.RISK, site.name, support.sentence, remedy, detail=support.sentence)
+            remedy = "Upgrade it. Until then do not rely on the portal there before it was tried with it in a lab."
+            path = f"/sites/{site.slug}"
+            yield Gap(
+                GapCode.VERSION, GapLevel.RISK, site.name, support.sentence, remedy, (look,), path, support.sentence
+            )
 
 
 def group_gaps(pair: SitePair) -> Iterator[Gap]:

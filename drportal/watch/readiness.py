@@ -41,7 +41,6 @@ from drportal.recovery import building
 from drportal.recovery.models import GroupMember, RecoveryPlan, Run
 from drportal.recovery.readiness import assess_now
 from drportal.watch.models import CheckRequest, ReadinessCheck
-from drportal.watch.schedule_gaps import schedule_findings
 
 logger = logging.getLogger(__name__)
 KEEP = 500  # checks a plan
@@ -214,7 +213,6 @@ def check(plan_id: int) -> ReadinessCheck | None:
         raise
     result = assessment.result
     findings = [{key: value for key, value in asdict(found).items() if key != "unknown"} for found in result.findings]
-    findings += schedule_findings(plan.group, assessment.plan)
     return keep(plan, kind, before, findings, result.counts, result.state, assessment.checked_at, because)
 
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any
 
-from django.utils import timezone
-
-from drportal.engine.facts import Mode
-from drportal.engine.gaps import Gap, GapCode
-from drportal.engine.readiness import Severity
-from drportal.engine.schedule_gaps import SiteSchedule, schedule_gaps, unknown_gap
-from drportal.inventory.models import MirroredImage, Site, SitePair
+from drportal.engine.gap_base import Gap
+from drportal.engine.schedule_gaps import schedule_gaps, unknown_gap
+from drportal.inventory.models import MirroredImage, SitePair
 from drportal.inventory.schedules import KnownSchedules
-from drportal.recovery.models import ProtectionGroup
-from drportal.recovery.plan_copy import PlanCopy
-from drportal.watch.targets import target_of_group, targets_of_images
+from drportal.watch.targets import targets_of_images
 
 
 def schedule_gaps_of(pair: SitePair, now: dt.datetime) -> Iterator[Gap]:
@@ -26,7 +19,7 @@ def schedule_gaps_of(pair: SitePair, now: dt.datetime) -> Iterator[Gap]:
     pools = set[str]()
     for row in rows.only("pool", "name", "primary_side"):
         pools.add(row.pool)
-        a, b = _at(known, pair.a, row), _at(known, pair.b, row)
+        a, b = known.at(pair.a, row.pool, row.name), known.at(pair.b, row.pool, row.name)
         primary, other = (a, b) if row.primary_side == "a" else (b, a)
         yield from schedule_gaps(str(row), primary, other, targets.get(row.pk))
     for site in (pair.a, pair.b):
@@ -34,33 +27,3 @@ def schedule_gaps_of(pair: SitePair, now: dt.datetime) -> Iterator[Gap]:
             kept = known.rows.get((site.pk, pool))
             if kept is not None and kept.trouble:
                 yield unknown_gap(pool, site.name, kept.trouble)
-
-
-def _at(known: KnownSchedules, site: Site, row: MirroredImage) -> SiteSchedule:
-    found = known.of_pool(site.pk, row.pool)
-    return SiteSchedule(site.name, found is not None, found.of(row.name) if found is not None else None)
-
-
-def schedule_findings(group: ProtectionGroup, plan: PlanCopy) -> list[dict[str, Any]]:
-    """What a readiness check says of schedules that can't keep the group's RPO target, where it runs now."""
-    target_s, here = target_of_group(group), group.active_site
-    if target_s is None:
-        return []
-    known, anywhere = KnownSchedules((here,), timezone.now()), SiteSchedule("", known=False)
-    found: list[Gap] = []
-    for image in plan.images():
-        told = known.of_pool(here.pk, image.pool) if image.mode == Mode.SNAPSHOT.value else None
-        if told is not None:
-            ours = SiteSchedule(here.name, known=True, schedule=told.of(image.name))
-            found += schedule_gaps(image.source, ours, anywhere, target_s)
-    return [
-        {
-            "code": gap.code.value,
-            "severity": Severity.WARN.value,
-            "subject": gap.subject,
-            "sentence": gap.sentence,
-            "remedy": f"{gap.remedy} {gap.command}".strip(),
-        }
-        for gap in found
-        if gap.code is GapCode.SCHEDULE_TOO_LONG
-    ]

@@ -9,6 +9,7 @@ from drportal.audit.record import record
 from drportal.errors import NotFound
 from drportal.events import publish
 from drportal.recovery.models import ProtectionGroup
+from drportal.recovery.targets import rpo_of
 from drportal.watch.models import GroupTarget
 
 
@@ -23,18 +24,13 @@ def target_set(*, actor: str, group_id: int, rpo_s: int | None) -> None:
     """``rpo_s`` None: nothing is agreed. The trail keeps what was before."""
     with transaction.atomic():
         group = group_get(group_id)
-        before = target_of_group(group)
+        before = rpo_of(group)
         if rpo_s is None:
             GroupTarget.objects.filter(group=group).delete()
         else:
             GroupTarget.objects.update_or_create(group=group, defaults={"rpo_s": rpo_s})
         record("group.rpo_target", group.name, {"before_s": before, "after_s": rpo_s}, actor=actor)
         publish("overview")
-
-
-def target_of_group(group: ProtectionGroup) -> int | None:
-    target = getattr(group, "target", None)
-    return target.rpo_s if target else None
 
 
 def targets_of_images(image_ids: list[int] | None = None) -> dict[int, int]:

@@ -54,6 +54,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /pairs
         GET /pairs/{pair_id}/images
         GET /pairs/{pair_id}/images.csv
+        GET /pairs/{pair_id}/images/places
         GET /images/{image_id}
         GET /sites/{slug}/vms
         GET /sites/{slug}/vms.csv
@@ -231,6 +232,7 @@ GROUND = """
     GET /pairs/{pair_id}/images
     GET /pairs/{pair_id}/images.csv
     GET /pairs/{pair_id}/witnesses
+    GET /pairs/{pair_id}/images/places
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv

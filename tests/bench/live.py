@@ -311,7 +311,9 @@ def figures(costs: Costs, asked: dict[str, list[tuple[float, float]]]) -> list[F
         ),
         Figure("CPU of a round, worst", max(cycles), "s"),
         Figure("memory of the poller, at rest", statistics.median(costs.rest_mb[WARM_UP:]), "MB", MEMORY_MB),
-        Figure("memory of the poller, at its largest", max(costs.peak_mb[WARM_UP:]), "MB", MEMORY_MB),
+        Figure("memory of the poller, at its largest", max(costs.peak_mb[1:]), "MB", MEMORY_MB),
+        Figure("memory of the poller, in its first round, in which all is new", costs.peak_mb[0], "MB"),
+        Figure("CPU of the first round", costs.look[0] + costs.write[0], "s"),
         Figure("images watched", costs.images, ""),
     ]
     for name, took in asked.items():

@@ -72,43 +72,44 @@ async def test_a_healthy_image_is_read_the_same_way_on_both_sides(
     assert (status.name, status.state, answer.exit_status) == (ref.name, "up+replaying", 0)
 
 
-@both_modes
-async def test_an_orderly_handover_rests_on_positions_and_not_on_the_status(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
-) -> None:
-    ref = made(lab, mode)
-    lab.write("a", ref.name, seed=f"before {ref.name}")
-    written = lab.checksum("a", ref.name)
-
-    with pytest.raises(Refused) as caught:
-        await b.promote(ref)
-    assert caught.value.reason is Reason.DEMOTION_NOT_ARRIVED
+async def test_an_orderly_handover_rests_on_positions_and_not_on_the_status(lab: LabClient, a: Site, b: Site) -> None:
+    refs = {mode: made(lab, mode) for mode in MirrorMode}
+    written = {}
+    for mode, ref in refs.items():
+        lab.write("a", ref.name, seed=f"before {ref.name}")
+        written[mode] = lab.checksum("a", ref.name)
+        await promotion_is_refused(b, ref)
 
     async def shown_as_primary(for_at_most_s: float) -> bool:
-        status = (await a.ceph.status(ref))[0]
-        young = status.age_s is not None and status.age_s < for_at_most_s
-        return young and "local image is primary" in status.description
+        told = [(await a.ceph.status(ref))[0] for ref in refs.values()]
+        young = all(status.age_s is not None and status.age_s < for_at_most_s for status in told)
+        return young and all("local image is primary" in status.description for status in told)
 
-    if mode is MirrorMode.JOURNAL:
-        lab.fail("b", "rbd-mirror-down")  # or the demotion may arrive before the next line
-    await becomes_true(lambda: shown_as_primary(3), 90, "the status has just been written (every 30 s)")
-    await a.demote(ref)
-    assert (await a.ceph.info(ref)).primary is False, "info is right at once"
+    lab.fail("b", "rbd-mirror-down")  # or the demotion may arrive before the next line
+    just_written = "the status has just been written (every 30 s)"
+    await becomes_true(lambda: shown_as_primary(3), 90, just_written, seldom_s=0.7)
+    for ref in refs.values():
+        await a.demote(ref)
+        assert (await a.ceph.info(ref)).primary is False, "info is right at once"
     assert await shown_as_primary(40), "the status is a cache, written every 30 s"
-    if mode is MirrorMode.JOURNAL:
-        # Not so in snapshot mode: Ceph may accept a promotion there while the demotion is still being copied.
-        with pytest.raises(Refused) as caught:
-            await b.promote(ref)
-        assert caught.value.reason is Reason.DEMOTION_NOT_ARRIVED
-        lab.restore("b", "rbd-mirror-down")
+    # Not so in snapshot mode: Ceph may accept a promotion there while the demotion is still being copied.
+    await promotion_is_refused(b, refs[MirrorMode.JOURNAL])
+    lab.restore("b", "rbd-mirror-down")
 
     async def arrived() -> bool:
-        return await demotion_arrived(a, b, ref, mode)
+        return all([await demotion_arrived(a, b, ref, mode) for mode, ref in refs.items()])
 
-    await becomes_true(arrived, 180, "the demotion arrives")
-    await b.promote(ref)
-    assert ((await a.ceph.info(ref)).primary, (await b.ceph.info(ref)).primary) == (False, True)
-    assert lab.checksum("b", ref.name) == written
+    await becomes_true(arrived, 180, "the demotions arrive")
+    for mode, ref in refs.items():
+        await b.promote(ref)
+        assert ((await a.ceph.info(ref)).primary, (await b.ceph.info(ref)).primary) == (False, True)
+        assert lab.checksum("b", ref.name) == written[mode]
+
+
+async def promotion_is_refused(site: Site, ref: ImageRef) -> None:
+    with pytest.raises(Refused) as caught:
+        await site.promote(ref)
+    assert caught.value.reason is Reason.DEMOTION_NOT_ARRIVED
 
 
 @both_modes
@@ -158,21 +159,19 @@ async def test_an_image_that_is_not_mirrored(lab: LabClient, a: Site) -> None:
     assert ref.name not in reading.statuses
 
 
-@both_modes
-async def test_a_mirror_daemon_that_keeps_an_image_open_is_told_from_a_guest(
-    lab: LabClient, a: Site, b: Site, mode: MirrorMode
-) -> None:
+async def test_a_mirror_daemon_that_keeps_an_image_open_is_told_from_a_guest(lab: LabClient, a: Site, b: Site) -> None:
     """In snapshot mode the *peer's* daemon watches the primary image as long as it follows it, VM or no VM."""
-    ref = made(lab, mode)
-    lab.write("a", ref.name, "so that there is something to follow")
+    refs = {mode: made(lab, mode) for mode in MirrorMode}
+    for ref in refs.values():
+        lab.write("a", ref.name, "so that there is something to follow")
 
     async def only_daemons_watch() -> bool:
-        watchers = {watcher.client for watcher in (await a.ceph.watchers(ref)).watchers}
-        daemons = (await a.ceph.mirror_clients(ref.pool)).clients
-        followed = mode is MirrorMode.JOURNAL or bool(watchers)
-        return followed and len(daemons) >= 2 and watchers <= daemons
+        daemons = (await a.ceph.mirror_clients(lab.description.pool)).clients
+        watchers = {mode: {one.client for one in (await a.ceph.watchers(ref)).watchers} for mode, ref in refs.items()}
+        followed = bool(watchers[MirrorMode.SNAPSHOT])
+        return followed and len(daemons) >= 2 and all(found <= daemons for found in watchers.values())
 
-    await becomes_true(only_daemons_watch, 90, "nobody but mirror daemons has the image open")
+    await becomes_true(only_daemons_watch, 90, "nobody but mirror daemons has the images open")
     guest = (await a.cloud.everything()).vms[0].disks[0].source
     assert guest is not None
     pool, _, name = guest.partition("/")

@@ -29,6 +29,8 @@ from drportal.engine.readiness import (
     VmReadiness,
     assess,
 )
+from drportal.engine.schedule_gaps import SiteSchedule
+from drportal.engine.schedules import Level, Schedule
 from drportal.engine.verdicts import VerdictPolicy, verdict
 from tests.engine.strategies import NOW
 
@@ -71,13 +73,27 @@ def test_a_group_with_nothing_against_it_is_ready() -> None:
 
 
 def test_an_image_without_a_schedule_is_warned_of_at_either_site_and_stops_nothing() -> None:
-    lacking = dataclasses.replace(image(), unscheduled=("source", "target"))
+    lacking = dataclasses.replace(image(), schedules=(SiteSchedule("site-a", True), SiteSchedule("site-b", True)))
     result = assess(MOVE, dataclasses.replace(READY, images=(lacking,)), NOW)
     assert result.state == "ready"
     here, there = result.findings
     assert {found.code for found in result.findings} == {"no_schedule"}
     assert ("at site-a" in here.sentence, "at site-b" in there.sentence) == (True, True)
     assert str(here.remedy).endswith("schedule add --pool one --image one-0-0-0 5m")
+
+
+def test_a_schedule_that_is_slower_than_the_rpo_target_is_warned_of_with_both_figures() -> None:
+    hourly = SiteSchedule("site-b", True, Schedule(Level.POOL, 3600, "every 1h"))
+    slow = dataclasses.replace(image(), schedules=(SiteSchedule("site-a", known=False), hourly))
+    agreed = dataclasses.replace(READY, images=(slow,), rpo_s=600)
+    result = assess(MOVE, agreed, NOW)
+    assert result.state == "ready"
+    (found,) = result.findings
+    assert (found.code, found.severity) == ("schedule_too_long", "warn")
+    assert "3600 s" in found.sentence
+    assert "600 s were agreed" in found.sentence
+    assert assess(MOVE, dataclasses.replace(agreed, rpo_s=None), NOW).findings == (), "nothing was agreed"
+    assert assess(MOVE, dataclasses.replace(agreed, rpo_s=3600), NOW).findings == ()
 
 
 def with_vm(**changes: object) -> ReadinessInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drportal.engine.gaps import GapCode, GapLevel
+from drportal.engine.gap_base import GapCode, GapLevel
 from drportal.engine.schedule_gaps import SiteSchedule, schedule_gaps, unknown_gap
 from drportal.engine.schedules import Interval, Level, PoolSchedules, Schedule, ScheduleEntry, short_enough
 
@@ -46,13 +46,13 @@ BESIDE = SiteSchedule("Site B", True, Schedule(Level.POOL, 60, "every 1m"))
 
 def test_no_schedule_is_a_gap_at_the_primary_and_a_risk_at_the_other() -> None:
     gaps = list(schedule_gaps("one/one-1", SiteSchedule("Site A", True), SiteSchedule("Site B", True), None))
-    assert [(gap.code, gap.level, gap.where) for gap in gaps] == [
+    assert [(gap.code, gap.level, gap.commands[0].site) for gap in gaps] == [
         (GapCode.NO_SCHEDULE, GapLevel.UNPROTECTED, "Site A"),
         (GapCode.NO_SCHEDULE, GapLevel.RISK, "Site B"),
     ]
     for gap in gaps:
-        assert gap.command == "rbd mirror snapshot schedule add --pool one --image one-1 5m"
-        assert gap.where in gap.sentence
+        assert gap.commands[0].text == "rbd mirror snapshot schedule add --pool one --image one-1 5m"
+        assert gap.commands[0].site in gap.sentence
 
 
 def test_what_is_not_known_and_what_is_short_enough_are_no_gap() -> None:
@@ -66,13 +66,13 @@ def test_what_is_not_known_and_what_is_short_enough_are_no_gap() -> None:
 
 def test_a_schedule_longer_than_the_target_is_a_gap_with_one_that_is_short_enough() -> None:
     (gap,) = schedule_gaps("one/one-1", HOURLY, BESIDE, 900)
-    assert (gap.code, gap.level, gap.where) == (GapCode.SCHEDULE_TOO_LONG, GapLevel.RISK, "Site A")
+    assert (gap.code, gap.level, gap.commands[0].site) == (GapCode.SCHEDULE_TOO_LONG, GapLevel.RISK, "Site A")
     assert "900 s were agreed" in gap.sentence
-    assert gap.command.endswith("--image one-1 7m")
+    assert gap.commands[0].text.endswith("--image one-1 7m")
     (gap,) = schedule_gaps("one/one-1", BESIDE, HOURLY, 900)
     assert gap.level is GapLevel.NOTE, "it counts only after a move"
     (gap,) = schedule_gaps("one/one-1", HOURLY, BESIDE, 60)
-    assert gap.command == ""
+    assert (gap.commands, gap.path) == ((), "/plans")
     assert "journal mode" in gap.remedy
 
 
@@ -80,4 +80,4 @@ def test_schedules_that_cannot_be_read_are_a_gap_of_their_own() -> None:
     gap = unknown_gap("one", "Site A", "rbd did not end in 15 s.")
     assert gap.code is GapCode.SCHEDULES_UNKNOWN
     assert "rbd did not end in 15 s." in gap.sentence
-    assert gap.command == "ceph mgr stat"
+    assert gap.commands[0].text == "ceph mgr stat"

@@ -30,6 +30,8 @@ def test_versions_are_listed_compared_and_exported(viewer: Person, lab_pair: Sit
     assert changed == ["-<NAME>web-1</NAME>", "+<NAME>web-one</NAME>"]
     assert viewer.read(f"/vms/{vm.pk}/definitions/1/diff/1")["lines"] == []
     files = viewer.read(f"/vms/{vm.pk}/definitions/1/files")
+    with_files = viewer.read(f"/vms/{vm.pk}/definitions")["items"][0]["disks"]
+    assert with_files == [file["disk_id"] for file in files["image_files"]] != []
     disk = files["image_files"][0]
     answer = viewer.api("GET", f"/vms/{vm.pk}/definitions/1/files/image-{disk['disk_id']}")
     assert answer.status_code == 200

@@ -38,6 +38,19 @@ def test_pages_follow_each_other_without_a_gap(viewer: Person, images: SitePair)
     assert len(names) == 7
 
 
+def test_the_places_of_all_pages_lead_to_what_walking_there_finds(viewer: Person, images: SitePair) -> None:
+    more = (MirroredImage(pair=images, pool="one", name=f"two-{n:02}", verdict="protected") for n in range(18))
+    MirroredImage.objects.bulk_create(more)
+    for query in ("", "&verdict=protected", "&q=two"):
+        walked: list[str] = []
+        page = viewer.read(f"/pairs/{images.pk}/images?limit=10{query}")
+        while page["next"] is not None:
+            walked.append(page["next"])
+            page = viewer.read(f"/pairs/{images.pk}/images?limit=10&cursor={page['next']}{query}")
+        assert viewer.read(f"/pairs/{images.pk}/images/places?every=10{query}")["items"] == walked
+        assert walked
+
+
 def test_they_can_be_chosen_by_verdict_and_by_name(viewer: Person, images: SitePair) -> None:
     worst = viewer.read(f"/pairs/{images.pk}/images?verdict=two_primaries")["items"]
     assert [image["name"] for image in worst] == ["one-bad"]

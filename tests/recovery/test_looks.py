@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,19 +19,19 @@ from drportal.drivers.base import (
     SnapshotReading,
     WatcherReading,
 )
-from drportal.drivers.errors import Reason, Refused
+from drportal.drivers.errors import Reason, Refused, Unreachable
 from drportal.drivers.observation import ImageObservation, Part
 from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId
 from drportal.recovery.gate_readings import parts_of
 from drportal.recovery.pace import Pace
-from drportal.recovery.world import SiteEnd
+from drportal.recovery.world import Asked, SiteEnd
 
 REF = ImageRef("one", "one-7")
 SAID = Answer("observe-image one/one-7", "ceph-a", 0, "{}", "", dt.datetime(2026, 5, 4, tzinfo=dt.UTC), 0.01)
 INFO = ImageInfo(REF, "10a", 4096, (), None, MirrorMode.SNAPSHOT, "enabled", "g-7", True, SAID)
 NEWEST = MirrorSnapshot(7, ".mirror.primary.g-7", "primary", True, True, None, None, None)
-SNAPSHOTS = SnapshotReading(REF, (NEWEST,), SAID)
+SNAPSHOTS = SnapshotReading(REF, (NEWEST,), (), SAID)
 WATCHERS = WatcherReading(REF, (), SAID)
 ALL = frozenset({Part.INFO, Part.SNAPSHOTS, Part.WATCHERS})
 
@@ -101,6 +101,24 @@ async def test_the_trouble_with_one_part_is_not_that_of_another() -> None:
     assert caught.value is trouble
 
 
+async def test_a_silence_about_one_part_is_heard_of_and_fails_the_look() -> None:
+    silent, heard = Unreachable("Ceph did not answer."), list[BaseException]()
+
+    class Ear:
+        async def hear(self, read: Callable[[], Awaitable[Any]]) -> Any:
+            try:
+                return await read()
+            except Unreachable as error:
+                heard.append(error)
+                raise
+
+    end = end_of(Site(told(info=INFO, troubles={Part.SNAPSHOTS: silent})))
+    end.ceph_silence = cast("Any", Ear())
+    with pytest.raises(Unreachable):
+        await end.look(ALL).role(REF)
+    assert heard == [silent]
+
+
 async def test_an_image_that_is_not_there_says_so_in_its_own_words() -> None:
     site = Site(told(absent=True))
     role, answer = await end_of(site).look(ALL).role(REF)
@@ -114,17 +132,39 @@ async def test_a_part_that_was_not_told_is_asked_for_by_itself() -> None:
     assert site.asked == ["info snapshots watchers", "snapshots alone"]
 
 
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_site_that_is_read_first_has_answered_or_failed_when_the_other_is_asked(silent: bool) -> None:
+    order: list[str] = []
+
+    class Slow(Site):
+        async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+            await asyncio.sleep(0)
+            order.append("source")
+            if silent:
+                raise Unreachable("ceph-a does not answer. Nothing was changed.")
+            return self.told
+
+    class Second(Site):
+        async def image(self, ref: ImageRef, parts: Collection[Part]) -> ImageObservation:
+            order.append("target")
+            return self.told
+
+    source = end_of(Slow(told(info=INFO, snapshots=SNAPSHOTS))).look(ALL)
+    target = end_of(Second(told(info=INFO, snapshots=SNAPSHOTS))).look(ALL, source)
+    asked = await asyncio.gather(target.role(REF), source.role(REF), target.snapshots(REF), return_exceptions=True)
+    assert order == ["source", "target"]
+    assert [isinstance(answer, Unreachable) for answer in asked] == [False, silent, False]
+
+
 def test_the_targets_snapshots_are_never_read_before_the_sources_role() -> None:
     """G-DEMOTED: positions from before the demotion prove nothing."""
-    source, target = parts_of([GateId.DEMOTED], Mode.SNAPSHOT)
-    assert (source, target) == ({Part.INFO, Part.SNAPSHOTS}, {Part.INFO})
-    source, target = parts_of([GateId.DEMOTED], Mode.JOURNAL)
-    assert (source, target) == ({Part.INFO, Part.JOURNAL}, {Part.INFO})
+    both = frozenset({Part.INFO, Part.SNAPSHOTS})
+    assert parts_of([GateId.DEMOTED], Mode.SNAPSHOT) == Asked(both, both, source_first=True)
+    journal = Asked(frozenset({Part.INFO, Part.JOURNAL}), frozenset({Part.INFO}))  # which is read after the role there
+    assert parts_of([GateId.DEMOTED], Mode.JOURNAL) == journal
 
 
 def test_what_a_demotions_gates_ask_of_both_sides() -> None:
     gates = (GateId.OFF, GateId.PATH, GateId.SYNC)
-    source, target = parts_of(gates, Mode.SNAPSHOT)
-    assert (source, target) == ({Part.INFO, Part.SNAPSHOTS, Part.WATCHERS}, {Part.INFO, Part.SNAPSHOTS})
-    source, target = parts_of(gates, Mode.JOURNAL)
-    assert (source, target) == ({Part.INFO, Part.JOURNAL, Part.WATCHERS}, {Part.INFO})
+    assert parts_of(gates, Mode.SNAPSHOT) == Asked(ALL, frozenset({Part.INFO, Part.SNAPSHOTS}))
+    assert parts_of(gates, Mode.JOURNAL) == Asked(ALL - {Part.SNAPSHOTS} | {Part.JOURNAL}, frozenset({Part.INFO}))

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from drportal.drivers.base import CephSite, ImageRef
+from drportal.drivers.base import CephSite, ImageRef, MirrorSnapshot, SnapshotReading
 from drportal.drivers.observation import ImageObservation, Part, PoolObservation
 from drportal.engine.facts import Mode
 from drportal.engine.states import StepState
@@ -85,6 +85,32 @@ async def test_a_site_that_hangs_keeps_no_news_of_the_other() -> None:
         await _until(lambda: len(site.asked) >= 2)
         site.said["one-1"] = False
         await asyncio.wait_for(moved.wait(), 5)
+    running.cancel()
+
+
+def shown(*snap_ids: int) -> SnapshotReading:
+    snapshots = tuple(MirrorSnapshot(n, f"s{n}", "demoted", True, False, "u", n, None) for n in snap_ids)
+    return SnapshotReading(SNAPSHOT, snapshots, (), cast("Any", None))
+
+
+async def test_what_moved_after_a_steps_own_look_is_news_although_nobody_else_has_looked_before() -> None:
+    class Shows(Site):
+        async def observe(self, pool: str, parts: Collection[Part], names: Collection[str]) -> PoolObservation:
+            self.asked.append((pool, tuple(parts), tuple(names)))
+            images = {name: ImageObservation(ImageRef(pool, name), snapshots=shown(7, 8)) for name in names}
+            return PoolObservation(images=images, pool=None, mirror_clients=None, answers=())
+
+    site = cast("CephSite", Shows())
+    news = News((site,), 0.01)
+    running = asyncio.ensure_future(news.run())
+    with news.listen(SNAPSHOT, Mode.SNAPSHOT) as moved:
+        news.seen(site, ImageObservation(SNAPSHOT, snapshots=shown(7)))
+        news.seen(site, ImageObservation(SNAPSHOT))  # a look at the role alone
+        await asyncio.wait_for(moved.wait(), 5)
+        moved.clear()
+        news.seen(site, ImageObservation(SNAPSHOT, snapshots=shown(7, 8)))
+        await asyncio.sleep(0.05)
+        assert not moved.is_set(), "it is as the step has seen it"
     running.cancel()
 
 

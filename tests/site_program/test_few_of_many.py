@@ -33,7 +33,7 @@ class Pool(Librbd):
         if name not in self.by_snapshots:
             return None
         self.asked.append(f"ask {name}")
-        return {"name": name}, []
+        return {"name": name}, [{"id": 7}]
 
     def image(self, pool: str, image: str, parts: Sequence[str]) -> Json:
         self.asked.append(f"open {image}")
@@ -62,6 +62,13 @@ def test_what_is_mirrored_by_snapshots_is_not_opened_for_its_role() -> None:
     found = pool.images("one", pool.names[:5], ["info"])
     assert {name: image["info"] for name, image in found.items()} == {name: {"name": name} for name in pool.names[:5]}
     assert sorted(pool.asked) == [f"ask {name}" for name in pool.names[:5]]
+
+
+def test_the_snapshots_that_told_the_role_are_told_with_it_however_many_images_there_are() -> None:
+    pool = Pool(5, by_snapshots=5)
+    found = pool.images("one", pool.names, ["info", "snapshots"])
+    assert found == {name: {"info": {"name": name}, "snapshots": [{"id": 7}]} for name in pool.names}
+    assert sorted(pool.asked) == [f"ask {name}" for name in pool.names]
 
 
 def test_those_that_have_to_be_opened_are_opened_or_read_with_all_whichever_is_less() -> None:

@@ -8,7 +8,13 @@ import struct
 import pytest
 
 from drportal.site_program.clients import Clients
-from drportal.site_program.encoding import Decoder, decoded_journal, decoded_resync, decoded_snapshot
+from drportal.site_program.encoding import (
+    Decoder,
+    decoded_journal,
+    decoded_mirror_image,
+    decoded_resync,
+    decoded_snapshot,
+)
 from drportal.site_program.librbd import Librbd, _site_status
 from drportal.site_program.wire import Fault
 
@@ -127,6 +133,32 @@ def test_a_resync_of_a_journal_as_the_storage_tells_it(
         Librbd, "journal_of", lambda self, pool, image_id: None if answer is None else decoded_journal(answer)
     )
     assert Librbd(None).resync_requested("one", "disk", "journal") is ordered
+
+
+def test_a_cluster_that_is_silent_is_asked_for_one_part_only() -> None:
+    asked: list[str] = []
+
+    def silent() -> object:
+        asked.append("info")
+        raise Fault("unreachable", "Ceph did not answer.", exit=110)
+
+    def never() -> object:
+        asked.append("snapshots")
+        return []
+
+    found = Clients.gathered([("info", silent), ("snapshots", never)])
+    assert {part: error["code"] for part, error in found["errors"].items()} == {
+        "info": "unreachable", "snapshots": "unreachable"
+    }  # fmt: skip
+    assert asked == ["info"]
+
+
+def test_the_pools_entry_of_an_image() -> None:
+    entry = structure(text("a-global-id") + struct.pack("<BB", 1, 1), version=2)
+    assert decoded_mirror_image(entry) == ({"global_id": "a-global-id", "state": 1}, 1)
+    for length in range(len(entry)):
+        with pytest.raises((ValueError, struct.error)):
+            decoded_mirror_image(entry[:length])
 
 
 def test_a_journal_without_a_position() -> None:

@@ -197,7 +197,7 @@ def test_a_copy_that_never_got_a_whole_snapshot_is_asked_after(viewer: Person, p
     rows.update(changed_at=now - dt.timedelta(hours=2))
     (gap,) = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
     assert gap["code"] == "no_snapshots"
-    assert gap["command"] == "rbd mirror snapshot schedule status --pool one --image one-1"
+    assert gap["commands"][0]["text"] == "rbd mirror snapshot schedule status --pool one --image one-1"
 
 
 @pytest.mark.django_db
@@ -214,7 +214,7 @@ def test_schedules_that_are_missing_or_too_long_are_gaps_where_the_image_is_prim
 
     def told() -> list[tuple[str, str, str]]:
         gaps = viewer.read(f"/pairs/{pair.pk}/gaps")["items"]
-        return [(gap["code"], gap["level"], gap["where"]) for gap in gaps]
+        return [(gap["code"], gap["level"], gap["commands"][0]["site"]) for gap in gaps]
 
     lacks_both = [("no_schedule", "unprotected", "Site-A"), ("no_schedule", "risk", "Site-B")]
     assert told() == lacks_both, "which says why its newest snapshot is so old"

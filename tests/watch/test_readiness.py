@@ -14,11 +14,11 @@ from drportal import jobs
 from drportal.engine.facts import Side
 from drportal.engine.plans import RunKind
 from drportal.engine.readiness import Capacity, Finding, ReadinessInput, Severity
-from drportal.inventory.models import MirroredImage, Pool, Site, SitePair, SnapshotSchedules
+from drportal.inventory.models import MirroredImage, Site, SitePair
 from drportal.recovery.models import RecoveryPlan, Run
 from drportal.watch import readiness
 from drportal.watch import schedule as schedule_module
-from drportal.watch.models import CheckRequest, GroupTarget, ReadinessCheck
+from drportal.watch.models import CheckRequest, ReadinessCheck
 from drportal.watch.readiness import ask_for_checks, check, next_to_ring_for
 from drportal.watch.schedule import Schedule
 from tests.conftest import Person
@@ -72,24 +72,6 @@ def test_a_check_is_kept_and_holds_until_something_changes(
     assert "one-1" in told["changed"][0]
     SitePair.objects.update(polled_at=timezone.now() - dt.timedelta(hours=1))
     assert "cannot tell" in viewer.read("/readiness")["items"][0]["changed"][0]
-
-
-@pytest.mark.django_db
-def test_a_schedule_that_cannot_keep_the_target_is_found(plan: RecoveryPlan, findings: list[Finding]) -> None:
-    MirroredImage.objects.update(mode="snapshot", primary_side="a")
-    pool = Pool.objects.create(site=plan.group.active_site, name="one")
-    SnapshotSchedules.objects.create(pool=pool, entries=[["one", "", "1h", ""]], read_at=timezone.now())
-
-    def found() -> list[tuple[str, str, str]]:
-        row = check(plan.pk)
-        assert row is not None
-        return [(one["code"], one["severity"], one["subject"]) for one in row.findings]
-
-    assert found() == [], "nothing was agreed"
-    GroupTarget.objects.create(group=plan.group, rpo_s=600)
-    assert found() == [("schedule_too_long", "warn", "one/one-1")]
-    SnapshotSchedules.objects.update(entries=[["one", "", "5m", ""]])
-    assert found() == []
 
 
 @pytest.mark.django_db

@@ -72,10 +72,13 @@ def info(world: World, pair: Pair, site: str) -> dict[str, Any]:
     return answer
 
 
+PLAIN_FEATURES = ("layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten")
+
+
 def _features(pair: Pair, copy: Copy) -> list[str]:
     if copy.role is not None and pair.mode == JOURNAL:
         return ["layering", "exclusive-lock", "journaling"]
-    plain = ["layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten"]
+    plain = [*PLAIN_FEATURES, *copy.switched_on]
     return [*plain, "non-primary"] if copy.role in (Role.REPLICA, Role.ORPHAN) else plain
 
 

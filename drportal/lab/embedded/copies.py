@@ -87,6 +87,7 @@ class Copy:
     lock_until: float = 0.0  # a dead rbd-mirror's lock
     daemon_handle: Watcher = field(default_factory=new_watcher)
     users: dict[str, Watcher] = field(default_factory=dict)
+    switched_on: list[str] = field(default_factory=list)  # features, by hand
 
     @property
     def syncing(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drportal.lab.embedded import answers, plain
-from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT
+from drportal.lab.embedded.copies import JOURNAL, SNAPSHOT, Copy
 from drportal.lab.embedded.pair import Pair, Refused
 from drportal.lab.embedded.schedules import ALL_POOLS, BadSchedule
 from drportal.lab.embedded.talk import default_log, errno_text
@@ -57,6 +57,7 @@ _COMMANDS = (
     "mirror snapshot schedule list",
     "mirror snapshot schedule add",
     "mirror snapshot schedule remove",
+    "feature enable",
     "journal status",
     "snap ls",
     "status",
@@ -190,7 +191,8 @@ class Rbd:
         spec = call.words[0] if call.words else call.options.get("--image", "")
         if not spec:
             raise Failure(22, "rbd: image name was not specified\n")
-        if len(call.words) > (2 if call.command == "mirror image enable" else 1):
+        most = {"mirror image enable": 2, "feature enable": 99}.get(call.command, 1)
+        if len(call.words) > most:
             raise Failure(1, "rbd: too many arguments\n")
         pool, slash, name = spec.rpartition("/")
         pool = pool if slash else call.options.get("--pool", call.options.get("-p", "rbd"))
@@ -350,11 +352,18 @@ class Rbd:
                 case "mirror image disable":
                     pair.disable(self.site, now)
                     said = "Mirroring disabled\n"
+                case "feature enable":
+                    self._enable_features(pair.copy(self.site), call.words[1:])
                 case "rm":
                     pair.remove(self.site, now)
         except Refused as refused:
             return self._refusal(call.command, refused)
         return Outcome(0, said)
+
+    def _enable_features(self, copy: Copy, names: list[str]) -> None:
+        if {*answers.PLAIN_FEATURES, *copy.switched_on} & set(names):
+            raise Failure(22, "rbd: failed to update image features: (22) Invalid argument\n")
+        copy.switched_on += names
 
     def _refusal(self, command: str, refused: Refused) -> Outcome:
         log = default_log(refused.why) if self.default_logging else ""

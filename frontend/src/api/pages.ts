@@ -1,12 +1,19 @@
 import { keepPreviousData, type UseQueryResult, useQueries, useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
-import { type Chain, learned, newChain, PAGE_ROWS, pagesToRead } from "../lib/pageChain";
+import { useEffect, useRef, useState } from "react";
+import { type Chain, isFarAway, learned, newChain, PAGE_ROWS, pagesToRead } from "../lib/pageChain";
 
 /** A page of a list of `total` rows; `next` leads to the one after it. */
 export type Page<Row> = { items: Row[]; next: string | null; total: number };
 
-/** How a page is read, given the place behind which it begins. */
-export type PagesOf<P> = (cursor: string) => { queryKey: readonly unknown[]; queryFn: () => Promise<P> };
+type Read<T> = { queryKey: readonly unknown[]; queryFn: () => Promise<T> };
+
+/**
+ * How a page is read, given the place behind which it begins. `places`: where the list can tell them all at once, so
+ * that rows far down need not be walked to page by page.
+ */
+export type PagesOf<P> = ((cursor: string) => Read<P>) & { places?: Read<string[]> };
+
+const NO_PLACES: Read<string[]> = { queryKey: ["no places"], queryFn: async () => [] };
 
 /** The first page, read again and again: how many there are stands in it. While a new filter is read, the old stays. */
 export function useFirstPage<P>(pages: PagesOf<P>, interval_ms: number): UseQueryResult<P, Error> {
@@ -29,8 +36,18 @@ export function useRows<Row, P extends Page<Row>>(
   const read = useQueries({
     queries: numbers.map((n) => ({ ...pages(chain.cursors[n] as string), refetchInterval: interval_ms })),
   }) as UseQueryResult<P, Error>[];
+  const places = useQuery({
+    ...(pages.places ?? NO_PLACES),
+    enabled: pages.places !== undefined && !isOld && isFarAway(to, chain.cursors.length),
+    staleTime: 0,
+    gcTime: 0,
+  });
+  const used = useRef(0);
   useEffect(() => {
-    const now = numbers.reduce((known, n, i) => learned(known, n, read[i]?.data?.next), chain);
+    const isNews = places.data !== undefined && places.dataUpdatedAt > used.current;
+    if (isNews) used.current = places.dataUpdatedAt;
+    const begun = isNews ? { of, cursors: ["", ...(places.data ?? [])] } : chain;
+    const now = numbers.reduce((known, n, i) => learned(known, n, read[i]?.data?.next), begun);
     if (now !== kept) setKept(now);
   });
   const rowAt = (index: number) => {

@@ -58,9 +58,8 @@ export const witnessesQuery = (pair: number) =>
 
 export type ImageFilter = { verdict: string; q: string };
 
-export const imagePages =
-  (pair: number, filter: ImageFilter): PagesOf<Images> =>
-  (cursor) => ({
+export const imagePages = (pair: number, filter: ImageFilter): PagesOf<Images> => {
+  const page = (cursor: string) => ({
     queryKey: ["pair", pair, "images", filter, cursor],
     queryFn: () =>
       answer(
@@ -69,6 +68,16 @@ export const imagePages =
         }),
       ),
   });
+  const places = {
+    queryKey: ["places", pair, "images", filter],
+    queryFn: async () => {
+      const query = pageOf<QueryOf<"/pairs/{pair_id}/images/places">>(filter, "");
+      return (await answer(api.GET("/pairs/{pair_id}/images/places", { params: { path: { pair_id: pair }, query } })))
+        .items;
+    },
+  };
+  return Object.assign(page, { places });
+};
 
 export const imageQuery = (id: number) =>
   queryOptions({

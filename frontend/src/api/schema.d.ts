@@ -640,6 +640,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pairs/{pair_id}/images/places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Image Place List
+         * @description The ``cursor`` of each page of ``every`` images but the first, so that a page far down need not be walked to.
+         */
+        get: operations["image_place_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pairs/{pair_id}/images.csv": {
         parameters: {
             query?: never;
@@ -3515,6 +3535,11 @@ export interface components {
             /** Reachable */
             reachable: boolean | null;
         };
+        /** Places */
+        Places: {
+            /** Items */
+            items: string[];
+        };
         /** ImageDetail */
         ImageDetail: {
             /** Id */
@@ -3857,7 +3882,7 @@ export interface components {
         };
         /**
          * Version
-         * @description ``captured_at`` to ``seen_at``: it was so.
+         * @description ``captured_at`` to ``seen_at``: it was so. ``disks``: those of which there is an image file.
          */
         Version: {
             /** Number */
@@ -3874,6 +3899,8 @@ export interface components {
             seen_at: string;
             /** Sha256 */
             sha256: string;
+            /** Disks */
+            disks: number[];
         };
         /** Versions */
         Versions: {
@@ -6168,7 +6195,7 @@ export interface components {
         GapLevel: "unprotected" | "risk" | "note";
         /**
          * GapOut
-         * @description ``where``: the site at which ``command`` is to be typed. The portal never sends it.
+         * @description ``commands``: in the order in which they are typed. ``path``: the portal's page where the remedy is found.
          */
         GapOut: {
             code: components["schemas"]["GapCode"];
@@ -6179,10 +6206,10 @@ export interface components {
             sentence: string;
             /** Remedy */
             remedy: string;
-            /** Command */
-            command: string;
-            /** Where */
-            where: string;
+            /** Commands */
+            commands: components["schemas"]["TypedOut"][];
+            /** Path */
+            path: string;
         };
         /**
          * Gaps
@@ -6209,6 +6236,20 @@ export interface components {
             watched: boolean;
             /** Polled At */
             polled_at: string | null;
+        };
+        /**
+         * TypedOut
+         * @description A command to copy: at which site and on which host it is typed, and what it does. The portal never sends it.
+         */
+        TypedOut: {
+            /** Text */
+            text: string;
+            /** Site */
+            site: string;
+            /** Host */
+            host: string;
+            /** Does */
+            does: string;
         };
         /**
          * PlanStandingOut
@@ -8476,6 +8517,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Images"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    image_place_list: {
+        parameters: {
+            query?: {
+                verdict?: components["schemas"]["VerdictCode"] | null;
+                q?: string;
+                every?: number;
+            };
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Places"];
                 };
             };
             /** @description It was not done; the problem says why */

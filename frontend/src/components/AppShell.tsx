@@ -23,8 +23,10 @@ import {
 import DesktopIcon from "@patternfly/react-icons/dist/esm/icons/desktop-icon";
 import MoonIcon from "@patternfly/react-icons/dist/esm/icons/moon-icon";
 import SunIcon from "@patternfly/react-icons/dist/esm/icons/sun-icon";
+import { usePrefetchQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "react-router";
+import { pairsQuery } from "../api/queries";
 import { isUnder } from "../lib/address";
 import { keepTheme, storedTheme, type Theme } from "../lib/theme";
 import mark from "../mark.svg";
@@ -77,6 +79,7 @@ const NAVIGATION: { title: string; items: { to: string; text: string }[] }[] = [
 
 /** Masthead, navigation and the strip of sites around every page. */
 export function AppShell({ children }: { children: ReactNode }) {
+  usePrefetchQuery(pairsQuery); // nearly every page begins with it, and would wait for it first
   return (
     <Page
       masthead={<Head />}

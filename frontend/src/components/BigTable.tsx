@@ -1,6 +1,6 @@
 import { Alert, Button } from "@patternfly/react-core";
 import type { UseQueryResult } from "@tanstack/react-query";
-import { defaultRangeExtractor, useVirtualizer, type VirtualItem } from "@tanstack/react-virtual";
+import { defaultRangeExtractor, type Range, useVirtualizer, type VirtualItem } from "@tanstack/react-virtual";
 import {
   type FocusEvent,
   type KeyboardEvent,
@@ -22,6 +22,18 @@ export type BigColumn<Row> = { title: string; rem: number; cell: (row: Row) => R
 
 /** Room to both sides of what is in sight, so that fast scrolling meets no holes. */
 const OVERSCAN = 12;
+
+/**
+ * Rows come and go by so many at a time: in most frames of a scrolled table nothing is drawn anew, and the browser only
+ * moves what it has.
+ */
+const BLOCK = 8;
+
+const inBlocks = (range: Range): Range => ({
+  ...range,
+  startIndex: Math.floor(range.startIndex / BLOCK) * BLOCK,
+  endIndex: Math.min(range.count - 1, Math.ceil((range.endIndex + 1) / BLOCK) * BLOCK - 1),
+});
 
 /** `rowPx`: the height of a row; with `grows` only a guess, and rows are as high as what is in them. */
 type Look<Row> = {
@@ -66,7 +78,7 @@ function useSight(total: number, rowPx: number, of: string) {
     // Beneath the head, which stays.
     scrollPaddingStart: HEAD_PX,
     rangeExtractor: (range) => {
-      const shown = defaultRangeExtractor(range);
+      const shown = defaultRangeExtractor(inBlocks(range));
       if (at.row < range.count && !shown.includes(at.row)) shown.push(at.row);
       return shown.sort((a, b) => a - b);
     },

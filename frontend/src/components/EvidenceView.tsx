@@ -97,7 +97,9 @@ export function EvidenceView({
         <Tbody>
           {evidence.images.map((image) => (
             <Tr key={image.name}>
-              <Td dataLabel="Image">{image.name}</Td>
+              <Td dataLabel="Image" modifier="nowrap">
+                {image.name}
+              </Td>
               <Td dataLabel="The copy">
                 <StateText state={copyWord(image)} />
               </Td>
@@ -185,26 +187,28 @@ function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
         . {view.sentence}
         {view.trouble && ` ${view.trouble}`}
       </p>
-      <List>
-        {view.views.map((each) => (
-          <ListItem key={each.address}>
-            {view.asked}: {each.what} at {each.address} {each.sentence}.
-          </ListItem>
-        ))}
-        {view.witnesses.map((witness) =>
-          witness.trouble ? (
-            <ListItem key={witness.name}>
-              The witness {witness.name} could not be asked: {witness.trouble}
+      {view.views.length + view.witnesses.length > 0 && (
+        <List>
+          {view.views.map((each) => (
+            <ListItem key={each.address}>
+              {view.asked}: {each.what} at {each.address} {each.sentence}.
             </ListItem>
-          ) : (
-            witness.views.map((each) => (
-              <ListItem key={`${witness.name} ${each.address}`}>
-                The witness {witness.name}: {each.what} at {each.address} {each.sentence}.
+          ))}
+          {view.witnesses.map((witness) =>
+            witness.trouble ? (
+              <ListItem key={witness.name}>
+                The witness {witness.name} could not be asked: {witness.trouble}
               </ListItem>
-            ))
-          ),
-        )}
-      </List>
+            ) : (
+              witness.views.map((each) => (
+                <ListItem key={`${witness.name} ${each.address}`}>
+                  The witness {witness.name}: {each.what} at {each.address} {each.sentence}.
+                </ListItem>
+              ))
+            ),
+          )}
+        </List>
+      )}
     </>
   );
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { learned, newChain, PAGE_ROWS, pagesToRead } from "./pageChain";
+import { isFarAway, learned, newChain, PAGE_ROWS, pagesToRead } from "./pageChain";
 
 describe("the pages to read", () => {
   it("are those in sight", () => {
@@ -11,6 +11,14 @@ describe("the pages to read", () => {
     expect(pagesToRead(50 * PAGE_ROWS, 50 * PAGE_ROWS + 20, 1)).toEqual([0]);
     expect(pagesToRead(50 * PAGE_ROWS, 50 * PAGE_ROWS + 20, 7)).toEqual([6]);
     expect(pagesToRead(6 * PAGE_ROWS, 7 * PAGE_ROWS, 7)).toEqual([6]);
+  });
+});
+
+describe("rows that are far away", () => {
+  it("are more than a page behind what is known", () => {
+    expect(isFarAway(2 * PAGE_ROWS, 1)).toBe(true);
+    expect(isFarAway(2 * PAGE_ROWS - 1, 1)).toBe(false);
+    expect(isFarAway(99 * PAGE_ROWS, 100)).toBe(false);
   });
 });
 

@@ -17,6 +17,9 @@ export function pagesToRead(first: number, last: number, known: number): number[
   return pages.length > 0 ? pages : [known - 1];
 }
 
+/** Whether rows up to `last` lie behind pages that nothing is known of: walking there would take many questions. */
+export const isFarAway = (last: number, known: number): boolean => Math.floor(last / PAGE_ROWS) > known;
+
 /** With what page `n` says of the next one. If that is news, what was known of the pages behind it is not true any more. */
 export function learned(chain: Chain, n: number, next: string | null | undefined): Chain {
   if (next === undefined || n >= chain.cursors.length || chain.cursors[n + 1] === (next ?? undefined)) return chain;

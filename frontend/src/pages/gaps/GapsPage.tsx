@@ -1,6 +1,7 @@
 import { Alert, PageSection } from "@patternfly/react-core";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
+import { Link } from "react-router";
 import { useFirstPage } from "../../api/pages";
 import { gapPages, pairsQuery } from "../../api/queries";
 import type { Gap, Pair } from "../../api/types";
@@ -102,6 +103,13 @@ function OfPair({ pairs }: { pairs: Pair[] }) {
 /** A sentence, a remedy and a command; most are some such height. */
 const ROW_PX = 96;
 
+/** What a remedy's page is called in the navigation. */
+function pageWord(path: string): string {
+  const [, noun = "", id, act] = path.split("/");
+  if (act === "edit") return "the plan's networks and VMs";
+  return id ? `the ${noun.replace(/s$/, "")}'s page` : `the page of ${noun}`;
+}
+
 const COLUMNS: BigColumn<Gap>[] = [
   { title: "What", rem: 16, cell: (gap) => gap.subject },
   { title: "Level", rem: 9, cell: (gap) => <StateText state={gapLevelWord(gap.level)} /> },
@@ -112,10 +120,16 @@ const COLUMNS: BigColumn<Gap>[] = [
       <>
         <p>{gap.sentence}</p>
         <p className="dr-quiet">
-          {gap.remedy}
-          {gap.command && gap.where && ` At ${gap.where}:`}
+          {gap.remedy} {gap.path && <Link to={gap.path}>Go to {pageWord(gap.path)}</Link>}
         </p>
-        {gap.command && <Command text={gap.command} />}
+        {gap.commands.map((command) => (
+          <div key={`${command.site} ${command.text}`}>
+            <p className="dr-quiet">
+              At {command.site || "either site"}, on {command.host}. {command.does}
+            </p>
+            <Command text={command.text} />
+          </div>
+        ))}
       </>
     ),
   },

@@ -23,6 +23,7 @@ import { StateText, VerdictText, YesNo } from "../../components/State";
 import { Age, Time } from "../../components/Time";
 import { exposureWord, GAP_LEVEL_CODES, gapLevelWord, upWords, VERDICT_CODES } from "../../lib/words";
 import { useLive } from "../../live/hooks";
+import { LostSites } from "./LostSites";
 
 export function OverviewPage() {
   const query = useQuery({ ...overviewQuery, refetchInterval: useLive(["overview", "runs"], "sites") });
@@ -56,6 +57,7 @@ function Shown({ overview }: { overview: Overview }) {
             </Alert>
           </GridItem>
         )}
+        <LostSites overview={overview} />
         {overview.differences.length > 0 && (
           <GridItem>
             <ReceiptAlarms differences={overview.differences} />

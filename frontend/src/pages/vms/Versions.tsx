@@ -19,6 +19,14 @@ export function Versions({ vmId }: { vmId: number }) {
               <a href={`/api/v1/vms/${vmId}/definitions/${version.number}/files/vm-template`}>
                 VM template of no. {version.number}
               </a>
+              {version.disks.map((disk) => (
+                <span key={disk}>
+                  {", "}
+                  <a href={`/api/v1/vms/${vmId}/definitions/${version.number}/files/image-${disk}`}>
+                    image file of disk {disk}
+                  </a>
+                </span>
+              ))}
               {version.number > 1 && (
                 <Fold head={`What changed from no. ${version.number - 1} to no. ${version.number}`}>
                   <Diff vmId={vmId} before={version.number - 1} after={version.number} />
