@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from drportal.recovery.pace import Pace
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -40,6 +42,23 @@ def test_every_setting_that_it_gives_is_one_that_the_portal_reads() -> None:
     for name in given:
         word = name.removeprefix("DRPORTAL_").removesuffix("_FILE")
         assert f'"{word}"' in settings, f"{name} is read nowhere"
+
+
+def test_the_table_in_docs_names_every_setting_and_no_other_with_its_default() -> None:
+    page = (ROOT / "docs" / "production.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `DRPORTAL_")]
+    told = {name: default.strip(" `") for names, default in rows for name in re.findall(r"`DRPORTAL_(\w+)`", names)}
+    source = (ROOT / "drportal" / "settings.py").read_text()
+    read = dict(re.findall(r'env\("(\w+)"(?:, "([^"]*)")?\)', source)) | {"DATABASE_URL": "", "STATIC_ROOT": ""}
+    paced = {
+        f"PACE_{name.removesuffix('_s').upper()}": field.default for name, field in Pace.__dataclass_fields__.items()
+    }
+    assert told.keys() - paced.keys() == read.keys() - {"DEBUG", "DEMO"}, "those two are never set in production"
+    for name, default in told.items():
+        if name in paced:
+            assert float(default) == paced[name], name
+        elif re.fullmatch(r"[\d.]+|[a-z]+://\S+|refused|groups|preferred_username", read[name]):
+            assert default == read[name], name
 
 
 def test_what_runs_is_what_the_procfile_runs() -> None:

@@ -316,7 +316,7 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
 @dataclass(frozen=True, slots=True)
 class AliveVm:
     """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID.
-    ``sources``: of its disks, each with the disk's number."""
+    ``sources``: of its disks, each with the disk's number. ``active_at``: where its group is active; empty: in none."""
 
     key: str
     site: str
@@ -326,6 +326,22 @@ class AliveVm:
     copy_of: str
     addresses: tuple[str, ...]
     sources: Mapping[str, int]
+    active_at: str = ""
+
+
+def _twice_alive(address: str, found: list[AliveVm]) -> Gap:
+    """Where it is known which one is meant to run, there is no command that would stop it."""
+    meant = {vm.active_at for vm in found if vm.active_at}
+    told, others = "Find out which one is meant to run; power the other off.", found
+    if len(meant) == 1:
+        told = f"Its group is active at {next(iter(meant))}: the other is not meant to run."
+        others = [vm for vm in found if vm.site not in meant]
+    commands = tuple(
+        on_front_end(vm.site, f"If {vm.name} is not to run at {vm.site}.", "onevm", "poweroff", vm.one_id)
+        for vm in others
+    )
+    said = f"It is alive at both sites: {_listed(found)}."
+    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, commands)
 
 
 def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
@@ -358,17 +374,7 @@ def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
             )
     for address, found in sorted(by_address.items()):
         if len({vm.site for vm in found}) > 1:
-            yield Gap(
-                GapCode.ADDRESS_TWICE,
-                GapLevel.RISK,
-                address,
-                f"It is alive at both sites: {_listed(found)}.",
-                "Find out which one is meant to run; power the other off.",
-                tuple(
-                    on_front_end(vm.site, f"If {vm.name} is not to run at {vm.site}.", "onevm", "poweroff", vm.one_id)
-                    for vm in found
-                ),
-            )
+            yield _twice_alive(address, found)
     for (site, source), found in sorted(by_source.items()):
         if len(found) > 1:
             yield Gap(

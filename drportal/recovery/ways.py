@@ -31,9 +31,11 @@ def told(source: Site, answered: Answered, by_image: Sequence[bool], now: dt.dat
         "ceph": (source.ceph_reachable, source.ceph_since, source.ceph_sentence),
         "opennebula": (source.opennebula_reachable, source.opennebula_since, source.opennebula_sentence),
     }
-    found = {}
+    found: dict[str, list[Any]] = {}
     for way, (before, since, sentence) in kept.items():
         ok, why = seen[way]
+        if way == "ceph" and ok is False and before is None and found["ssh"][0] is False:
+            before, since, sentence = False, source.ssh_since, why  # the poller can't tell it from its silent host
         if ok is before and since is not None:
             found[way] = [ok, since.isoformat(), sentence, now.isoformat()]
         else:

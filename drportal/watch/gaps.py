@@ -39,7 +39,7 @@ from drportal.inventory.models import (
     VirtualMachine,
     VmDisk,
 )
-from drportal.recovery.models import ProtectionGroup, RecoveryPlan
+from drportal.recovery.models import GroupMember, ProtectionGroup, RecoveryPlan
 from drportal.watch.schedule_gaps import schedule_gaps_of
 from drportal.watch.targets import targets_of_images
 
@@ -145,7 +145,8 @@ def cloud_gaps(pair: SitePair) -> Iterator[Gap]:
     for vm in rows:
         if vm.home_of_id is None:
             yield from vm_gaps(vm_facts(vm, plans.get(vm.pk), now, drifts.get(vm.pk, "")))
-    yield from twice_gaps(alive(vm) for vm in rows)
+    active = dict(GroupMember.objects.values_list("vm_id", "group__active_site__name"))
+    yield from twice_gaps(alive(vm, active.get(vm.home_of_id or vm.pk, "")) for vm in rows)
     doubles = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.DOUBLE)
     for double in doubles.select_related("site"):
         yield registered_twice(double.name, double.site.name, double.facts["image_ids"])
@@ -197,7 +198,7 @@ def vm_facts(vm: VirtualMachine, plan: RecoveryPlan | None, now: dt.datetime, dr
     )
 
 
-def alive(vm: VirtualMachine) -> AliveVm:
+def alive(vm: VirtualMachine, active_at: str) -> AliveVm:
     addresses = [str(nic[key]) for nic in vm.nics for key in ("mac", "ip") if nic.get(key)]
     if vm.uuid:
         addresses.append(f"UUID {vm.uuid}")
@@ -210,6 +211,7 @@ def alive(vm: VirtualMachine) -> AliveVm:
         copy_of=str(vm.home_of_id or ""),
         addresses=tuple(addresses),
         sources={disk.source: disk.disk_id for disk in vm.disks.all() if disk.kind == "persistent" and disk.source},
+        active_at=active_at,
     )
 
 

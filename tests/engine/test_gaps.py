@@ -233,6 +233,12 @@ def test_what_only_one_may_have() -> None:
     copy = vm("2", "Site B", 9, name="vm-1", copy_of="1", addresses=home.addresses, sources=home.sources)
     assert list(twice_gaps([home, replace(copy, phase="off")])) == [], "a copy at rest is what a failover leaves behind"
     assert codes(list(twice_gaps([home, copy]))) == [GapCode.ADDRESS_TWICE]
+    (unknown,) = twice_gaps([home, copy])
+    assert len(unknown.commands) == 2, "in no group: nobody here knows which one is meant to run"
+    for active, other in (("Site A", copy), ("Site B", home)):
+        (gap,) = twice_gaps([replace(home, active_at=active), replace(copy, active_at=active)])
+        typed = [(one.text, one.site) for one in gap.commands]
+        assert typed == [(f"onevm poweroff {other.one_id}", other.site)], "never the one that serves"
     stranger = vm("3", "Site B", 4, name="vm-1")
     assert codes(list(twice_gaps([home, stranger]))) == [GapCode.NAME_TAKEN]
     same_disk = vm("4", "Site A", 5, sources=home.sources, phase="off")

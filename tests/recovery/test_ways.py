@@ -50,6 +50,12 @@ def test_since_when_it_is_so_is_told_by_the_poller() -> None:
         assert said == [False, BEFORE.isoformat(), "what the poller knew", NOW.isoformat()]
 
 
+def test_ceph_behind_a_silent_host_is_silent_since_its_host_is() -> None:
+    polled = site(False)
+    polled.ceph_reachable = polled.ceph_since = None  # as the poller has it then
+    assert told(polled, Unreachable("nobody is there"), [False])["ceph"][:2] == [False, BEFORE.isoformat()]
+
+
 @pytest.mark.parametrize(("error", "ok"), [(Refused("no", Reason.OTHER), True), (DriverError("odd"), None)])
 def test_a_refusal_is_an_answer_and_a_strange_one_is_no_proof(error: Exception, ok: bool | None) -> None:
     assert told(site(None, None), error, [False])["opennebula"][0] is ok

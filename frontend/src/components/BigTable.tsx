@@ -229,23 +229,23 @@ function useNewList(of: string, begin: () => void) {
 }
 
 /**
- * Tab enters the table at one place and leaves it with the next Tab, however many links are in it. Set `current` of
- * what it gives to have the focus follow to `at`.
+ * Tab enters the table at one cell, goes through what can be done in it, and leaves the table then, however many links
+ * are in the others. Set `current` of what it gives to have the focus follow to `at`.
  */
 function useOneTabStop(frame: { current: HTMLElement | null }, at: Spot) {
   const focusWanted = useRef(false);
   useLayoutEffect(() => {
     const body = frame.current?.querySelector("tbody");
     const cell = body?.querySelector(`tr[data-index="${at.row}"]`)?.children[at.column];
-    const stop = cell?.querySelector<HTMLElement>(WIDGETS) ?? (cell as HTMLElement | undefined);
+    const inCell = [...(cell?.querySelectorAll<HTMLElement>(WIDGETS) ?? [])];
+    const stops = inCell.length > 0 || !cell ? inCell : [cell as HTMLElement];
     for (const other of body?.querySelectorAll<HTMLElement>(`${WIDGETS}, [tabindex="0"]`) ?? []) {
-      if (other !== stop) other.tabIndex = -1;
+      if (!stops.includes(other)) other.tabIndex = -1;
     }
-    if (!stop) return;
-    stop.tabIndex = 0;
-    if (focusWanted.current) {
+    for (const stop of stops) stop.tabIndex = 0;
+    if (stops[0] && focusWanted.current) {
       focusWanted.current = false;
-      stop.focus({ preventScroll: true });
+      stops[0].focus({ preventScroll: true });
     }
   });
   return focusWanted;

@@ -97,7 +97,9 @@ export function EvidenceView({
         <Tbody>
           {evidence.images.map((image) => (
             <Tr key={image.name}>
-              <Td dataLabel="Image">{image.name}</Td>
+              <Td dataLabel="Image" modifier="nowrap">
+                {image.name}
+              </Td>
               <Td dataLabel="The copy">
                 <StateText state={copyWord(image)} />
               </Td>

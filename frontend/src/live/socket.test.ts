@@ -163,6 +163,13 @@ describe("the live socket", () => {
     expect(FakeSocket.made).toHaveLength(2);
   });
 
+  it("was never live where hints can't reach the server from the start, and does not say since 1970", () => {
+    live.start();
+    vi.advanceTimersByTime(2000);
+    newest().breaks(NOT_LIVE_CODE);
+    expect(statuses.at(-1)).toEqual({ state: "lost", since_ms: 1_002_000 });
+  });
+
   it("is not live when hints can't reach the server, since the last ping that came their way, and reads all after", () => {
     live.start();
     newest().goesLive();

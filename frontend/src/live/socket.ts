@@ -140,7 +140,7 @@ export class LiveSocket {
       this.setStatus("signed_out");
       return;
     }
-    this.failed(code === NOT_LIVE_CODE ? this.proven_ms : undefined);
+    this.failed((code === NOT_LIVE_CODE && this.proven_ms) || undefined);
   }
 
   private failed(since_ms?: number): void {

@@ -181,6 +181,16 @@ function Compared({ seen }: { seen: Approval }) {
   );
 }
 
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
+
+/** One value of the evidence, as a person reads it. */
+function Told({ value }: { value: unknown }) {
+  if (value === null || value === undefined) return <>not told</>;
+  if (typeof value === "boolean") return <>{value ? "yes" : "no"}</>;
+  if (typeof value === "string") return MOMENT.test(value) ? <Time at={value} /> : <>{value}</>;
+  return <>{JSON.stringify(value)}</>;
+}
+
 function Changes({ changes }: { changes: EvidenceChange[] }) {
   return (
     <Table aria-label="Differences" variant="compact">
@@ -196,10 +206,16 @@ function Changes({ changes }: { changes: EvidenceChange[] }) {
       <Tbody>
         {changes.map((each) => (
           <Tr key={`${each.subject} ${each.field}`}>
-            <Td dataLabel="Image or site">{each.subject}</Td>
+            <Td dataLabel="Image or site" modifier="nowrap">
+              {each.subject}
+            </Td>
             <Td dataLabel="What">{each.field.replaceAll("_", " ")}</Td>
-            <Td dataLabel="Then">{JSON.stringify(each.then)}</Td>
-            <Td dataLabel="Now">{JSON.stringify(each.now)}</Td>
+            <Td dataLabel="Then">
+              <Told value={each.then} />
+            </Td>
+            <Td dataLabel="Now">
+              <Told value={each.now} />
+            </Td>
             <Td dataLabel="Does it matter?">
               <StateText
                 state={each.material ? { word: "Material", tone: "bad" } : { word: "Not material", tone: "idle" }}

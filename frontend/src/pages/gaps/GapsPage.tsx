@@ -8,6 +8,7 @@ import type { Gap, Pair } from "../../api/types";
 import { type BigColumn, BigTable } from "../../components/BigTable";
 import { Command } from "../../components/Command";
 import { Choice, FilterBar, PairChoice } from "../../components/FilterBar";
+import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
 import { NameSearch } from "../../components/NameSearch";
 import { PageHead } from "../../components/PageHead";
@@ -27,7 +28,13 @@ export function GapsPage() {
       </PageHead>
       <PageSection>
         <Loaded query={query} what="The pairs">
-          {({ items }) => (items.length === 0 ? <Empty title="No pair of sites yet" /> : <OfPair pairs={items} />)}
+          {({ items }) =>
+            items.length === 0 ? (
+              <Empty title="No pair of sites yet" action={<LinkButton to="/sites">To the sites</LinkButton>} />
+            ) : (
+              <OfPair pairs={items} />
+            )
+          }
         </Loaded>
       </PageSection>
     </>

@@ -33,7 +33,9 @@ import { Fact } from "../runs/RunFacts";
 export function ImageDrawer({ id, onClose }: { id: number; onClose: () => void }) {
   const query = useQuery({ ...imageQuery(id), refetchInterval: useLive([]) });
   const head = useRef<HTMLSpanElement>(null);
-  useEffect(() => head.current?.focus(), []);
+  useEffect(() => {
+    head.current?.focus();
+  }, []);
   return (
     <DrawerPanelContent
       isResizable

@@ -6,7 +6,7 @@ import type { Preview, PreviewStep } from "../../api/types";
 import { Command, CopyButton } from "../../components/Command";
 import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
-import { count } from "../../lib/words";
+import { count, wayWords } from "../../lib/words";
 import type { MoveAction, Salvage } from "./moveReducer";
 import { SalvageChoice } from "./SalvageChoice";
 
@@ -41,7 +41,7 @@ function Commands({ preview }: { preview: Preview }) {
   return (
     <div className="dr-stack">
       <Title headingLevel="h2">
-        {count(preview.steps.length, "step")} from {preview.source_site} to {preview.target_site}
+        {count(preview.steps.length, "step")}: {wayWords(preview)}
       </Title>
       <Content component="p">
         This is what runs, byte for byte. A step begins when the steps it needs are done and its gates are met; each

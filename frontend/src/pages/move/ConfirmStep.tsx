@@ -163,12 +163,15 @@ export function StartFooter({
   );
 }
 
-function Refused({ error, onLookAgain }: { error: Problem; onLookAgain: () => void }) {
+export function Refused({ error, onLookAgain }: { error: Problem; onLookAgain: () => void }) {
   const findings = Array.isArray(error.extra.findings) ? (error.extra.findings as Finding[]) : [];
   const runId = typeof error.extra.run_id === "number" ? error.extra.run_id : null;
   const changed = ["stale_version", "not_ready", "warnings"].includes(error.code);
   const shown = useRef<HTMLDivElement>(null);
-  useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), []);
+  // In braces: newer browsers answer with a promise, and React would call it when this goes away.
+  useEffect(() => {
+    shown.current?.scrollIntoView({ block: "nearest" });
+  }, []);
   const unheard = error.status === 0 || (error.status >= 500 && error.code !== "no_worker");
   return (
     <div ref={shown}>

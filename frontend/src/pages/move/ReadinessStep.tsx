@@ -1,5 +1,6 @@
 import { Alert, Button, Checkbox, Flex, Spinner } from "@patternfly/react-core";
 import type { UseQueryResult } from "@tanstack/react-query";
+import { Link } from "react-router";
 import type { Readiness } from "../../api/types";
 import { Findings } from "../../components/Findings";
 import { Empty, ProblemAlert } from "../../components/Loaded";
@@ -80,6 +81,13 @@ function Found({
           title={`${count(blockers.length, "finding")} in the way; nothing can be started`}
         >
           Do what is written beside each, then ask the sites again.
+          {readiness.images.some((image) => image.verdict === "replica_only") && (
+            <>
+              {" "}
+              If the site is gone and will not answer, this is the wrong door:{" "}
+              <Link to="/disaster-failover">Disaster failover</Link>.
+            </>
+          )}
         </Alert>
       )}
       {readiness.findings.length > 0 && <Findings findings={readiness.findings} label="Findings" />}

@@ -23,6 +23,7 @@ import { StateText, VerdictText, YesNo } from "../../components/State";
 import { Age, Time } from "../../components/Time";
 import { exposureWord, GAP_LEVEL_CODES, gapLevelWord, upWords, VERDICT_CODES } from "../../lib/words";
 import { useLive } from "../../live/hooks";
+import { LostSites } from "./LostSites";
 
 export function OverviewPage() {
   const query = useQuery({ ...overviewQuery, refetchInterval: useLive(["overview", "runs"], "sites") });
@@ -41,7 +42,8 @@ function Shown({ overview }: { overview: Overview }) {
     return (
       <PageSection>
         <Empty title="No site is set up yet" action={<LinkButton to="/sites/new">Set up a site</LinkButton>}>
-          The portal needs two sites, each an OpenNebula front end and a Ceph cluster.
+          Set up both sites first, each an OpenNebula front end and a Ceph cluster. Join them to a pair: that finds
+          their images and VMs. Then make a plan of the VMs that move together.
         </Empty>
       </PageSection>
     );
@@ -56,6 +58,7 @@ function Shown({ overview }: { overview: Overview }) {
             </Alert>
           </GridItem>
         )}
+        <LostSites overview={overview} />
         {overview.differences.length > 0 && (
           <GridItem>
             <ReceiptAlarms differences={overview.differences} />

@@ -32,6 +32,16 @@ export function Doors({ plan, small = false }: { plan: PlanSummary; small?: bool
             {kindWord(next.kind)}…
           </LinkButton>
         ))}
+      {plan.worst_verdict === "replica_only" && (
+        <LinkButton
+          to={`/disaster-failover?plan=${plan.id}`}
+          variant="danger"
+          size={small ? "sm" : "default"}
+          whyNot={whyNot}
+        >
+          {kindWord("disaster_failover")}…
+        </LinkButton>
+      )}
     </>
   );
 }

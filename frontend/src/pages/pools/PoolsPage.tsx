@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import { pairsQuery, poolsQuery } from "../../api/queries";
 import type { Pair, PoolSummary } from "../../api/types";
+import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { StateText, VerdictText } from "../../components/State";
@@ -19,7 +20,7 @@ export function PoolsPage() {
         <Loaded query={query} what="The pairs">
           {({ items }) =>
             items.length === 0 ? (
-              <Empty title="No pair of sites yet" />
+              <Empty title="No pair of sites yet" action={<LinkButton to="/sites">To the sites</LinkButton>} />
             ) : (
               items.map((pair) => <PoolTable key={pair.id} pair={pair} />)
             )

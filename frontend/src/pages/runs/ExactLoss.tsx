@@ -24,13 +24,17 @@ export function ExactLoss({ run }: { run: Run }) {
         <Tbody>
           {run.exact_loss.map((loss) => (
             <Tr key={loss.image}>
-              <Td dataLabel="Image">{loss.image}</Td>
+              <Td dataLabel="Image" modifier="nowrap">
+                {loss.image}
+              </Td>
               <Td dataLabel="Measured">
                 {loss.bytes === null ? (
                   <StateText state={{ word: "Not measurable", tone: "unsure" }} />
                 ) : (
                   <>
-                    {sizeWords(loss.bytes)} ({count(loss.bytes, "byte")})
+                    {loss.bytes < 1024
+                      ? count(loss.bytes, "byte")
+                      : `${sizeWords(loss.bytes)} (${count(loss.bytes, "byte")})`}
                     {loss.entries !== null && `, ${count(loss.entries, "write")}`}
                   </>
                 )}

@@ -20,9 +20,11 @@ export function Fences({ run }: { run: Run }) {
         <Tbody>
           {run.fence.map((each) => (
             <Tr key={each.vm}>
-              <Td dataLabel="VM">{each.vm}</Td>
+              <Td dataLabel="VM" modifier="nowrap">
+                {each.vm}
+              </Td>
               <Td dataLabel="Rung reached">
-                <StateText state={{ word: `${each.rung} of ${each.wanted}`, tone: toneOf(each) }} />
+                <StateText state={{ word: `${each.rung} (${each.wanted} wanted)`, tone: toneOf(each) }} />
               </Td>
               <Td dataLabel="What that means">{each.sentence}</Td>
             </Tr>

@@ -61,7 +61,8 @@ function Shown({ report }: { report: Report }) {
 }
 
 function VmTimes({ report }: { report: Report }) {
-  if (report.vms.length === 0) return null;
+  // A fence stops what should not run, a reprotect copies: of neither is anything seen running afterwards.
+  if (report.vms.every((vm) => vm.running_at === null && vm.stopped_at === null)) return null;
   return (
     <Table aria-label="Times of the VMs" variant="compact">
       <Thead>

@@ -41,7 +41,9 @@ export function StepDrawer({
   const poll = useLive([`run:${run.id}`], "run");
   const query = useQuery({ ...stepQuery(run.id, stepId), refetchInterval: poll });
   const head = useRef<HTMLSpanElement>(null);
-  useEffect(() => head.current?.focus(), []);
+  useEffect(() => {
+    head.current?.focus();
+  }, []);
   return (
     <DrawerPanelContent
       isResizable
