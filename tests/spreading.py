@@ -11,6 +11,7 @@ pytest-xdist has a mark for this (``xdist_group``), which does nothing under pyt
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -123,6 +124,9 @@ def next_for(place: int, queue: Iterable[str]) -> str:
 
 
 def in_order(items: list[pytest.Item]) -> None:
+    twice = [nodeid for nodeid, times in Counter(item.nodeid for item in items).items() if times > 1]
+    if twice:
+        raise pytest.UsageError(f"Tests with one id: all but one of them would not be run. {', '.join(twice)}")
     slow = {company(item.nodeid) for item in items if item.get_closest_marker("slow")}
 
     def place(item: pytest.Item) -> int:

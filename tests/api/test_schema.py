@@ -43,7 +43,9 @@ def one_transaction() -> Iterator[None]:
         signal.connect(close_old_connections)
 
 
-@pytest.fixture
+# With a parameter, although there is but one: without any, all tests that schemathesis makes have one id (pytest 9),
+# and pytest-xdist runs one of them.
+@pytest.fixture(params=["every way in"])
 def ways(things: dict[str, Any]) -> Iterator[list[dict[str, str]]]:
     """In: with a person's token, of each role; of a service account; nobody; somebody with every role and a cookie."""
     ways = [*(headers_of_token(role) for role in (*PEOPLE, Role.SERVICE)), {}, headers_of_session()]
