@@ -142,6 +142,7 @@ def test_one_trouble_after_another(ground: Ground) -> None:
     assert ground.held("b") == away
     with timed("a is back once more, and whole again"):
         ground.lab.restore("a")
+        ground.succeeds(RunKind.FENCE)
         ground.succeeds(RunKind.REPROTECT)
         ground.seen_as("protected_reversed", "behind")
     assert ground.held("b") == away
