@@ -9,6 +9,7 @@ executor here is what a worker's child is: a process of its own with connections
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import random
@@ -38,6 +39,7 @@ def serve() -> None:
 
     pace = pace_from_environment()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
+    faulthandler.register(signal.SIGUSR1, chain=False)  # where an executor stands that does not end
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         wanted = json.loads(line)
@@ -103,7 +105,11 @@ class Nursery:
         assert self.process.stdout is not None
         # Lines are short and written at once; readline on the raw file never reads past one.
         ready, _, _ = select.select([self.process.stdout], [], [], patience_s)
-        assert ready, f"no executor came to an end within {patience_s:.0f} s"
+        if not ready:
+            os.killpg(self.process.pid, signal.SIGUSR1)
+            raise AssertionError(
+                f"no executor came to an end within {patience_s:.0f} s; executors.log has where they are"
+            )
         line = b""
         while not line.endswith(b"\n"):
             byte = os.read(self.process.stdout.fileno(), 1)
