@@ -146,7 +146,7 @@ def test_a_cancelled_run_says_where_all_stands_and_is_taken_back(desk: Desk) -> 
     desk.lab.fail("b", "command-fails", match="mirror image promote", exit=30, stderr="rbd: error", times=99)
     run_id = desk.start()
     desk.is_("Paused")
-    desk.dialog("Cancel", "Cancel run", "Not tonight")
+    desk.dialog("Stop", "Stop run", "Not tonight")
     desk.is_("Cancelled")
     desk.picture("cancelled")
     primary = desk.primary()

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class Nursery:
         ready, _, _ = select.select([self.process.stdout], [], [], patience_s)
         if not ready:
             os.killpg(self.process.pid, signal.SIGUSR1)
-            raise AssertionError(
+            raise TimeoutError(
                 f"no executor came to an end within {patience_s:.0f} s; executors.log has where they are"
             )
         line = b""
@@ -137,7 +137,10 @@ class Nursery:
                 life = waiting.pop(0)
                 living[life.run_id] = life
                 self._bear(life)
-            told = self._hear(patience_s)
+            try:
+                told = self._hear(patience_s)
+            except TimeoutError as late:
+                raise AssertionError(f"{late}\n{standing_of(living)}") from late
             life = living[told["run"]]
             life.said.append(told)
             life.deaths += told["killed"]
@@ -153,6 +156,14 @@ class Nursery:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def standing_of(run_ids: Iterable[int]) -> str:
+    """What each run has not done yet, in the words of its page."""
+    from drportal.recovery.models import Step
+
+    steps = Step.objects.filter(run_id__in=run_ids).exclude(state="succeeded").order_by("run_id", "pk")
+    return "\n".join(f"run {step.run_id}: {step.kind} {step.params} is {step.state}: {step.sentence}" for step in steps)
 
 
 @contextlib.contextmanager
