@@ -396,5 +396,8 @@ _SPECS = (
 
 STEP_KINDS: dict[StepKind, StepSpec] = {spec.kind: spec for spec in _SPECS}
 
+# They act on who holds an image open and never open it themselves: that somebody holds it tells nothing of them.
+ABOUT_HOLDERS = frozenset({StepKind.IMAGE_SHUT_OUT, StepKind.IMAGE_LET_IN})
+
 # Of those that want a VM off: where its group runs. The others act where nothing of it may run.
 LEAVES = frozenset({StepKind.VM_POWER_OFF, StepKind.IMAGE_DEMOTE})

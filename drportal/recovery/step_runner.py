@@ -29,7 +29,7 @@ from drportal.drivers.orders import Receipt
 from drportal.engine.facts import Mode
 from drportal.engine.gates import GateId, confirmed
 from drportal.engine.states import StepEvent, StepState
-from drportal.engine.steps import LEAVES, ProbeOutcome, StepKind
+from drportal.engine.steps import ABOUT_HOLDERS, LEAVES, ProbeOutcome, StepKind
 from drportal.recovery import changes, quarantine
 from drportal.recovery.acts.base import Deed, Probe, Task, Ticket, cannot_tell, conflict
 from drportal.recovery.acts.registry import ACTS
@@ -400,7 +400,7 @@ class StepRunner(StepWriter):
             return False
         if (self.world.clock() - sent_at).total_seconds() < self.pace.settle_s:
             return False
-        if self.step.task.image is None:
+        if self.step.task.image is None or self.step.kind in ABOUT_HOLDERS:
             return True
         try:
             watchers, _ = await self.step.task.end.watchers(ref_of(self.step.task.image))
