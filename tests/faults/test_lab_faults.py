@@ -76,7 +76,7 @@ def test_a_refused_demotion_pauses_the_run_with_its_reason_and_a_resume_goes_on(
     run = move.pauses()
     assert "Demote one/one-12 at Site A" in run.sentence
     assert "Operation not permitted" in run.sentence
-    assert "Resume" in run.sentence
+    assert "Retry, hold" in run.sentence
     assert deeds(lab)["a", "demote", "one-12"] == 0
     lab.restore("a")
     move.resume()
