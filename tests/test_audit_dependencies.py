@@ -87,7 +87,8 @@ def test_a_source_that_does_not_answer_is_not_waited_for(folder: Path) -> None:
 
 def test_ci_audits_each_time_and_fails_for_what_it_finds() -> None:
     script = (ROOT / ".ci" / "run").read_text()
-    assert "\nmake audit || audited=$?\n" in script
+    assert '\nmake audit >"$audit_log" 2>&1 &\nauditing=$!\n' in script
+    assert '\nwait "$auditing" || audited=$?\n' in script
     assert "status=$audited" in script
 
 
