@@ -30,6 +30,8 @@ STEPS: dict[RunKind, tuple[StepKind, ...]] = {
     RunKind.REPROTECT: (K.VM_STOP_RETURNED, K.IMAGE_DEMOTE_RETURNED, K.IMAGE_SALVAGE, K.IMAGE_RESYNC),
 }
 AT_SOURCE = frozenset({K.VM_POWER_OFF, K.IMAGE_DEMOTE, *STEPS[RunKind.REPROTECT]})
+# Of these a site keeps a receipt: what it says was done is not sent again.
+RECEIPTED = frozenset({K.IMAGE_DEMOTE, K.IMAGE_DEMOTE_RETURNED, K.IMAGE_PROMOTE, K.IMAGE_FORCE_PROMOTE, K.IMAGE_RESYNC})
 EXPIRES = dt.timedelta(minutes=15)
 
 
@@ -133,7 +135,8 @@ class Office:
             rests.behind = run
             if rests.ask is not None:
                 rests.ask.outlived = True
-                rests.ask.state = approvals.next_approval_state(rests.ask.state, ApprovalEvent.MAKE_VOID)
+                if rests.ask.state in approvals.OPEN_APPROVAL | {ApprovalState.USED}:
+                    rests.ask.state = approvals.next_approval_state(rests.ask.state, ApprovalEvent.MAKE_VOID)
         return run
 
     def evidence(self, source: Side) -> str:
@@ -208,6 +211,8 @@ class Office:
         try:
             found = self.probe(run, kind)
             if run.doubt is not None:
+                if not found and kind in RECEIPTED and self.effects[run.number, kind]:
+                    return  # the site's own record says that it was done, and nothing of it shows: a person decides
                 run.doubt = None  # it was looked at, so it is known
                 self.trail.append(("end", run.number, kind))
             if found:

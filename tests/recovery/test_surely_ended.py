@@ -11,6 +11,7 @@ import pytest
 
 from drportal.drivers.base import Answer
 from drportal.drivers.orders import Receipt
+from drportal.engine.steps import StepKind
 from drportal.recovery.acts.base import Probe, cannot_tell, not_done
 from drportal.recovery.step_runner import StepRunner
 
@@ -23,7 +24,13 @@ def receipt(state: str, *, going_on: bool = False) -> Receipt:
     return Receipt("operation-1", state, going_on, "", ANSWER)
 
 
-def runner(told: Receipt | None, *, sent_s_ago: float, foreign: tuple[str, ...] = ()) -> Any:
+def runner(
+    told: Receipt | None,
+    *,
+    sent_s_ago: float,
+    foreign: tuple[str, ...] = (),
+    kind: StepKind = StepKind.IMAGE_PROMOTE,
+) -> Any:
     async def asked() -> Receipt | None:
         return told
 
@@ -32,7 +39,7 @@ def runner(told: Receipt | None, *, sent_s_ago: float, foreign: tuple[str, ...] 
 
     image = SimpleNamespace(pool="one", name="disk")
     task = SimpleNamespace(end=SimpleNamespace(goes_on=lambda _: False, watchers=watchers), image=image)
-    step = SimpleNamespace(last_sent_at=NOW - dt.timedelta(seconds=sent_s_ago), sent_command="", task=task)
+    step = SimpleNamespace(last_sent_at=NOW - dt.timedelta(seconds=sent_s_ago), sent_command="", task=task, kind=kind)
     world, pace = SimpleNamespace(clock=lambda: NOW), SimpleNamespace(settle_s=35.0)
     made = SimpleNamespace(step=step, world=world, pace=pace, _receipt=asked)
     made.act = SimpleNamespace(patience_s=lambda _: 300.0)
@@ -65,3 +72,9 @@ async def test_not_done_is_believed(
     assert await StepRunner._surely_ended(one, before) is believed
     contradicted = believed and told is not None and told.state == "done"
     assert bool(getattr(one.step, "bad_end", "")) is contradicted, "a person decides, and nothing is sent again"
+
+
+@pytest.mark.parametrize("kind", [StepKind.IMAGE_SHUT_OUT, StepKind.IMAGE_LET_IN])
+async def test_who_is_shut_out_is_no_sign_that_the_act_goes_on(kind: StepKind) -> None:
+    one = runner(None, sent_s_ago=600, foreign=("client.5",), kind=kind)
+    assert await StepRunner._surely_ended(one, SEEN_TWICE)
