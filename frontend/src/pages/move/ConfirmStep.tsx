@@ -56,26 +56,20 @@ export function ConfirmStep({
             />
           </FormGroup>
           {preview.discard_question && (
-            <FormGroup label={preview.discard_question} isRequired fieldId="discard-reason">
-              <TextArea
-                id="discard-reason"
-                value={state.discardReason}
-                onChange={(_event, text) => dispatch({ type: "discard_reason", text })}
-                rows={2}
-                placeholder="Kept in the trail with your name"
-              />
-            </FormGroup>
+            <OwnWords
+              id="discard-reason"
+              question={preview.discard_question}
+              words={state.discardReason}
+              onChange={(text) => dispatch({ type: "discard_reason", text })}
+            />
           )}
           {preview.fence_question && (
-            <FormGroup label={preview.fence_question} isRequired fieldId="deviation">
-              <TextArea
-                id="deviation"
-                value={state.deviation}
-                onChange={(_event, text) => dispatch({ type: "deviation", text })}
-                rows={2}
-                placeholder="Kept in the trail with your name"
-              />
-            </FormGroup>
+            <OwnWords
+              id="deviation"
+              question={preview.fence_question}
+              words={state.deviation}
+              onChange={(text) => dispatch({ type: "deviation", text })}
+            />
           )}
           <ConfirmByTyping
             phrase={preview.phrase}
@@ -196,5 +190,20 @@ export function Refused({ error, onLookAgain }: { error: Problem; onLookAgain: (
         {error.code === "password_again" && <ProofAgain />}
       </Alert>
     </div>
+  );
+}
+
+/** A question that somebody answers with their name. */
+function OwnWords(props: { id: string; question: string; words: string; onChange: (text: string) => void }) {
+  return (
+    <FormGroup label={props.question} isRequired fieldId={props.id}>
+      <TextArea
+        id={props.id}
+        value={props.words}
+        onChange={(_event, text) => props.onChange(text)}
+        rows={2}
+        placeholder="Kept in the trail with your name"
+      />
+    </FormGroup>
   );
 }
