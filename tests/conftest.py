@@ -245,13 +245,18 @@ def require_ceph(request: pytest.FixtureRequest) -> None:
     parameters = getattr(getattr(request.node, "callspec", None), "params", {})
     if request.node.get_closest_marker("ceph") is None and "ceph" not in parameters.values():
         return
-    missing = [
-        program for program in ("ceph-mon", "ceph-osd", "ceph-mgr", "rbd-mirror", "sshd") if not find_program(program)
-    ]
+    need(
+        ["ceph-mon", "ceph-osd", "ceph-mgr", "rbd-mirror", "sshd"],
+        "ceph-mon ceph-osd ceph-mgr rbd-mirror openssh-server",
+    )
+
+
+def need(programs: list[str], packages: str) -> None:
+    """Skips, and says what is not installed; with DRPORTAL_REQUIRE_CEPH=1 it fails."""
+    missing = [program for program in programs if not find_program(program)]
     if missing and os.environ.get("DRPORTAL_REQUIRE_CEPH") == "1":
         pytest.fail(f"real Ceph is required here, but not installed: {', '.join(missing)}")
     if missing:
-        packages = "ceph-mon ceph-osd ceph-mgr rbd-mirror openssh-server"
         pytest.skip(f"not installed: {', '.join(missing)} (Debian packages {packages})")
 
 

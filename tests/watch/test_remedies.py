@@ -9,7 +9,7 @@ import asyncio
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from drportal.inventory.introduce import introduce
 from drportal.inventory.models import MirroredImage, SitePair, SnapshotSchedules
 from drportal.recovery.models import RecoveryPlan
 from drportal.watch.models import GroupTarget
-from tests.conftest import Person, find_program
+from tests.conftest import Person, need
 from tests.contract.conftest import target_of
 from tests.recovery.conftest import Mover
 from tests.stack import LabProcess, wait_until
@@ -145,7 +145,4 @@ def test_ceph_itself_knows_every_word_of_what_is_printed_for_it(tmp_path: Path, 
 
 @pytest.fixture
 def require_rbd() -> None:
-    """Where Ceph's client is not installed it says so; DRPORTAL_REQUIRE_CEPH=1 makes that a failure."""
-    if find_program("rbd") is None:
-        give_up: Callable[[str], Any] = pytest.fail if os.environ.get("DRPORTAL_REQUIRE_CEPH") == "1" else pytest.skip
-        give_up("not installed: rbd (Debian package ceph-common)")
+    need(["rbd"], "ceph-common")
