@@ -322,7 +322,8 @@ class Store:
             if not going:
                 return waiting
             with open(self._path("retired"), "ab") as file:
-                file.write("".join(op + "\n" for op in going).encode())
+                # A line that a full disk cut short must not swallow the next: each batch begins one of its own.
+                file.write(("\n" + "".join(op + "\n" for op in going)).encode())
                 file.flush()
                 os.fsync(file.fileno())
             self._sync("")

@@ -146,9 +146,7 @@ def compare(site: Site, receipts: list[Receipt], after: dt.datetime | None, unti
     return comparison
 
 
-def _without_receipt(
-    site: Site, told: set[str], after: dt.datetime | None, until: dt.datetime
-) -> list[StepAttempt]:
+def _without_receipt(site: Site, told: set[str], after: dt.datetime | None, until: dt.datetime) -> list[StepAttempt]:
     """Acts that ended in that time, and of which the site has told nothing."""
     rows = StepAttempt.objects.filter(step__site=site, step__kind__in=list(_VERBS), finished_at__lte=until)
     if after is not None:

@@ -290,6 +290,20 @@ def test_an_old_acknowledged_receipt_goes_however_few_there_are(
     assert later.was_retired("old-operation-0")
 
 
+def test_an_id_is_remembered_whole_after_a_disk_that_took_half_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of an attempt that found no room (or no power) must not swallow the id that is written next."""
+    monkeypatch.setattr(store_module, "MOST_KEPT", 0)
+    store = Store(str(tmp_path / "state"))
+    assert store.acknowledge(receipts(store, 2))[0] == 2
+    (tmp_path / "state" / "retired").write_text("g-opera")
+    store._retire()
+    later = Store(str(tmp_path / "state"))
+    assert later.receipt("g-operation-0") is None
+    assert [later.was_retired(f"g-operation-{number}") for number in range(3)] == [True, True, False]
+
+
 def test_a_receipt_that_cannot_be_written_means_that_nothing_is_begun(
     tmp_path: Path, ceph: FakeCeph, program: SiteProcess
 ) -> None:
