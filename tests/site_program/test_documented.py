@@ -32,8 +32,8 @@ WORDS = {
     "fields of requests": {field for fields in VERBS.values() for field in fields},
     "parts": {*IMAGE_PARTS, *POOL_PARTS},
     "members of receipts": {*_RECEIPT_FIELDS, "alive"},
-    "what may fail": set(re.findall(r'(?:failed=|_differs\(\s*)"([a-z_]+)"', program_text())),
 }
+PRECONDITIONS = set(re.findall(r'(?:failed=|_differs\(\s*)"([a-z_]+)"', program_text()))
 CODES = set(re.findall(r'Fault\(\s*"([a-z-]+)"', program_text()))
 OF_ACTS = {"op": "operation-1", "group": "shop", "fence": 1, "shown": "rbd", "wait_s": 1, "at_once": 1}
 SNAPSHOT = {"snap_id": 7, "state": "demoted", "complete": True, "primary_snap_id": 8}
@@ -94,6 +94,12 @@ def test_every_word_is_on_the_page(kind: str) -> None:
 def test_every_code_of_a_refusal_is_explained_and_no_other() -> None:
     assert len(CODES) > 15
     assert {code.strip("`") for code, _ in table("| code | meaning |")} == CODES
+
+
+def test_every_precondition_is_named_and_no_other() -> None:
+    assert len(PRECONDITIONS) > 9
+    sentence = PAGE[PAGE.index("`facts.failed` is one of") :].partition("\n- ")[0]
+    assert words(sentence.replace("\n", " ")) == {"facts.failed", *PRECONDITIONS}
 
 
 def test_every_request_is_told_with_the_rights_that_it_needs() -> None:
