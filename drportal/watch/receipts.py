@@ -30,6 +30,7 @@ from drportal.inventory.connect import Reach, site_drivers
 from drportal.inventory.models import CephThrough, Site, SitePair
 from drportal.recovery.lease import FENCES_OF_A_RUN
 from drportal.recovery.models import StepAttempt
+from drportal.recovery.warrants import used_hashes
 from drportal.watch.models import ReceiptDifference, SiteRecord
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def kept_of(receipt: Receipt) -> Kept:
         state=str(receipt.get("state")),
         how=str(receipt.get("how")),
         reason=str(receipt.get("reason")),
+        approval=str(receipt.get("approval") or ""),
     )
 
 
@@ -96,6 +98,7 @@ def sent_of(attempt: StepAttempt) -> Sent:
         outcome=attempt.outcome,
         settled=run.state in _TERMINAL,
         told=_told(attempt),
+        approvals=used_hashes(run.pk) if verb == "force-promote" else (),
     )
 
 
