@@ -14,12 +14,14 @@ from django.utils import timezone
 
 from drportal import jobs
 from drportal.audit.models import AuditEntry
+from drportal.engine.alerts import AlertKind, Condition
 from drportal.engine.states import RunState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site, SitePair
 from drportal.recovery.acts.registry import ACTS
 from drportal.recovery.models import RecoveryPlan, Run, Step, StepAttempt
 from drportal.watch import receipts
+from drportal.watch.conditions import conditions
 from drportal.watch.models import ReceiptDifference, SiteRecord
 from drportal.watch.receipts import compare_receipts, next_to_compare
 from drportal.watch.schedule import Schedule
@@ -53,6 +55,10 @@ def told(lab: LabProcess, side: str) -> list[dict[str, Any]]:
 def change(file: Path, **fields: Any) -> None:
     """Somebody with root at the site edits a receipt."""
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+def alarms() -> list[Condition]:
+    return [one for one in conditions(timezone.now()) if one.kind is AlertKind.RECORDS_DIFFER]
 
 
 def site(side: str) -> Site:
@@ -127,6 +133,8 @@ def test_the_alarm_stands_on_the_overview_until_a_manager_settles_it(
     (shown,) = viewer.read("/overview")["differences"]
     assert (shown["ours"]["outcome"], shown["theirs"]["state"], shown["site"]) == ("refused", "done", "site-a")
     assert AuditEntry.objects.filter(action="receipt.differs").count() == 1
+    (alert,) = alarms()
+    assert (alert.path, shown["sentence"] in alert.sentence) == ("/", True), "and leads to where both records stand"
 
     where = f"/receipts/differences/{shown['id']}/settle"
     because = {"because": "The row was edited by hand during a test."}
@@ -134,7 +142,7 @@ def test_the_alarm_stands_on_the_overview_until_a_manager_settles_it(
     assert manager.api("POST", where, {"because": " "}).status_code == 422
     assert manager.api("POST", where, because).status_code == 200
     assert manager.api("POST", where, because).status_code == 409
-    assert viewer.read("/overview")["differences"] == []
+    assert (viewer.read("/overview")["differences"], alarms()) == ([], [])
     assert viewer.read("/receipts")["differences"] == []
     assert viewer.read("/receipts?settled=true")["differences"][0]["settled_by"] == "manager"
     assert AuditEntry.objects.get(action="receipt.settle").payload["because"] == because["because"]
