@@ -40,7 +40,7 @@ OF_IMAGES = {"inventory_mirroredimage", "inventory_exposureday", "inventory_obse
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``of_sites``: of the bytes those that do not grow with the images; ``indexes``: those of indexes."""
+    """``of_sites``: of the bytes those that do not grow with the images; ``indexes``: those of indexes that do."""
 
     rows: int
     bytes: int
@@ -154,20 +154,52 @@ def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]],
             turned = sites.turn(86_400 / rounds)
             first = day == number == 0
             watch._write(pair, {side: sites.reading(side, now, turned, everything=first) for side in Side}, now)
-            _as_a_database_tidies()
+            _as_a_database_tidies(images)
             if first:
                 told(0, tables())
         told(day + 1, tables())
 
 
-def _as_a_database_tidies() -> None:
-    """Once a minute PostgreSQL looks by itself for what is to be tidied; days go by faster here than its minutes."""
+# As autovacuum takes a table's own settings, and where it has none the server's; both counted with ten thousand images.
+_TO_BE_TIDIED = """
+    SELECT relid::regclass, n_dead_tup * {share} > {threshold} + {factor} * greatest(reltuples, 0) * {share}
+    FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid WHERE n_dead_tup > 0
+"""
+_SETTING = """
+    coalesce(
+        (SELECT option_value FROM pg_options_to_table(reloptions) WHERE option_name = 'autovacuum_vacuum_{name}'),
+        current_setting('autovacuum_vacuum_{name}')
+    )::float
+"""
+
+
+def _as_a_database_tidies(images: int) -> None:
+    """Once a minute PostgreSQL looks by itself for what is to be tidied; days go by faster here than its minutes. So
+    what it would have tidied in the minutes between two looks is tidied after each, in the same way (never FULL)."""
     from django.db import connection
 
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            for table in ("mirroredimage", "exposureday", "observation"):
-                cursor.execute(f"VACUUM inventory_{table}")
+    if connection.vendor != "postgresql":
+        return
+    threshold, factor = (_SETTING.format(name=name) for name in ("threshold", "scale_factor"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(_TO_BE_TIDIED.format(share=SCALE / images, threshold=threshold, factor=factor))
+        for table in [table for table, due in cursor.fetchall() if due]:
+            cursor.execute(f"VACUUM {table}")
+
+
+# All bytes; those of indexes; those of the maps of free room, whose least size is that of some thousand images.
+_SIZES_POSTGRES = """
+    SELECT pg_total_relation_size(%(name)s), pg_indexes_size(%(name)s),
+        sum(pg_relation_size(oid, 'fsm') + pg_relation_size(oid, 'vm'))
+    FROM pg_class, (SELECT reltoastrelid AS toast FROM pg_class WHERE oid = %(name)s::regclass) AS of_it
+    WHERE oid IN (SELECT indexrelid FROM pg_index WHERE indrelid IN (%(name)s::regclass, toast))
+        OR oid IN (%(name)s::regclass, toast)
+"""
+_SIZES_SQLITE = """
+    SELECT sum(pgsize), sum(CASE WHEN type = 'index' THEN pgsize ELSE 0 END), 0
+    FROM dbstat JOIN sqlite_master USING (name) WHERE tbl_name = %(name)s
+"""
 
 
 def tables() -> dict[str, Table]:
@@ -181,20 +213,13 @@ def tables() -> dict[str, Table]:
             name = model._meta.db_table
             if not model._meta.managed or not (rows := model._default_manager.count()):
                 continue
-            if connection.vendor == "postgresql":
-                cursor.execute("SELECT pg_total_relation_size(%s), pg_indexes_size(%s)", [name, name])
-            else:
-                cursor.execute(
-                    "SELECT sum(pgsize), sum(CASE WHEN type = 'index' THEN pgsize ELSE 0 END) "
-                    "FROM dbstat JOIN sqlite_master USING (name) WHERE tbl_name = %s",
-                    [name],
-                )
-            size, indexes = map(int, cursor.fetchone())
-            found[name] = Table(rows, size, indexes, 0 if name in OF_IMAGES else size)
+            cursor.execute(_SIZES_POSTGRES if connection.vendor == "postgresql" else _SIZES_SQLITE, {"name": name})
+            size, indexes, maps = map(int, cursor.fetchone())
+            found[name] = Table(rows, size, indexes, maps if name in OF_IMAGES else size)
         length = "pg_column_size(packed)" if connection.vendor == "postgresql" else "length(packed)"
         cursor.execute(f"SELECT sum({length}) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
-        of_sites = int(cursor.fetchone()[0] or 0)
-        found["inventory_observation"] = replace(found["inventory_observation"], of_sites=of_sites)
+        answers, of_sites = found["inventory_observation"], int(cursor.fetchone()[0] or 0)
+        found["inventory_observation"] = replace(answers, of_sites=answers.of_sites + of_sites)
     return found
 
 
