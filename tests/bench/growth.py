@@ -138,6 +138,7 @@ def _answer(command: str, said: str, at: dt.datetime) -> Any:
 def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]], None]) -> None:
     """Watch for so many days; ``told`` hears what there is after the first look (0) and at the end of each day."""
     from drportal.engine.facts import Side
+    from drportal.inventory import exposure
     from drportal.inventory.models import Site, SitePair
     from drportal.inventory.polling import PairWatch
 
@@ -146,6 +147,7 @@ def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]],
         for slug in ("site-a", "site-b")
     )
     pair = SitePair.objects.create(a=a, b=b, pools=[POOL])
+    exposure.SMALL = 0  # a few images are written down as often as many
     watch, sites = PairWatch(pair.pk, "bench", ROUND_S), Sites(images)
     for day in range(days):
         rounds = FINE_ROUNDS if day < FINE_DAYS else ROUNDS
@@ -216,8 +218,9 @@ def tables() -> dict[str, Table]:
             cursor.execute(_SIZES_POSTGRES if connection.vendor == "postgresql" else _SIZES_SQLITE, {"name": name})
             size, indexes, maps = map(int, cursor.fetchone())
             found[name] = Table(rows, size, indexes, maps if name in OF_IMAGES else size)
+        # A site's other columns are of no more than some 200 bytes, with their place in the indexes.
         length = "pg_column_size(packed)" if connection.vendor == "postgresql" else "length(packed)"
-        cursor.execute(f"SELECT sum({length}) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
+        cursor.execute(f"SELECT sum({length} + 200) FROM inventory_observation WHERE subject NOT LIKE '%/%'")
         answers, of_sites = found["inventory_observation"], int(cursor.fetchone()[0] or 0)
         found["inventory_observation"] = replace(answers, of_sites=answers.of_sites + of_sites)
     return found

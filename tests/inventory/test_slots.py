@@ -15,7 +15,7 @@ from django.db import connection
 from drportal.inventory.models import ExposureDay, SitePair
 from drportal.inventory.slots import Slot, coarser, empty, length, slots_in, with_slot
 
-migration = importlib.import_module("drportal.inventory.migrations.0018_exposure_in_two_bytes")
+migration = importlib.import_module("drportal.inventory.migrations.0018_less_room")
 KEPT = "00009100cd0c" + 40 * "00" + "8d4a" + "060000" + "000080"
 DAY = dt.date(2026, 5, 5)
 
