@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -135,8 +136,9 @@ def _answer(command: str, said: str, at: dt.datetime) -> Any:
     return Answer(command, "site", 0, said, "", at, 0.1)
 
 
-def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]], None]) -> None:
-    """Watch for so many days; ``told`` hears what there is after the first look (0) and at the end of each day."""
+def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]], None]) -> Counter[str]:
+    """Watch for so many days; ``told`` hears what there is after the first look (0) and at the end of each day. How
+    often each table was tidied."""
     from drportal.engine.facts import Side
     from drportal.inventory import exposure
     from drportal.inventory.models import Site, SitePair
@@ -148,7 +150,7 @@ def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]],
     )
     pair = SitePair.objects.create(a=a, b=b, pools=[POOL])
     exposure.SMALL = 0  # a few images are written down as often as many
-    watch, sites = PairWatch(pair.pk, "bench", ROUND_S), Sites(images)
+    watch, sites, tidied = PairWatch(pair.pk, "bench", ROUND_S), Sites(images), Counter[str]()
     for day in range(days):
         rounds = FINE_ROUNDS if day < FINE_DAYS else ROUNDS
         for number in range(rounds):
@@ -156,10 +158,11 @@ def watched_days(images: int, days: int, told: Callable[[int, dict[str, Table]],
             turned = sites.turn(86_400 / rounds)
             first = day == number == 0
             watch._write(pair, {side: sites.reading(side, now, turned, everything=first) for side in Side}, now)
-            _as_a_database_tidies(images)
+            tidied.update(_tidied_as_a_database_does(images))
             if first:
                 told(0, tables())
         told(day + 1, tables())
+    return tidied
 
 
 # As autovacuum takes a table's own settings, and where it has none the server's; both counted with ten thousand images.
@@ -175,19 +178,20 @@ _SETTING = """
 """
 
 
-def _as_a_database_tidies(images: int) -> None:
-    """Once a minute PostgreSQL looks by itself for what is to be tidied; days go by faster here than its minutes. So
-    what it would have tidied in the minutes between two looks is tidied after each, in the same way (never FULL)."""
+def _tidied_as_a_database_does(images: int) -> list[str]:
+    """Once a minute PostgreSQL looks by itself for what is to be tidied; days go by faster here than its minutes."""
     from django.db import connection
 
     if connection.vendor != "postgresql":
-        return
+        return []
     threshold, factor = (_SETTING.format(name=name) for name in ("threshold", "scale_factor"))
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(_TO_BE_TIDIED.format(share=SCALE / images, threshold=threshold, factor=factor))
-        for table in [table for table, due in cursor.fetchall() if due]:
+        found = [str(table) for table, due in cursor.fetchall() if due]
+        for table in found:
             cursor.execute(f"VACUUM {table}")
+    return found
 
 
 # All bytes; those of indexes; those of the maps of free room, whose least size is that of some thousand images.
@@ -238,7 +242,7 @@ def measured(images: int, days: int) -> int:
         found.append(there)
         say(f"{day_words(day)}: {sum(megabytes(table, images) for table in there.values()):.0f} MB")
 
-    watched_days(images, days, told)
+    tidied = watched_days(images, days, told)
     names = sorted(found[-1], key=lambda name: -megabytes(found[-1][name], images))
     shown = [day for day in SHOWN if day <= days]
     rows = [("MB with ten thousand images", *map(day_words, shown), "of it indexes", f"rows with {images}")]
@@ -259,6 +263,9 @@ def measured(images: int, days: int) -> int:
         Figure("it grows a day, the worst after the first", max(grown[1:], default=0.0), "MB", GROWTH_MB),
     ]
     sys.stdout.write(f"\n{lined_up(rows)}\n\n{report(figures)}\n")
+    if tidied:
+        words = ", ".join(f"{name} {times} times" for name, times in tidied.most_common())
+        sys.stdout.write(f"\nVacuumed (not FULL) when autovacuum's thresholds had been crossed: {words}\n")
     return 0
 
 

@@ -92,3 +92,18 @@ def test_days_that_an_older_portal_kept_are_one_row_each_and_the_way_back_is_the
     assert rows["unbounded:image:1"] == (300, floats({1: 1.0}, 288))
     assert rows["untold:image:1"] == (300, floats({0: 1.0}, 288))
     assert rows.keys() == {subject for subject, _, _ in old}
+
+
+@pytest.mark.django_db
+def test_only_postgresql_is_told_which_rows_are_written_again_and_again() -> None:
+    said: list[str] = []
+    migration.set_options(apps, SimpleNamespace(connection=connection, execute=said.append))
+    if connection.vendor != "postgresql":
+        assert said == []
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL AND relkind = 'r'")
+        kept = dict(cursor.fetchall())
+    assert len(said) == len(kept) == 3
+    assert kept["inventory_mirroredimage"] == ["fillfactor=55"]
+    assert kept["inventory_exposureday"] == ["autovacuum_vacuum_scale_factor=0.01"]
