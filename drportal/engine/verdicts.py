@@ -108,7 +108,7 @@ VERDICT_TABLE: tuple[VerdictRow, ...] = (
         C.BROKEN_MIRRORING,
         "yes",
         "no",
-        "B stopped, unknown, error or down",
+        "B stopped, unknown, error, down, or shown to know nothing of what A writes",
         ("repair",),
         "{primary} is primary, and {replica} does not follow.",
     ),
