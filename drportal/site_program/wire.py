@@ -77,9 +77,12 @@ def _true_or_false(name: str, value: Any) -> Any:
     return value
 
 
+MOST_SHOWN = 16000  # a hundred clients, each with the longest address there is, shut out in one line
+
+
 def _shown(name: str, value: Any) -> Any:
-    if not isinstance(value, str) or len(value) > 1000 or not value.isprintable():
-        raise bad("%s must be one line of at most 1000 printable characters." % name)
+    if not isinstance(value, str) or len(value) > MOST_SHOWN or not value.isprintable():
+        raise bad("%s must be one line of at most %d printable characters." % (name, MOST_SHOWN))
     return value
 
 

@@ -53,3 +53,12 @@ def test_an_act_of_several_commands_is_shown_in_one_line_as_a_site_takes_it() ->
     for verb, line in (("fence", clients), ("salvage-copy", copied)):
         _, check = VERBS[verb]["shown"]
         assert check("shown", line) == line
+
+
+def test_a_hundred_clients_with_the_longest_addresses_fit_into_the_line_that_a_site_takes() -> None:
+    commands = RbdCommands("drportal-act-at-site-a")
+    address = "[1234:1234:1234:1234:1234:1234:123.123.123.123]:65535/4294967295"
+    _, check_clients = VERBS["fence"]["addresses"]
+    _, check_line = VERBS["fence"]["shown"]
+    line = one_line(commands.shut_out(one) for one in check_clients("addresses", [address] * 100))
+    assert check_line("shown", line) == line

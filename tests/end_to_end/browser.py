@@ -87,6 +87,11 @@ def sign_in(page: Page, role: str, password: str = "") -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
+def open_page(page: Page, name: str) -> None:
+    """By the menu: a page may lead to another one under the same words."""
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+
+
 def shot(page: Page, folder: Path, name: str) -> None:
     """A screenshot of the whole page, after what moves has come to rest."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from drportal.lab.control import LabClient
 from tests.end_to_end.accessible import assert_accessible, require_axe
-from tests.end_to_end.browser import browser, new_page, shot, shots, sign_in
+from tests.end_to_end.browser import browser, new_page, open_page, shot, shots, sign_in
 from tests.end_to_end.test_by_keyboard import tab_to
 from tests.end_to_end.test_in_the_browser import wait_ready, walk_wizard
 from tests.stack import LabProcess, PortalStack, wait_until
@@ -43,7 +43,7 @@ def evidence(portal: PortalStack) -> list[dict[str, object]]:
 
 def ask(page: Page, pictures: Path) -> None:
     """The door: first refused while the phrase is missing, then asked for."""
-    page.get_by_role("link", name="Disaster failover").click()
+    open_page(page, "Disaster failover")
     page.get_by_role("radio").first.click()
     expect(page.get_by_role("radio").first).to_be_checked()
     patient_until = time.monotonic() + 180
@@ -79,7 +79,7 @@ def ask(page: Page, pictures: Path) -> None:
 
 
 def approve(page: Page, pictures: Path) -> None:
-    page.get_by_role("link", name="Approvals").click()
+    open_page(page, "Approvals")
     page.get_by_role("grid", name="Approvals").get_by_role("link").first.click()
     expect(page.get_by_text("Nothing that matters has changed since")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("rbd mirror image promote --force one/one-10").first).to_be_visible()
@@ -179,7 +179,7 @@ def leave(page: Page, button: str) -> None:
 
 def review(page: Page, pictures: Path, folder: Path) -> None:
     """The next morning: what the approver saw, whether the trail is whole, accepted, and on paper."""
-    page.get_by_role("link", name="Reviews").click()
+    open_page(page, "Reviews")
     last_night = page.get_by_role("grid", name="Reviews").get_by_role("row").filter(has_text="Disaster failover").first
     expect(last_night).to_contain_text("New")
     shot(page, pictures, "6-queue")
@@ -202,7 +202,7 @@ def review(page: Page, pictures: Path, folder: Path) -> None:
     expect(page.get_by_text("manager accepted: Seen with the power company's own record")).to_be_visible()
     expect(page.get_by_role("button", name="Accept the run")).to_have_count(0)
     on_paper(page, pictures, folder, "review", "promote --force one/one-10")
-    page.get_by_role("link", name="Report").click()
+    open_page(page, "Report")
     expect(page.get_by_role("grid", name="Sections, articles and clauses")).to_contain_text("Art. 11(6)(a)")
     expect(page.get_by_role("grid", name="Plans")).to_contain_text("1 / 0")
     expect(page.get_by_role("grid", name="Runs")).to_contain_text("approver")

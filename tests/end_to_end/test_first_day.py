@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from drportal.lab.control import SiteDescription
 from tests.end_to_end.accessible import assert_accessible, require_axe
-from tests.end_to_end.browser import browser_page, shot, shots, sign_in
+from tests.end_to_end.browser import browser_page, open_page, shot, shots, sign_in
 from tests.stack import EmptyPortal, LabProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -28,7 +28,7 @@ class Administrator:
         assert_accessible(self.page)
 
     def to(self, name: str) -> None:
-        self.page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
+        open_page(self.page, name)
 
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()

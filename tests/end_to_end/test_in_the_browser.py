@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from drportal.lab.control import LabClient
-from tests.end_to_end.browser import browser_page, shot, shots, sign_in
+from tests.end_to_end.browser import browser_page, open_page, shot, shots, sign_in
 from tests.stack import LabProcess, PortalStack
 from tests.witness import PrimaryWitness
 
@@ -39,7 +39,7 @@ def walk_wizard(page: Page, door: str, phrase: str, pictures: Path, button: str 
     Mirroring goes on while a person reads: a snapshot that is being copied just then is a warning that nobody has
     accepted, and the start is refused with it. Then one looks again, and goes on.
     """
-    page.get_by_role("navigation", name="Pages").get_by_role("link", name=door, exact=True).click()
+    open_page(page, door)
     page.get_by_role("radio").first.check()
     page.get_by_role("button", name="Next").click()
     deadline = time.monotonic() + 180

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.end_to_end.browser import browser_page, shot
+from tests.end_to_end.browser import browser_page, open_page, shot
 from tests.end_to_end.test_in_the_browser import shots, sign_in
 from tests.stack import LabProcess, PortalStack
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def exposure_of_a_pool_and_an_image(page: Page, pictures: Path) -> None:
-    page.get_by_role("link", name="Pools", exact=True).click()
+    open_page(page, "Pools")
     page.get_by_role("link", name="one", exact=True).click()
     expect(page.get_by_role("heading", name="Pool one")).to_be_visible()
     expect(page.get_by_text(re.compile("At most \\d+ s")).first).to_be_visible(timeout=60_000)
@@ -33,14 +33,14 @@ def exposure_of_a_pool_and_an_image(page: Page, pictures: Path) -> None:
 
 
 def gaps_with_their_remedies(page: Page, pictures: Path) -> None:
-    page.get_by_role("link", name="Gaps", exact=True).click()
+    open_page(page, "Gaps")
     expect(page.get_by_role("heading", name="Protection gaps")).to_be_visible()
     expect(page.get_by_label("Level")).to_be_visible()
     shot(page, pictures, "gaps")
 
 
 def rules_and_alerts(page: Page, pictures: Path) -> None:
-    page.get_by_role("link", name="Alerts", exact=True).click()
+    open_page(page, "Alerts")
     expect(page.get_by_role("heading", name="Nobody is told of anything yet")).to_be_visible()
     page.get_by_role("button", name="Add a rule").click()
     page.get_by_label("Name", exact=True).fill("Split")
@@ -51,7 +51,7 @@ def rules_and_alerts(page: Page, pictures: Path) -> None:
 
 
 def readiness_comes_by_itself(page: Page, pictures: Path) -> None:
-    page.get_by_role("link", name="Plans", exact=True).click()
+    open_page(page, "Plans")
     page.get_by_role("link", name="web-shop", exact=True).first.click()
     expect(page.get_by_text("last checked").first).to_be_visible()
     expect(page.get_by_text("nothing that it depends on has changed").first).to_be_visible(timeout=120_000)
