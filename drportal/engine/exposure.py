@@ -3,11 +3,13 @@
 The measure is a time: every write acknowledged before ``Track.point_at`` is shown to be at the copy, so at most the
 writes since then are lost. It moves forward only on proof:
 
-* journal mode: the primary's position, as the copy's daemon wrote it down at a time, has been reached by the copy. What
-  a guest writes is in that position some seconds later (the writer commits every 5 s, the daemon rereads on notice;
-  with a full write load a status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. A
-  daemon whose peer is dead goes on telling the last position that it knew of it, beat after beat (seen for minutes on
-  Ceph 16.2.15), so what it writes down counts for no later time than when the primary side was heard last;
+* journal mode: the primary's position of a known time has been reached by the copy. What a guest writes is in that
+  position some seconds later (the writer commits every 5 s, the daemon rereads on notice; with a full write load a
+  status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. The time is known in two ways.
+  The primary was asked itself. Or the copy's daemon tells a position that it did not tell before: it has learned that
+  since then, so at *that* time it was in touch. That it tells a position again proves nothing: a daemon whose peer is
+  dead, or whose line to it is cut, goes on telling the last that it knew, beat after beat (seen for minutes on Ceph
+  16.2.15), and looks like one whose peer is idle;
 * snapshot mode: a mirror snapshot of that time is complete at the copy. Its time is the primary's clock's.
 
 Ceph's ``entries_behind_primary`` is a hint beside it, never the measure: it is up to 30 s old, and reads 0 when nobody
@@ -25,6 +27,8 @@ from drportal.engine.facts import Mode, Position, Side, SideFacts
 from drportal.engine.verdicts import CLOCK_SLACK_S, VerdictCode
 
 JOURNAL_LAG_S = 20.0
+# More than a beat of the daemon (30 s): what it has not told this long after the primary had it, it has not heard of.
+UNHEARD_S = 2 * JOURNAL_LAG_S
 MAX_MARKS = 48
 
 
@@ -41,13 +45,26 @@ class Track:
     """What is remembered of one image between two looks.
 
     ``primary`` and ``copy_id`` (the copy's image id) say whose proof it is: another primary, or another copy of the
-    same name, begins anew. ``point_at`` None: nothing is proven.
+    same name, begins anew. ``point_at`` None: nothing is proven. Journal mode: ``told`` is the newest position of the
+    primary that the copy's daemon knew of, and when it told that last; ``unheard`` the first that the primary itself
+    was seen to have and the daemon has not told since.
     """
 
     primary: Side | None = None
     copy_id: str | None = None
     point_at: dt.datetime | None = None
     marks: tuple[Mark, ...] = ()
+    told: Mark | None = None
+    unheard: Mark | None = None
+
+    @property
+    def unheard_since(self) -> dt.datetime | None:
+        """Since when the primary has writes of which the copy's daemon, which goes on telling, shows to know nothing;
+        None: that is not shown."""
+        if self.told is None or self.unheard is None:
+            return None
+        silent = self.told.at > self.unheard.at + dt.timedelta(seconds=UNHEARD_S)
+        return self.unheard.at if silent else None
 
 
 class ExposureKind(enum.StrEnum):
@@ -131,30 +148,49 @@ def _follow_snapshots(track: Track, copy: SideFacts, skew_s: float | None) -> Tr
 
 
 def _follow_journal(track: Track, primary: SideFacts, copy: SideFacts) -> Track:
-    marks, held = list(track.marks), _held(primary, copy)
-    for mark in _marks(primary, copy):
+    marks, held, told = list(track.marks), _held(primary, copy), _told(track.told, copy)
+    for mark in _marks(track.told, told, primary):
         marks = _added(marks, mark)
     point = track.point_at
     if held is not None:
         reached = [mark.at for mark in marks if mark.position <= held]
         marks = [mark for mark in marks if mark.position > held]
         point = _later(point, max(reached, default=None))
-    return replace(track, point_at=point, marks=tuple(_thinned(marks)))
+    unheard = _unheard(track.unheard, told, primary)
+    return replace(track, point_at=point, marks=tuple(_thinned(marks)), told=told, unheard=unheard)
 
 
-def _marks(primary: SideFacts, copy: SideFacts) -> list[Mark]:
+def _told(before: Mark | None, copy: SideFacts) -> Mark | None:
+    """What the daemon knew last of the primary. It never unlearns: an older position again is of no other time."""
+    status = copy.status
+    if status is None or status.primary_position is None or status.age_s is None or status.age_s < 0:
+        return before
+    said = Mark(status.read_at - dt.timedelta(seconds=status.age_s), status.primary_position)
+    if before is None or said.position > before.position:
+        return said
+    return replace(before, at=max(before.at, said.at)) if said.position == before.position else before
+
+
+def _marks(before: Mark | None, told: Mark | None, primary: SideFacts) -> list[Mark]:
     found = []
     lag = dt.timedelta(seconds=JOURNAL_LAG_S + CLOCK_SLACK_S)
-    status, journal = copy.status, primary.journal
-    if status is not None and status.primary_position is not None and status.age_s is not None and status.age_s >= 0:
-        known_at = status.read_at - dt.timedelta(seconds=status.age_s)
-        if primary.last_heard is not None:
-            known_at = min(known_at, primary.last_heard)
-        if primary.last_heard is not None or primary.reachable:
-            found.append(Mark(known_at - lag, status.primary_position))
+    if before is not None and told is not None and told.position > before.position:
+        found.append(Mark(min(before.at, told.at) - lag, told.position))  # learned after it had told the one before
+    journal = primary.journal
     if journal is not None and journal.local is not None:
         found.append(Mark(journal.read_at - lag, journal.local))
     return found
+
+
+def _unheard(before: Mark | None, told: Mark | None, primary: SideFacts) -> Mark | None:
+    if told is None:
+        return None
+    if before is not None and before.position > told.position:
+        return before
+    journal = primary.journal
+    if journal is None or journal.local is None or journal.local <= told.position:
+        return None
+    return Mark(journal.read_at, journal.local)
 
 
 def _held(primary: SideFacts, copy: SideFacts) -> Position | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import math
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -52,6 +53,7 @@ CONVERSATION_S = 300.0
 SMALL_POOL = 16
 AT_ONCE = 32
 SUSPECTS_AT_ONCE = 64
+PROOFS_AT_LEAST = 4
 EXACT_WITHIN_S = 60.0
 DEFINITIONS_EVERY_S = 30.0
 PAIRS_EVERY_S = 5.0
@@ -71,7 +73,7 @@ class Turn:
         self.interval_s = interval_s
         self.held: frozenset[str] = frozenset()
         self.suspects: frozenset[str] = frozenset()
-        self._place = self._suspect_place = 0
+        self._place = self._suspect_place = self._proof_place = 0
         self._said: dict[ImageRef, tuple[MirrorStatus | None, tuple[str, str]]] = {}
         self._due: dict[ImageRef, None] = {}  # in the order in which they became news
         self._listed: tuple[list[tuple[str, ...]], list[ImageRef]] = ([], [])
@@ -93,6 +95,20 @@ class Turn:
         self._place = start + int(share)
         held = [ref for ref in round_from_here if str(ref) in self.held] if self.held else []
         return sorted({*news, *round_from_here[: int(share)], *held[:SMALL_POOL], *self.chosen_suspects(refs)})
+
+    def proofs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
+        """Of the images that do not follow here, a share that comes round to each within a minute, or as soon as can be
+        with ``AT_ONCE`` a round: to ask a primary for its position is one more process."""
+        found = []
+        for ref in self._refs(pools):
+            status = pools[ref.pool].statuses.get(ref.name)
+            if status is not None and status.state != "up+replaying":
+                found.append(ref)
+        share = math.ceil(len(found) * max(self.interval_s, 1.0) / EXACT_WITHIN_S)
+        share = min(len(found), max(PROOFS_AT_LEAST, min(AT_ONCE, share)))
+        start = self._proof_place % len(found) if found else 0
+        self._proof_place = start + share
+        return (found + found)[start : start + share]
 
     def _refs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
         """Made anew only when a list of names is: a large pool's is the same object for as long as it says the same."""
@@ -219,6 +235,7 @@ class SideWatch:
             deadline_s=LOOK_DEADLINE_S,
             with_cloud=with_cloud,
             held_open=self.turn.suspects,
+            proofs=self.turn.proofs,
         )
         if self.refused_since is not None:
             since, self.refused_since = self.refused_since, None

@@ -216,3 +216,14 @@ def test_small_pools_are_read_whole_in_every_round_and_odd_names_never() -> None
     names = ["one-1", "one-2", "-rf", "a b"]
     for _ in range(2):
         assert {ref.name for ref in turn.choose(reading(names))} == {"one-1", "one-2"}
+
+
+def test_a_primary_is_asked_for_its_position_in_turn_and_never_more_than_some_at_once() -> None:
+    for count, rounds_s in ((3, 5), (16, 20), (300, 60), (1000, 160)):
+        names = [f"one-{number}" for number in range(count)]
+        pools = reading([*names, "copy-1", "copy-2"], odd=frozenset(names))
+        turn = Turn(5.0)
+        asked = [turn.proofs(pools) for _ in range(rounds_s // 5)]
+        assert max(len(chosen) for chosen in asked) <= 32
+        assert {ref.name for chosen in asked for ref in chosen} == set(names), f"{count} within {rounds_s} s"
+    assert Turn(5.0).proofs(reading(["copy-1"])) == []

@@ -81,6 +81,8 @@ class LabSite:
                 self.world.fail_site(self.key)
             case "cut-off":
                 await self._cut_off(also_from_peer=options.get("from") == "both")
+            case "line-cut":
+                self.world.part_sites()
             case "rbd-mirror-down":
                 self.world.kill_daemon(self.key)
             case "rbd-mirror-hung":
@@ -111,6 +113,8 @@ class LabSite:
                 self.lines.mend(self.key)
                 await self.ssh.door.open()
                 await self.nebula.restore("opennebula-down")
+                self.world.join_sites()
+            case "line-cut":
                 self.world.join_sites()
             case "rbd-mirror-down":
                 self.world.start_daemon(self.key)

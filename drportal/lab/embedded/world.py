@@ -100,6 +100,9 @@ class World:
         limit = self.sites[site].rate_limit_per_s
         return self.timing.entries_per_s if limit is None else max(limit, 1e-9)
 
+    def parted(self) -> bool:
+        return self._parted and all(site.up for site in self.sites.values())
+
     def tick_number(self, site: str, at: float) -> int:
         return math.floor((at - self.sites[site].daemon.first_tick) / self.timing.tick_s)
 
