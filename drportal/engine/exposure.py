@@ -6,10 +6,10 @@ writes since then are lost. It moves forward only on proof:
 * journal mode: the primary's position of a known time has been reached by the copy. What a guest writes is in that
   position some seconds later (the writer commits every 5 s, the daemon rereads on notice; with a full write load a
   status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. The time is known in two ways.
-  The primary was asked itself. Or the copy's daemon tells a position that it did not tell before: it has learned that
-  since then, so at *that* time it was in touch. That it tells a position again proves nothing: a daemon whose peer is
-  dead, or whose line to it is cut, goes on telling the last that it knew, beat after beat (seen for minutes on Ceph
-  16.2.15), and looks like one whose peer is idle;
+  The primary was asked itself. Or the copy's daemon tells a position that it did not tell before: it has found new words
+  since it wrote the old ones, and was in touch at most ``BEAT_S`` before it found them. That it tells a position again
+  proves nothing: its beat writes the same words with a new time for as long as nothing is replayed, and a daemon whose
+  peer is dead, or whose line to it is cut, looks like one whose peer is idle;
 * snapshot mode: a mirror snapshot of that time is complete at the copy. Its time is the primary's clock's.
 
 Ceph's ``entries_behind_primary`` is a hint beside it, never the measure: it is up to 30 s old, and reads 0 when nobody
@@ -27,8 +27,9 @@ from drportal.engine.facts import Mode, Position, Side, SideFacts
 from drportal.engine.verdicts import CLOCK_SLACK_S, VerdictCode
 
 JOURNAL_LAG_S = 20.0
-# More than a beat of the daemon (30 s): what it has not told this long after the primary had it, it has not heard of.
-UNHEARD_S = 2 * JOURNAL_LAG_S
+# A mirror daemon's status is written this often, the old words again; and it finds new words for an image this long after
+# it has replayed something, whether its peer is still there or not.
+BEAT_S = 30.0
 MAX_MARKS = 48
 
 
@@ -45,26 +46,15 @@ class Track:
     """What is remembered of one image between two looks.
 
     ``primary`` and ``copy_id`` (the copy's image id) say whose proof it is: another primary, or another copy of the
-    same name, begins anew. ``point_at`` None: nothing is proven. Journal mode: ``told`` is the newest position of the
-    primary that the copy's daemon knew of, and when it told that last; ``unheard`` the first that the primary itself
-    was seen to have and the daemon has not told since.
+    same name, begins anew. ``point_at`` None: nothing is proven. Journal mode: ``told`` is what the copy's daemon knew
+    of the primary's position in its last two statuses, and when they were written.
     """
 
     primary: Side | None = None
     copy_id: str | None = None
     point_at: dt.datetime | None = None
     marks: tuple[Mark, ...] = ()
-    told: Mark | None = None
-    unheard: Mark | None = None
-
-    @property
-    def unheard_since(self) -> dt.datetime | None:
-        """Since when the primary has writes of which the copy's daemon, which goes on telling, shows to know nothing;
-        None: that is not shown."""
-        if self.told is None or self.unheard is None:
-            return None
-        silent = self.told.at > self.unheard.at + dt.timedelta(seconds=UNHEARD_S)
-        return self.unheard.at if silent else None
+    told: tuple[Mark, ...] = ()
 
 
 class ExposureKind(enum.StrEnum):
@@ -156,41 +146,35 @@ def _follow_journal(track: Track, primary: SideFacts, copy: SideFacts) -> Track:
         reached = [mark.at for mark in marks if mark.position <= held]
         marks = [mark for mark in marks if mark.position > held]
         point = _later(point, max(reached, default=None))
-    unheard = _unheard(track.unheard, told, primary)
-    return replace(track, point_at=point, marks=tuple(_thinned(marks)), told=told, unheard=unheard)
+    return replace(track, point_at=point, marks=tuple(_thinned(marks)), told=told)
 
 
-def _told(before: Mark | None, copy: SideFacts) -> Mark | None:
-    """What the daemon knew last of the primary. It never unlearns: an older position again is of no other time."""
+def _told(before: tuple[Mark, ...], copy: SideFacts) -> tuple[Mark, ...]:
+    """The newest status, and the one before it. A daemon never unlearns: an older position again is of no other time."""
     status = copy.status
     if status is None or status.primary_position is None or status.age_s is None or status.age_s < 0:
         return before
     said = Mark(status.read_at - dt.timedelta(seconds=status.age_s), status.primary_position)
-    if before is None or said.position > before.position:
-        return said
-    return replace(before, at=max(before.at, said.at)) if said.position == before.position else before
+    if not before:
+        return (said,)
+    last = before[-1]
+    another = said.at - last.at > dt.timedelta(seconds=BEAT_S / 2)
+    if said.position < last.position or (said.position == last.position and not another):
+        return before
+    return (last, said) if another else (*before[:-1], said)
 
 
-def _marks(before: Mark | None, told: Mark | None, primary: SideFacts) -> list[Mark]:
+def _marks(before: tuple[Mark, ...], told: tuple[Mark, ...], primary: SideFacts) -> list[Mark]:
     found = []
     lag = dt.timedelta(seconds=JOURNAL_LAG_S + CLOCK_SLACK_S)
-    if before is not None and told is not None and told.position > before.position:
-        found.append(Mark(min(before.at, told.at) - lag, told.position))  # learned after it had told the one before
+    if len(before) > 1 and told[-1].position > before[-1].position:
+        # A status may have waited for its storage and is dated by that; the one before it had been written by then.
+        since = min(before[0].at, told[-1].at) - dt.timedelta(seconds=BEAT_S)
+        found.append(Mark(since - lag, told[-1].position))
     journal = primary.journal
     if journal is not None and journal.local is not None:
         found.append(Mark(journal.read_at - lag, journal.local))
     return found
-
-
-def _unheard(before: Mark | None, told: Mark | None, primary: SideFacts) -> Mark | None:
-    if told is None:
-        return None
-    if before is not None and before.position > told.position:
-        return before
-    journal = primary.journal
-    if journal is None or journal.local is None or journal.local <= told.position:
-        return None
-    return Mark(journal.read_at, journal.local)
 
 
 def _held(primary: SideFacts, copy: SideFacts) -> Position | None:

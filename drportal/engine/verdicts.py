@@ -108,7 +108,7 @@ VERDICT_TABLE: tuple[VerdictRow, ...] = (
         C.BROKEN_MIRRORING,
         "yes",
         "no",
-        "B stopped, unknown, error, down, or shown to know nothing of what A writes",
+        "B stopped, unknown, error or down",
         ("repair",),
         "{primary} is primary, and {replica} does not follow.",
     ),
@@ -225,16 +225,13 @@ def verdict(
     *,
     home: Side = Side.A,
     names: tuple[str, str] = ("side A", "side B"),
-    unheard_since: dt.datetime | None = None,
 ) -> Verdict:
     """The portal's reading of one image. Swapping the sides (and ``home`` and ``names``) gives the same verdict,
     mirrored.
 
-    ``names`` are the two sites' names, for the sentences. ``unheard_since``: since when the copy's daemon is shown to
-    know nothing of the primary's writes (``exposure.Track``), by whoever has looked for longer than now.
+    ``names`` are the two sites' names, for the sentences.
     """
-    named = {Side.A: names[0], Side.B: names[1]}
-    return _Judge({Side.A: a, Side.B: b}, policy, now, home, named, unheard_since).judge()
+    return _Judge({Side.A: a, Side.B: b}, policy, now, home, {Side.A: names[0], Side.B: names[1]}).judge()
 
 
 class _Role(enum.Enum):
@@ -254,7 +251,6 @@ class _Judge:
     now: dt.datetime
     home: Side
     names: dict[Side, str]
-    unheard_since: dt.datetime | None
 
     # --- facts, aged ---
 
@@ -428,12 +424,6 @@ class _Judge:
             return self._say(
                 C.NOT_YET_PROTECTED, primary, "It replays, but has not caught up since it became the copy."
             )
-        if role.mode is Mode.JOURNAL and self.unheard_since is not None:
-            unheard = (
-                f"{self.names[primary.other]} goes on saying that it replays, but its mirror daemon has not heard of "
-                f"what {self.names[primary]} wrote since {_when(self.unheard_since)}: the line between them may be cut."
-            )
-            return self._say(C.BROKEN_MIRRORING, primary, unheard)
         behind = self._behind(primary, role, status)
         reversed_ = primary is not self.home
         if behind is None:

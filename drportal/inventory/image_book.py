@@ -156,7 +156,9 @@ class ImageBook:
             row = known.row
             known.home, known.used, known.judged_at = homes.get(row.pk), row.pk in used, now
             verdict_before, point_before = row.verdict, row.protected_until
-            changed = self._update(known, views, now, policy, skew_s)
+            changed = self._update(known, views, now, policy)
+            known.track = follow(known.track, known.sides, skew_s)
+            row.protected_until = known.track.point_at
             if sampler is not None:
                 sampler.take(row, point_before, now)
             verdicts |= row.verdict != verdict_before
@@ -276,12 +278,7 @@ class ImageBook:
         return views
 
     def _update(
-        self,
-        known: Known,
-        views: Mapping[tuple[Side, str], View],
-        now: dt.datetime,
-        policy: VerdictPolicy,
-        skew_s: Mapping[Side, float | None],
+        self, known: Known, views: Mapping[tuple[Side, str], View], now: dt.datetime, policy: VerdictPolicy
     ) -> bool:
         """Set the row's fields; True when something other than times and ages is new."""
         row, ref, pair = known.row, known.ref, self.pair
@@ -300,12 +297,7 @@ class ImageBook:
                 infos.append(info)
                 at.info = info
         _set_identity(row, infos)
-        track = known.track = follow(known.track, known.sides, skew_s)
-        row.protected_until = track.point_at
-        judged = judge(
-            known.sides, pair, known.home, now, policy,
-            usable_name=ref is not None, unheard_since=track.unheard_since,
-        )  # fmt: skip
+        judged = judge(known.sides, pair, known.home, now, policy, usable_name=ref is not None)
         self._note_changes(known, size_before)
         row.verdict, row.verdict_sentence = judged.code.value, intern(judged.sentence)
         row.primary_side = judged.primary_side.value if judged.primary_side else ""

@@ -63,7 +63,6 @@ def judge(
     policy: VerdictPolicy,
     *,
     usable_name: bool = True,
-    unheard_since: dt.datetime | None = None,
 ) -> Verdict:
     """The engine's verdict. An image of no group is at home wherever it is primary."""
     if not usable_name:
@@ -72,8 +71,7 @@ def judge(
     if home is None:
         b = sides[Side.B].role
         home = Side.B if b is not None and b.primary else Side.A
-    names = (pair.a.name, pair.b.name)
-    return verdict(sides[Side.A], sides[Side.B], policy, now, home=home, names=names, unheard_since=unheard_since)
+    return verdict(sides[Side.A], sides[Side.B], policy, now, home=home, names=(pair.a.name, pair.b.name))
 
 
 def never_younger(before: SideFacts, after: SideFacts) -> SideFacts:

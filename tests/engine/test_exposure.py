@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drportal.engine.exposure import (
+    BEAT_S,
     JOURNAL_LAG_S,
     MAX_MARKS,
-    UNHEARD_S,
     Exposure,
     ExposureKind,
     Track,
@@ -23,6 +24,9 @@ from drportal.engine.verdicts import VerdictCode
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NO_SKEW = {Side.A: 0.0, Side.B: 0.0}
+
+
+NEWS_S = JOURNAL_LAG_S + 2  # with the clocks' slack
 
 
 def at(second: float) -> dt.datetime:
@@ -71,21 +75,29 @@ def followed(*looks: dict[Side, SideFacts]) -> Track:
     return track
 
 
-def test_a_position_that_is_news_was_learned_since_the_daemon_told_the_one_before() -> None:
-    track = followed(journal_sides(70, 60, 6, 6))
+def test_a_position_that_is_news_is_dated_by_the_last_status_but_one() -> None:
+    track = followed(journal_sides(40, 30, 5, 5))
     assert track.point_at is None, "it may have learned that long ago"
+    track = follow(track, journal_sides(70, 60, 6, 6), NO_SKEW)
+    assert track.point_at is None, "and that, if the status at 30 s had been held up"
     track = follow(track, journal_sides(100, 90, 7, 7), NO_SKEW)
-    assert seconds(track, 100) == 40 + JOURNAL_LAG_S + 2
-    assert seconds(track, 160) == 100 + JOURNAL_LAG_S + 2, "silence makes it grow"
+    assert seconds(track, 100) == 70 + BEAT_S + NEWS_S
+    assert seconds(track, 160) == 130 + BEAT_S + NEWS_S, "silence makes it grow"
 
 
-def test_a_copy_that_is_behind_proves_nothing_until_it_has_come_to_where_the_primary_was() -> None:
-    track = followed(journal_sides(0, 0, 50, 10), journal_sides(30, 30, 100, 20))
-    assert track.point_at is None
-    track = follow(track, journal_sides(60, 60, 200, 99), NO_SKEW)
-    assert track.point_at is None
-    track = follow(track, journal_sides(90, 90, 300, 150), NO_SKEW)
-    assert seconds(track, 90) == 90 + JOURNAL_LAG_S + 2, "it holds what the daemon learned of after 0 s"
+def test_a_status_that_is_read_again_is_the_same_status() -> None:
+    looks = [journal_sides(second, 30, 5, 5) for second in range(30, 60, 5)]
+    looks += [journal_sides(second, 60 + second % 2, 6, 6) for second in range(61, 90, 5)]
+    assert followed(*looks).point_at is None
+    assert seconds(followed(*looks, journal_sides(91, 90, 7, 7)), 91) == 61 + BEAT_S + NEWS_S
+
+
+def test_words_that_were_found_after_the_line_was_cut_are_of_the_time_before() -> None:
+    """Replayed at 95 s, cut at 101 s, and at 125 s the daemon, which knows of no cut, finds words for what it had."""
+    track = followed(journal_sides(61, 60, 6, 6), journal_sides(91, 90, 6, 6), journal_sides(121, 120, 6, 6))
+    track = follow(track, journal_sides(151, 150, 7, 7), NO_SKEW)
+    assert track.point_at is not None
+    assert track.point_at <= at(101)
 
 
 def test_what_the_primary_says_itself_is_of_the_time_at_which_it_was_asked() -> None:
@@ -100,31 +112,25 @@ def test_a_line_that_is_cut_is_seen_by_what_the_primary_says_and_the_daemon_does
     for second in range(100, 700, 10):
         track = follow(track, asked(second, second // 10, 7, 7, second - 5), NO_SKEW)
         assert track.point_at == point, "it grows, second by second"
-        assert (track.unheard_since is not None) is (second - 5 > 100 + UNHEARD_S)
-    assert track.unheard_since == at(100)
     track = follow(track, asked(700, 70, 70, 70, 699), NO_SKEW)
-    assert (seconds(track, 700), track.unheard_since) == (JOURNAL_LAG_S + 2, None), "mended"
+    assert seconds(track, 700) == JOURNAL_LAG_S + 2, "mended"
 
 
-def test_a_daemon_that_is_slow_but_hears_is_not_called_deaf() -> None:
-    track = Track()
-    for second in range(0, 900, 5):
-        written_at = second // 30 * 30
-        track = follow(track, asked(second, second, written_at - 15, written_at - 10, written_at), NO_SKEW)
-        assert track.unheard_since is None
-        assert second < 60 or seconds(track, second) is not None
+def news(*entries: int) -> list[dict[Side, SideFacts]]:
+    """A status every 30 s from 0 s, of a copy that has what its daemon knows of."""
+    return [journal_sides(30 * beat, 30 * beat, number, number) for beat, number in enumerate(entries)]
 
 
 def test_a_daemon_that_tells_an_older_position_again_has_learned_nothing_when_it_tells_the_newer() -> None:
-    track = followed(journal_sides(0, 0, 6, 6), journal_sides(30, 30, 7, 7))
-    for second in range(60, 600, 60):
+    track = followed(*news(5, 6, 7))
+    for second in range(90, 600, 60):
         back = follow(track, journal_sides(second, second, 5, 5), NO_SKEW)
         track = follow(back, journal_sides(second + 30, second + 30, 7, 7), NO_SKEW)
-        assert track.point_at == at(0 - JOURNAL_LAG_S - 2)
+        assert track.point_at == at(0 - BEAT_S - NEWS_S)
 
 
 def test_another_primary_another_copy_or_no_copy_begins_anew() -> None:
-    track = followed(journal_sides(70, 70, 6, 6), journal_sides(100, 100, 7, 7))
+    track = followed(*news(5, 6, 7))
     assert track.point_at is not None
     assert follow(track, journal_sides(110, 110, 9, 8, copy_id="another"), NO_SKEW).point_at is None
     assert follow(track, journal_sides(110, 110, 9, None), NO_SKEW).point_at is None
@@ -138,10 +144,10 @@ def test_another_primary_another_copy_or_no_copy_begins_anew() -> None:
 
 
 def test_a_dark_primary_and_a_handover_keep_what_was_proven() -> None:
-    track = followed(journal_sides(70, 70, 6, 6), journal_sides(100, 100, 7, 7))
+    track = followed(*news(5, 6, 7))
     assert track.point_at is not None
-    dark = journal_sides(130, 100, 7, 7)
-    dark[Side.A] = SideFacts(False, role(True, 100))
+    dark = journal_sides(130, 60, 7, 7)
+    dark[Side.A] = SideFacts(False, role(True, 60))
     assert follow(track, dark, NO_SKEW).point_at == track.point_at
     demoted = {Side.A: SideFacts(True, role(False)), Side.B: SideFacts(True, role(False))}
     assert follow(track, demoted, NO_SKEW).point_at == track.point_at
@@ -165,7 +171,7 @@ def test_a_primary_that_only_the_copys_daemon_hears_is_measured_by_what_it_learn
         sides = journal_sides(second, second, number, number)
         sides[Side.A] = SideFacts(False, role(True, 0), last_heard=at(0))
         track = follow(track, sides, NO_SKEW)
-        assert number == 0 or seconds(track, second) == 30 + JOURNAL_LAG_S + 2
+        assert number < 2 or seconds(track, second) == 60 + BEAT_S + NEWS_S
 
 
 def snapshot_sides(copied_until: float | None) -> dict[Side, SideFacts]:
@@ -187,7 +193,7 @@ def test_snapshot_mode_counts_from_the_newest_whole_snapshot_by_the_primarys_clo
 
 def test_in_snapshot_mode_the_proof_has_its_own_time_and_no_repetition_makes_it_later() -> None:
     track = followed(*[snapshot_sides(40)] * 9)
-    assert (track.point_at, track.told, track.unheard_since) == (at(38), None, None)
+    assert (track.point_at, track.told) == (at(38), ())
 
 
 def test_what_has_no_copy_has_no_bound() -> None:
@@ -202,10 +208,14 @@ def test_what_has_no_copy_has_no_bound() -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """At ``second`` a status is read that was written ``age_s`` before, and the primary is asked or not."""
+    """At ``second`` a status is read that was written ``age_s`` before. Its words were chosen after a share
+    (``chosen``) of the time since the one before was written, and what is in them was known ``stale_s`` before that.
+    The primary is asked or not, and knows of what was written ``lag_s`` before."""
 
     second: float
     age_s: float
+    chosen: float
+    stale_s: float
     lag_s: float
     share: float
     asked: bool
@@ -214,14 +224,17 @@ class Look:
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[float], list[Look], tuple[float, float]]:
     """Times of writes, looks, and from when to when the line between the sites is cut."""
-    writes = sorted(draw(st.lists(st.floats(0, 900), min_size=1, max_size=60)))
+    every_s = draw(st.integers(1, 60))
+    writes = sorted({*draw(st.lists(st.floats(0, 900), min_size=1, max_size=9)), *map(float, range(0, 1000, every_s))})
+    parts = st.sampled_from((0.0, 0.3, 1.0))  # the ends are where it is tight
     shapes = st.tuples(
-        st.floats(1, 45), st.floats(0, 30), st.floats(0, JOURNAL_LAG_S), st.floats(0, 1), st.booleans()
+        st.sampled_from((1.0, 5.0, 30.0, 45.0)), st.floats(0, 3), parts, st.sampled_from((0.0, BEAT_S)),
+        st.sampled_from((0.0, JOURNAL_LAG_S)), parts, st.booleans(),
     )  # fmt: skip
     looks, now = [], 0.0
-    for gap, age_s, lag_s, share, asks in draw(st.lists(shapes, min_size=1, max_size=40)):
+    for gap, age_s, *rest in draw(st.lists(shapes, min_size=1, max_size=40)):
         now += gap
-        looks.append(Look(now, min(age_s, now), lag_s, share, asks))
+        looks.append(Look(now, min(age_s, now), *rest))
     cut_at = draw(st.floats(0, 1000))
     return writes, looks, (cut_at, cut_at + draw(st.floats(0, 1000)))
 
@@ -231,16 +244,18 @@ def histories(draw: st.DrawFn) -> tuple[list[float], list[Look], tuple[float, fl
 def test_it_never_shows_less_than_the_truth(
     history: tuple[list[float], list[Look], tuple[float, float]], later: float
 ) -> None:
-    """The copy holds a prefix of the writes that only grows, and does not grow while the line is cut. A status knows a
-    position up to the lag old, and of nothing that was written since the cut; so does the primary's own answer of what
-    was written within the lag."""
+    """The copy holds a prefix of the writes that only grows, and does not grow while the line is cut. A status knows of
+    nothing that was written since its daemon was last in touch; the primary's own answer of nothing within the lag."""
     writes, looks, (cut_at, mended_at) = history
     track, held, told, written_at = Track(), 0, 0, 0.0
     for look in looks:
+        before, written_at = written_at, max(written_at, look.second - look.age_s)
+        chosen_at = before + look.chosen * (written_at - before)
+        known_at = chosen_at - look.stale_s
+        if cut_at <= known_at < mended_at:
+            known_at = cut_at if chosen_at - cut_at <= BEAT_S else -math.inf  # else it finds no new words
+        told = max(told, sum(1 for write in writes if write <= known_at - look.lag_s))
         cut = cut_at <= look.second < mended_at
-        written_at = max(written_at, look.second - look.age_s)
-        heard_at = min(written_at - look.lag_s, cut_at if cut_at <= written_at < mended_at else written_at)
-        told = max(told, sum(1 for write in writes if write <= heard_at))
         there = sum(1 for write in writes if write <= (cut_at if cut else look.second))
         held = max(held, int(there * look.share))
         sides = journal_sides(look.second, written_at, told, held)

@@ -126,19 +126,6 @@ def test_what_the_copys_status_makes_of_a_pair(changes: dict[str, object], code:
     assert verdict(*pair(**changes), POLICY, NOW).code == code
 
 
-def test_a_copy_whose_daemon_has_not_heard_of_the_primarys_writes_does_not_follow() -> None:
-    seen = verdict(*pair(), POLICY, NOW, names=("north", "south"), unheard_since=NOW)
-    assert seen.code is VerdictCode.BROKEN_MIRRORING
-    assert "south goes on saying that it replays" in seen.sentence
-    assert "has not heard of what north wrote since 2026" in seen.sentence
-    in_error = verdict(*pair(state="up+error", description="split-brain"), POLICY, NOW, unheard_since=NOW)
-    assert in_error.code is VerdictCode.DIVERGED, "what is worse is said first"
-    snapshots = tuple(
-        dataclasses.replace(facts, role=dataclasses.replace(facts.role, mode=Mode.SNAPSHOT)) for facts in pair()
-    )  # type: ignore[type-var]
-    assert verdict(*snapshots, POLICY, NOW, unheard_since=NOW).code is VerdictCode.PROTECTED, "of no journal"
-
-
 def test_equal_positions_outweigh_a_frozen_count_of_entries_behind() -> None:
     a, b = pair(entries_behind=5000)
     position = Position(2, 9, 0)

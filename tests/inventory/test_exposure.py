@@ -138,7 +138,7 @@ def test_a_curve_of_a_month_has_a_bounded_number_of_points() -> None:
 def test_a_track_survives_the_way_through_a_row() -> None:
     assert track_from_json({}) == Track()
     mark = Mark(NOON, Position(3, 7, 1))
-    track = Track(point_at=NOON, marks=(mark,), told=mark, unheard=mark)
+    track = Track(point_at=NOON, marks=(mark,), told=(mark, mark))
     assert track_from_json(json.loads(track_as_text(track))) == track
     assert track_from_json({"point_at": NOON.isoformat(), "marks": []}) == Track(point_at=NOON), "of an older portal"
 
