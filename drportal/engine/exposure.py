@@ -6,10 +6,10 @@ writes since then are lost. It moves forward only on proof:
 * journal mode: the primary's position of a known time has been reached by the copy. What a guest writes is in that
   position some seconds later (the writer commits every 5 s, the daemon rereads on notice; with a full write load a
   status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. The time is known in two ways.
-  The primary was asked itself. Or the copy's daemon tells a position that it did not tell before: it has found new words
-  since it wrote the old ones, and was in touch at most ``BEAT_S`` before it found them. That it tells a position again
-  proves nothing: its beat writes the same words with a new time for as long as nothing is replayed, and a daemon whose
-  peer is dead, or whose line to it is cut, looks like one whose peer is idle;
+  The primary was asked itself. Or the copy's daemon tells a position that it did not tell before: it has found new
+  words since it wrote the old ones, and was in touch at most ``BEAT_S`` before it found them. That it tells a position
+  again proves nothing: its beat writes the same words with a new time for as long as nothing is replayed, and a daemon
+  whose peer is dead, or whose line to it is cut, looks like one whose peer is idle;
 * snapshot mode: a mirror snapshot of that time is complete at the copy. Its time is the primary's clock's.
 
 Ceph's ``entries_behind_primary`` is a hint beside it, never the measure: it is up to 30 s old, and reads 0 when nobody
@@ -27,8 +27,8 @@ from drportal.engine.facts import Mode, Position, Side, SideFacts
 from drportal.engine.verdicts import CLOCK_SLACK_S, VerdictCode
 
 JOURNAL_LAG_S = 20.0
-# A mirror daemon's status is written this often, the old words again; and it finds new words for an image this long after
-# it has replayed something, whether its peer is still there or not.
+# A mirror daemon's status is written this often, the old words again; and it finds new words for an image this long
+# after it has replayed something, whether its peer is still there or not.
 BEAT_S = 30.0
 MAX_MARKS = 48
 
@@ -150,7 +150,7 @@ def _follow_journal(track: Track, primary: SideFacts, copy: SideFacts) -> Track:
 
 
 def _told(before: tuple[Mark, ...], copy: SideFacts) -> tuple[Mark, ...]:
-    """The newest status, and the one before it. A daemon never unlearns: an older position again is of no other time."""
+    """The newest status, and the one before it. A daemon never unlearns: an older position tells nothing."""
     status = copy.status
     if status is None or status.primary_position is None or status.age_s is None or status.age_s < 0:
         return before
