@@ -102,8 +102,9 @@ class SiteReader:
         proofs: Wanted = none_of_them,
     ) -> SiteReading:
         """``wanted`` chooses, from the pools just read, the images whose role is read exactly. Of those that are in
-        ``held_open`` (``pool/name``) it is read too who has them open. ``proofs`` chooses those whose position is read
-        though they are primary, where that is a process for each; the site program tells it of all that are wanted.
+        ``held_open`` (``pool/name``) it is read too who has them open. ``proofs`` is asked next, and chooses those of
+        them whose position is read though they are primary, where that is a process for each; the site program tells it
+        of all.
 
         Ends within ``deadline_s``. ``with_cloud`` false: OpenNebula is left in peace this time.
         """
@@ -151,7 +152,6 @@ class SiteReader:
             chosen = [ref for ref in chosen if ref not in reading.infos]
         else:
             proven = frozenset(proofs(reading.pools))
-            chosen = list({**dict.fromkeys(chosen), **dict.fromkeys(proven)})
         suspects = [ref for ref in wanted_refs if str(ref) in held_open]
         images = (self._image(reading, ref, proven=ref in proven) for ref in chosen)
         await asyncio.gather(*images, self._held_open(reading, suspects))
