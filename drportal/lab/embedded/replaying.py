@@ -206,8 +206,9 @@ def evaluate(pair: Pair, site: str, at: float) -> None:
 
 def _last_words(pair: Pair, copy: Copy | None, source: Copy | None, at: float) -> None:
     """The peer does not answer: on the first beat after that the daemon tells once more, to its own cluster, how far it
-    had come. Then the old text stays, with its old time. (Both were seen; so of a line that is cut the worse one: it
-    tells the last that it knew again and again, as if the peer were idle.)
+    had come. Then the old text stays, with its old time. (While a line was cut, Ceph was seen to write nothing; after
+    the death of a primary also the old text again and again, as if the peer were idle. Here a cut line does that, which
+    is the harder to see through.)
     """
     said = pair.published.get(copy.site) if copy is not None else None
     if copy is None or copy.replay is None or source is None or said is None or said.state != "replaying":
