@@ -55,6 +55,8 @@ async def test_exposure_grows_while_the_line_between_living_sites_is_cut_and_shr
         cut_at = timezone.now()
         await until("nothing is missing while nothing is written", lambda: shown_since(cut_at))
         assert (await sync_to_async(row)()).verdict == "protected"
+        await sync_to_async(lab.fail)("b", "line-cut")
+        await sync_to_async(lab.restore)("b", "line-cut")  # and it is cut at a's end still
         await sync_to_async(lab.write)("a", image.name, "what the copy has not")
         written_at, told = timezone.now(), set[str]()
 
