@@ -15,7 +15,7 @@ from drportal.engine import exposure
 from drportal.inventory import image_book
 from drportal.inventory.discovery import discover
 from drportal.inventory.introduce import introduce
-from drportal.inventory.models import MirroredImage
+from drportal.inventory.models import CephThrough, MirroredImage, Site
 from drportal.lab.control import LabClient
 from tests.inventory.test_polling import polling_now, until
 from tests.stack import LabProcess
@@ -47,7 +47,10 @@ def shown_since(moment: dt.datetime) -> bool:
 async def test_exposure_grows_while_the_line_between_living_sites_is_cut_and_shrinks_after(
     lab: LabClient, transactional_db: None
 ) -> None:
-    await sync_to_async(lambda: discover(introduce(lab.description).pk))()
+    pair = await sync_to_async(introduce)(lab.description)
+    # Where each answer is a process; the site program tells positions along with the roles.
+    await Site.objects.aupdate(ceph_through=CephThrough.RBD)
+    await sync_to_async(discover)(pair.pk)
     image, began = await sync_to_async(row)(), timezone.now()
     async with polling_now(1.0):
         await until("an idle image is measured by asking its primary", lambda: shown_since(began))
