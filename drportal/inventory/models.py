@@ -189,10 +189,11 @@ class MirroredImage(models.Model):
     each part with its time.
     """
 
-    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="images")
+    # No index but those that are looked in: each costs room whenever a row is written anew.
+    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="images", db_index=False)
     pool = models.CharField(max_length=100)
     name = models.CharField(max_length=200)
-    global_id = models.CharField(max_length=64, blank=True, db_index=True)
+    global_id = models.CharField(max_length=64, blank=True)
     mode = models.CharField(max_length=20, blank=True)
     size_bytes = models.BigIntegerField(null=True)
     side_a = models.JSONField(default=dict)
@@ -221,18 +222,19 @@ class MirroredImage(models.Model):
 
 
 class ExposureDay(models.Model):
-    """The worst exposure of an image or a pool in each slot of one day (UTC), seconds.
+    """The worst exposure of an image or a pool in each slot of one day (UTC).
 
-    ``subject``: ``image:12`` or ``pool:one``; with ``unbounded:`` or ``untold:`` before it, in which slots no bound
-    could be given, or it could not be told (of one image of the pool, at least). ``values``: little-endian 32-bit
-    floats; NaN where nobody looked or it was not so. Thinned and dropped by age (``inventory/exposure.py``).
+    ``subject``: ``image:12`` or ``pool:one``. ``packed``: the figures, and in which slots no bound could be given or it
+    could not be told, of one image of the pool at least (``inventory/slots.py``). Thinned and dropped by age
+    (``inventory/exposure.py``).
     """
 
-    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="exposure_days")
+    # Its index is that of the one row of a day.
+    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="exposure_days", db_index=False)
     subject = models.CharField(max_length=120)
     day = models.DateField(db_index=True)
     step_s = models.PositiveIntegerField()
-    values = models.BinaryField()
+    packed = models.BinaryField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["pair", "subject", "day"], name="one_exposure_row_of_a_day")]

@@ -15,7 +15,7 @@ from ninja import Field, Router, Schema
 from drportal.api import asker, needs
 from drportal.engine.exposure import ExposureKind
 from drportal.errors import NotFound
-from drportal.inventory.exposure import PERIODS, Slot, curve, slots_of, worst_of_slots
+from drportal.inventory.exposure import PERIODS, curve, slots_of, worst_of_slots
 from drportal.inventory.models import MirroredImage, Pool, SitePair
 from drportal.inventory.schedules_shown import PoolState, pool_state
 from drportal.inventory.schemas import (
@@ -27,6 +27,7 @@ from drportal.inventory.schemas import (
     images_out,
 )
 from drportal.inventory.services import pair_get
+from drportal.inventory.slots import Slot
 from drportal.recovery.targets import rpo_of
 from drportal.roles import Permission
 from drportal.watch.targets import group_get, target_set, targets_of_images

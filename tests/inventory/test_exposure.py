@@ -18,16 +18,15 @@ from drportal.inventory.exposure import (
     COARSE_S,
     FINE_S,
     Sampler,
-    Slot,
     curve,
     slots_of,
     thin,
     track_as_text,
     track_from_json,
-    unpacked,
     worst_of_slots,
 )
 from drportal.inventory.models import ExposureDay, MirroredImage, SitePair
+from drportal.inventory.slots import Slot, length
 from drportal.lab.control import LabClient
 from tests.conftest import Person
 from tests.inventory.test_polling import polling_now, until
@@ -123,10 +122,22 @@ def test_old_days_become_coarse_without_showing_less_and_end(image: MirroredImag
     assert thin(image.pair_id, (NOON + dt.timedelta(days=2)).date()) == 0
     assert thin(image.pair_id, (NOON + dt.timedelta(days=3)).date()) == 2  # the image's row and the pool's
     row = ExposureDay.objects.get(subject=f"image:{image.pk}")
-    assert (row.step_s, len(unpacked(bytes(row.values)))) == (COARSE_S, 24)
+    assert (row.step_s, length(bytes(row.packed))) == (COARSE_S, 24)
     assert slots_of(image.pair_id, [row.subject], NOON) == {at(0): Slot(70.0), at(3600): Slot(30.0)}
     thin(image.pair_id, (NOON + dt.timedelta(days=samples.KEEP_DAYS + 1)).date())
     assert ExposureDay.objects.count() == 0
+
+
+def test_of_an_image_there_is_one_row_a_day_whatever_was_so_in_it(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    seen(sampler, image, at(0), 10)
+    for second, verdict in ((300, "diverged"), (600, "cannot_tell")):
+        image.verdict, image.protected_until = verdict, None
+        sampler.take(image, None, at(second))
+        sampler.flush(at(second))
+    told = {at(0): Slot(10.0), at(300): Slot(unbounded=True), at(600): Slot(untold=True)}
+    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON) == told
+    assert ExposureDay.objects.get(subject__startswith="image:").step_s == FINE_S
 
 
 def test_a_curve_of_a_month_has_a_bounded_number_of_points() -> None:
