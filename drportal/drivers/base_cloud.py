@@ -112,7 +112,10 @@ class Vm:
 
 @dataclass(frozen=True, slots=True)
 class CloudImage:
-    """An image record. ``state_word``: READY, USED_PERS, ERROR …; ``marker`` our DR_MARKER attribute."""
+    """An image record. ``state_word``: READY, USED_PERS, ERROR …; ``marker`` our DR_MARKER attribute.
+
+    ``use_locked``: ``locked`` at the level at which no VM can take it (``oneimage lock`` without more).
+    """
 
     image_id: int
     name: str
@@ -124,6 +127,7 @@ class CloudImage:
     datastore_id: int
     vm_ids: tuple[int, ...]
     locked: bool
+    use_locked: bool
     attributes: dict[str, str]
     document: Document
 

@@ -210,6 +210,7 @@ def image(element: ET.Element, text: str = "") -> CloudImage:
         datastore_id=_int(element, "DATASTORE_ID"),
         vm_ids=_ids(element, "VMS/ID"),
         locked=_locked(element),
+        use_locked=_int_or(element, "LOCK/LOCKED", 0) == 1,
         attributes=_attributes(element.find("TEMPLATE")),
         document=Document(text or ET.tostring(element, encoding="unicode")),
     )

@@ -27,6 +27,7 @@ class GapCode(enum.StrEnum):
     NO_PEER = "no_peer"
     DAEMON_DEAD = "daemon_dead"
     POOL_UNMIRRORED = "pool_unmirrored"
+    POOL_GONE = "pool_gone"
     NAME_TAKEN = "name_taken"
     IMAGE_COLLISION = "image_collision"
     NETWORK_UNMAPPED = "network_unmapped"

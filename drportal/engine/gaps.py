@@ -440,7 +440,8 @@ def room_gaps(group: str, target: str, needed: Room, free: Room, datastore: str 
         need, have = _gib(needed.disk_mb), _gib(free.disk_mb)
         said = (
             f"Its largest disk has {need}; datastore {datastore} of {target} says that {have} are free, "
-            "and OpenNebula refuses to register a larger image, although its data is in the pool already."
+            "and by hand OpenNebula refuses to register a larger image, although its data is in the pool already. "
+            "(The portal's own runs register it all the same.)"
         )
         remedy = "Make room in the pool, or set DATASTORE_CAPACITY_CHECK=NO on the datastore."
         yield _no_room(group, target, "disk", said, remedy, *_datastore_commands(datastore))
@@ -467,4 +468,5 @@ def _datastore_commands(datastore: str) -> tuple[tuple[str, str], ...]:
 
 def _no_room(group: str, target: str, what: str, said: str, remedy: str, *commands: tuple[str, str]) -> Gap:
     typed = tuple(Typed(text, target, Host.FRONT_END, does) for text, does in commands)
-    return Gap(GapCode.NO_ROOM, GapLevel.RISK, f"group {group}", said, remedy, typed, detail=what)
+    level = GapLevel.NOTE if what == "disk" else GapLevel.RISK  # the first is in nobody's way but a person's
+    return Gap(GapCode.NO_ROOM, level, f"group {group}", said, remedy, typed, detail=what)

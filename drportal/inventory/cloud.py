@@ -239,6 +239,7 @@ def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:
                 "ds_mad": store.ds_mad,
                 "pool": store.pool,
                 "free_mb": store.free_mb,
+                "capacity_check": store.attributes.get("DATASTORE_CAPACITY_CHECK", "").upper() != "NO",
                 "enabled": store.enabled,
             },
         )
@@ -270,10 +271,10 @@ def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:
 
 
 def registered_twice(found: CloudReading) -> dict[str, set[int]]:
-    """SOURCE -> the image records that name it, where there are several."""
+    """SOURCE -> the image records that name it, where a VM could take more than one of them."""
     records: dict[str, set[int]] = {}
     for image in found.images:
-        if "/" in image.source:
+        if "/" in image.source and not image.use_locked:
             records.setdefault(image.source, set()).add(image.image_id)
     return {source: ids for source, ids in records.items() if len(ids) > 1}
 

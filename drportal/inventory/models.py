@@ -158,6 +158,7 @@ class Pool(models.Model):
     health = models.CharField(max_length=20, blank=True)
     daemon_health = models.CharField(max_length=20, blank=True)
     read_at = models.DateTimeField(null=True)
+    gone_at = models.DateTimeField(null=True)  # the site says that there is no such pool; the rest is as it was
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["site", "name"], name="one_pool_of_a_name")]

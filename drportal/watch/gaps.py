@@ -231,7 +231,8 @@ def pool_facts(pool: Pool) -> PoolGapFacts:
     told = pool.daemon_health in ("OK", "WARNING")
     dead = not pool.daemons or pool.daemon_health in ("ERROR", "UNKNOWN")
     peers = tuple(PeerFacts(str(peer.get("uuid", "")), str(peer.get("direction", ""))) for peer in pool.peers)
-    return PoolGapFacts(pool.name, pool.mode, peers, False if dead else True if told else None)
+    healthy = False if dead else True if told else None
+    return PoolGapFacts(pool.name, pool.mode, peers, healthy, gone=pool.gone_at is not None)
 
 
 def version_gaps(site: Site) -> Iterator[Gap]:
@@ -268,7 +269,8 @@ def group_gaps(pair: SitePair) -> Iterator[Gap]:
         plan = getattr(group, "plan", None)
         chosen = plan.image_datastore_id if plan and target.pk != group.home_site_id else None
         store = ground[target.pk].datastore({disk.source.partition("/")[0] for disk in own}, chosen)
-        free = replace(ground[target.pk].free, disk_mb=store.facts["free_mb"] if store else None)
+        checked = store is not None and store.facts.get("capacity_check", True)
+        free = replace(ground[target.pk].free, disk_mb=store.facts["free_mb"] if store and checked else None)
         yield from room_gaps(group.name, target.name, needed, free, str(store.one_id) if store else "")
 
 

@@ -182,6 +182,7 @@ POOL = PoolGapFacts("one", "image", (PeerFacts("u1", "rx-tx"),), True)
         (replace(POOL, peers=(PeerFacts("u1", "tx-only"),)), [GapCode.PEER_ONE_WAY]),
         (replace(POOL, peers=()), [GapCode.NO_PEER]),
         (replace(POOL, mode="disabled", daemon_healthy=False), [GapCode.POOL_UNMIRRORED]),
+        (replace(POOL, peers=(), daemon_healthy=False, gone=True), [GapCode.POOL_GONE]),
     ],
 )
 def test_pools(pool: PoolGapFacts, expected: list[GapCode]) -> None:
@@ -271,6 +272,7 @@ def test_room() -> None:
         "echo DATASTORE_CAPACITY_CHECK=NO | onedatastore update 100 /dev/stdin --append",
     ]
     assert {gap.code for gap in (memory, cpus, disk)} == {GapCode.NO_ROOM}
+    assert [gap.level for gap in (memory, cpus, disk)] == [GapLevel.RISK, GapLevel.RISK, GapLevel.NOTE]
 
 
 def test_versions() -> None:
