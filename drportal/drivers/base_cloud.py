@@ -66,6 +66,7 @@ class VmDisk:
     kind: str
     source: str | None
     image_id: int | None
+    image_name: str
     target: str | None
     size_bytes: int
 
@@ -119,6 +120,7 @@ class CloudImage:
 
     image_id: int
     name: str
+    owner: str
     source: str
     state_word: str
     persistent: bool

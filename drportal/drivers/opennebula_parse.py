@@ -159,6 +159,7 @@ def _disk(disk: ET.Element, vm_id: int) -> VmDisk:
         kind=kind,
         source=source,
         image_id=_id_or_none(disk, "IMAGE_ID"),
+        image_name=_text(disk, "IMAGE"),
         target=_optional(disk, "TARGET"),
         size_bytes=_int_or(disk, "SIZE", 0) * MIB,
     )
@@ -202,6 +203,7 @@ def image(element: ET.Element, text: str = "") -> CloudImage:
     return CloudImage(
         image_id=_int(element, "ID"),
         name=_text(element, "NAME"),
+        owner=_text(element, "UNAME"),
         source=_text(element, "SOURCE"),
         state_word=word_of(_int(element, "STATE"), IMAGE_STATES),
         persistent=_int_or(element, "PERSISTENT", 0) == 1,

@@ -414,6 +414,32 @@ def registered_twice(source: str, site: str, image_ids: Iterable[int]) -> Gap:
     )
 
 
+def record_name_taken(
+    name: str, here: str, there: str, wanted: Iterable[tuple[str, int | None]], taken_by: int | None
+) -> Gap:
+    """For a name under which images of ``there`` can't be registered at ``here``. ``wanted``: (SOURCE, its record at
+    ``there``). ``taken_by``: the record that has it; None: several of them want it."""
+    wanted = list(wanted)
+    sources = " and ".join(source for source, _ in wanted)
+    if taken_by is not None:
+        said = f"Image record {taken_by}, of the portal's own user, has the name under which {sources} would be"
+        rename = [(here, taken_by)]
+    else:
+        said = f"At {there} several images have this name, each of another owner: {sources} would all be"
+        rename = [(there, record_id) for _, record_id in wanted if record_id is not None]
+    return Gap(
+        GapCode.NAME_TAKEN,
+        GapLevel.RISK,
+        f"image {name} at {here}",
+        f"{said} registered there, and a user of OpenNebula has a name once. A run would stop at it.",
+        "Rename the record; its data and the VM that has it stay as they are.",
+        tuple(
+            on_front_end(site, "Gives it another name.", "oneimage", "rename", number, f"{name}-{number}")
+            for site, number in rename
+        ),
+    )
+
+
 # --- groups
 
 

@@ -316,12 +316,14 @@ class Network(models.Model):
 
 
 class SiteResource(models.Model):
-    """Datastores and hosts of a site: what readiness needs to know of the ground there; and images registered twice."""
+    """Datastores and hosts of a site: what readiness needs to know of the ground there; images registered twice, and
+    names under which images of the other site can't be registered here."""
 
     class Kind(models.TextChoices):
         DATASTORE = "datastore"
         HOST = "host"
         DOUBLE = "double"  # an RBD image that several image records name; one_id is the first of them
+        TAKEN = "taken"  # one_id: the record here that has the name, or below 0: two of the other site have it
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="resources")
     kind = models.CharField(max_length=20, choices=Kind)
@@ -377,6 +379,8 @@ class VmDisk(models.Model):
     source = models.CharField(max_length=300, blank=True)
     target = models.CharField(max_length=20, blank=True)
     size_bytes = models.BigIntegerField(default=0)
+    record_id = models.IntegerField(null=True)  # of its image, in OpenNebula there
+    record_name = models.CharField(max_length=200, blank=True)
     image = models.ForeignKey(MirroredImage, null=True, on_delete=models.SET_NULL, related_name="disks")
 
     class Meta:

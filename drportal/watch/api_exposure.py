@@ -72,7 +72,7 @@ class ExposureOverTime(Schema):
 
 
 class PoolSummary(Schema):
-    """``images``: that exist. ``unbounded``: of those that are mirrored, how many have no bound on what would be lost."""
+    """``images``: that exist. ``unbounded``: of those that are mirrored, how many have no bound on the loss."""
 
     pair_id: int
     name: str

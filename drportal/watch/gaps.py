@@ -17,6 +17,7 @@ from drportal.engine.gaps import (
     DiskGapFacts,
     Room,
     VmGapFacts,
+    record_name_taken,
     registered_twice,
     room_gaps,
     skew_gap,
@@ -150,6 +151,11 @@ def cloud_gaps(pair: SitePair) -> Iterator[Gap]:
     doubles = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.DOUBLE)
     for double in doubles.select_related("site"):
         yield registered_twice(double.name, double.site.name, double.facts["image_ids"])
+    taken = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.TAKEN)
+    for row in taken.select_related("site"):
+        other = pair.b if row.site_id == pair.a_id else pair.a
+        taken_by = row.one_id if row.one_id >= 0 else None
+        yield record_name_taken(row.name, row.site.name, other.name, row.facts["wanted"], taken_by)
 
 
 def plans_of_vms() -> dict[int, RecoveryPlan]:

@@ -17,6 +17,7 @@ from drportal.engine.gaps import (
     Room,
     VmGapFacts,
     image_gaps,
+    record_name_taken,
     registered_twice,
     room_gaps,
     skew_gap,
@@ -252,6 +253,16 @@ def test_what_only_one_may_have() -> None:
 def test_a_record_that_shares_its_disk_is_locked_never_deleted() -> None:
     gap = registered_twice("one/one-1", "Site A", {12, 3})
     assert texts(gap) == ["oneimage lock 3", "oneimage lock 12"]
+
+
+def test_a_name_under_which_nothing_can_be_registered_is_told_before_a_run_stops_at_it() -> None:
+    gap = record_name_taken("web", "Site B", "Site A", [("one/one-1", 1)], 7)
+    assert (gap.code, gap.level, gap.subject) == (GapCode.NAME_TAKEN, GapLevel.RISK, "image web at Site B")
+    assert "one/one-1" in gap.sentence
+    assert [(one.text, one.site) for one in gap.commands] == [("oneimage rename 7 web-7", "Site B")]
+    both = record_name_taken("web", "Site B", "Site A", [("one/one-1", 1), ("one/one-2", 2)], None)
+    typed = [(one.text, one.site) for one in both.commands]
+    assert typed == [("oneimage rename 1 web-1", "Site A"), ("oneimage rename 2 web-2", "Site A")]
 
 
 def test_room() -> None:

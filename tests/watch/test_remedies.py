@@ -26,7 +26,7 @@ from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
 from drportal.engine.schedule_gaps import SiteSchedule, schedule_gaps
 from drportal.inventory.discovery import discover
 from drportal.inventory.introduce import introduce
-from drportal.inventory.models import MirroredImage, SitePair, SnapshotSchedules
+from drportal.inventory.models import MirroredImage, SitePair, SnapshotSchedules, VmDisk
 from drportal.recovery.models import RecoveryPlan
 from drportal.watch.models import GroupTarget
 from tests.conftest import Person, need
@@ -75,6 +75,8 @@ class FrontEnd:
         match shlex.split(text):
             case ["onevm", "poweroff", number]:
                 self("vm.action", "poweroff", int(number))
+            case ["oneimage", "rename", number, name]:
+                self("image.rename", int(number), name)
             case ["oneimage", "lock", number]:
                 self("image.lock", int(number), 1, False)  # USE, where no level is named
             case _:
@@ -157,6 +159,21 @@ def test_a_record_that_shares_its_disk_is_locked_and_a_vm_that_runs_twice_powere
     away.typed(stop)
     wait_until("one is off", lambda: gaps(viewer, pair, "address_twice") == [], 30, 0.3)
     assert [gap["subject"] for gap in gaps(viewer, pair, "name_taken")] == ["twin"], "which is another matter"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_at_the_other_site_that_has_a_disks_name_is_renamed(small_lab: LabProcess, viewer: Person) -> None:
+    pair = introduce(small_lab.client.description)
+    away = FrontEnd(small_lab, "Site B")
+    discover(pair.pk)
+    disk = VmDisk.objects.filter(vm__name="web-1", vm__site=pair.a).get()
+    away("image.allocate", f'NAME="{disk.record_name}"\nTYPE="DATABLOCK"\nFORMAT="raw"\nSIZE="1"\nFS=""', 1)
+    (taken,) = gaps(viewer, pair, "name_taken", "image")
+    assert disk.source in taken["sentence"]
+    (rename,) = taken["commands"]
+    assert rename["site"] == "Site B"
+    away.typed(rename["text"])
+    assert gaps(viewer, pair, "name_taken", "image") == []
 
 
 NAMES = {Side.A: "Site A", Side.B: "Site B"}
