@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 
 from drportal.audit.record import record
 from drportal.drivers.base_cloud import CloudReading, Vm
@@ -26,6 +26,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 
+FEW = 1000
 HOST_ON = ("MONITORED", "MONITORING_MONITORED")
 GONE = {"phase": "gone", "state_word": "GONE", "host": ""}
 
@@ -293,16 +294,19 @@ def names_taken(site: Site, found: CloudReading) -> Iterator[tuple[int, str, dic
     own = {image.name: image for image in found.images if image.owner == site.opennebula_user}
     known = {image.source for image in found.images}
     there = VmDisk.objects.filter(kind="persistent", vm__gone_at=None, vm__home_of=None, image__gone_at=None)
-    of_pairs = there.filter(Q(image__pair__a=site) | Q(image__pair__b=site)).exclude(vm__site=site)
+    of_pairs = there.filter(Q(image__pair__a=site) | Q(image__pair__b=site)).exclude(vm__site=site, record_name="")
+    twice = of_pairs.order_by().values("record_name").annotate(n=Count("source", distinct=True)).filter(n__gt=1)
+    if len(own) <= FEW:  # as at a site to which nothing was moved yet: then the database finds the few of ten thousand
+        of_pairs = of_pairs.filter(record_name__in=[*own, *(row["record_name"] for row in twice)])
     wanted: dict[str, dict[str, int | None]] = {}
     for name, source, record_id in of_pairs.values_list("record_name", "source", "record_id").order_by("source"):
         if name and source not in known:
             wanted.setdefault(name, {})[source] = record_id
-    for number, (name, sources) in enumerate(sorted(wanted.items()), start=1):
+    for name, sources in sorted(wanted.items()):
         if name in own:
             yield own[name].image_id, name, {"wanted": list(sources.items())}
         elif len(sources) > 1:
-            yield -number, name, {"wanted": list(sources.items())}
+            yield -1 - (next(iter(sources.values())) or 0), name, {"wanted": list(sources.items())}
 
 
 def drop_others(rows: QuerySet[Any, Model], kept_ids: Iterable[int]) -> None:

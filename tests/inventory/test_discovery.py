@@ -179,6 +179,30 @@ def test_a_pool_that_is_no_more_leaves_a_tombstone_and_a_gap_and_may_come_back(
     assert there == {"one": True, "two": False}
 
 
+@pytest.mark.parametrize("few", [0, 1000])
+def test_names_that_two_owners_images_have_or_a_record_there_are_found_before_a_run_stops_at_them(
+    lab_pair: SitePair, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(cloud, "FEW", few)
+    pair = discover(lab_pair.pk)
+    found = discovery.look_at_both(pair)[Side.B].everything
+    assert found is not None
+    first, second, third = VmDisk.objects.filter(vm__site=pair.a).order_by("source")[:3]
+    assert list(cloud.names_taken(pair.b, found)) == []
+    assert first.record_id is not None
+    VmDisk.objects.filter(pk=second.pk).update(record_name=first.record_name)
+    home = discovery.look_at_both(pair)[Side.A].everything
+    assert home is not None
+    (there,) = [image for image in home.images if image.source == third.source]
+    other = replace(there, image_id=77, source="one/one-999", owner=pair.b.opennebula_user)
+    with_one = replace(found, images=(*found.images, other, replace(there, owner="somebody")))
+    assert list(cloud.names_taken(pair.b, with_one)) == [
+        (-1 - first.record_id, first.record_name, {"wanted": [(row.source, row.record_id) for row in (first, second)]})
+    ], "what is registered there already needs no name"
+    without = replace(found, images=(other,))
+    assert {number for number, _, _ in cloud.names_taken(pair.b, without)} == {-1 - first.record_id, 77}
+
+
 def test_a_changed_definition_is_a_new_one_and_monitoring_is_not(lab_pair: SitePair) -> None:
     pair = discover(lab_pair.pk)
     found = discovery.look_at_both(pair)[Side.A].everything
