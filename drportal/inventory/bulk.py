@@ -34,7 +34,8 @@ def every_nth(rows: QuerySet[Any, Any], order: Sequence[str], every: int) -> Ite
     anywhere in a long one at once."""
     in_order = Window(RowNumber(), order_by=tuple(order))
     numbered = rows.order_by(*order).annotate(row=in_order).alias(rest=Mod(F("row"), every)).filter(rest=0)
-    return numbered.values_list(*order)
+    found: Iterable[tuple[Any, ...]] = numbered.values_list(*order)
+    return found
 
 
 def update_rows(rows: Iterable[Model], fields: Sequence[str]) -> int:
