@@ -81,6 +81,14 @@ class VmNic:
 
 
 @dataclass(frozen=True, slots=True)
+class PciDevice:
+    """A device of its host that a VM has for itself; ``what``: kind and address, for people."""
+
+    pci_id: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Vm:
     """A VM as OpenNebula tells it.
 
@@ -109,6 +117,7 @@ class Vm:
     document: Document
     uuid: str = ""
     labels: tuple[str, ...] = ()
+    devices: tuple[PciDevice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

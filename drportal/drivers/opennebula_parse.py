@@ -17,6 +17,7 @@ from drportal.drivers.base_cloud import (
     Document,
     Host,
     Network,
+    PciDevice,
     Vm,
     VmDisk,
     VmNic,
@@ -134,7 +135,14 @@ def vm(element: ET.Element, text: str = "") -> Vm:
         document=Document(text or ET.tostring(element, encoding="unicode")),
         uuid=(_optional(element, "TEMPLATE/OS/UUID") or "").lower(),
         labels=_labels(_text(element, "USER_TEMPLATE/LABELS")),
+        devices=tuple(map(_device, element.findall("TEMPLATE/PCI"))),
     )
+
+
+def _device(pci: ET.Element) -> PciDevice:
+    kind = ":".join(filter(None, (_text(pci, part) for part in ("VENDOR", "DEVICE", "CLASS"))))
+    address = _text(pci, "SHORT_ADDRESS") or _text(pci, "ADDRESS")
+    return PciDevice(_int_or(pci, "PCI_ID", 0), " at ".join(filter(None, (kind, address))) or "PCI")
 
 
 def _labels(text: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ class GapCode(enum.StrEnum):
     NOT_PERSISTENT = "not_persistent"
     VOLATILE_DISK = "volatile_disk"
     FOREIGN_DISK = "foreign_disk"
+    HOST_DEVICE = "host_device"
     NO_SNAPSHOTS = "no_snapshots"
     NO_SCHEDULE = "no_schedule"
     SCHEDULE_TOO_LONG = "schedule_too_long"

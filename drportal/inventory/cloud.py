@@ -123,6 +123,7 @@ def vm_fields(vm: Vm) -> dict[str, Any]:
         "marker": (vm.marker or "")[:200],
         "uuid": vm.uuid[:64],
         "owner": vm.owner[:100],
+        "devices": [asdict(device) for device in vm.devices],
         "labels": f",{','.join(vm.labels)}," if vm.labels else "",
         "nics": [
             {

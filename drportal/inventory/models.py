@@ -354,6 +354,7 @@ class VirtualMachine(models.Model):
     cpu = models.FloatField(default=0)
     memory_mb = models.IntegerField(default=0)
     nics = models.JSONField(default=list)  # [{nic_id, network_id, network, ip, mac}]
+    devices = models.JSONField(default=list)  # [{pci_id, what}]: of its host, which it has for itself
     uuid = models.CharField(max_length=64, blank=True)  # of the guest's machine, where its template sets one
     owner = models.CharField(max_length=100, blank=True)
     labels = models.TextField(blank=True)  # ",web,prod/shop,": each between commas, so that one can be looked for

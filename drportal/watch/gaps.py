@@ -10,19 +10,16 @@ from dataclasses import replace
 from django.db.models import Count, Max, Prefetch, Q
 from django.utils import timezone
 
+from drportal.engine.front_end_gaps import AliveVm, record_name_taken, registered_twice, twice_gaps
 from drportal.engine.gap_base import Gap, GapCode, GapLevel, on_ceph, on_front_end
 from drportal.engine.gaps import (
     SNAPSHOT_OLD_S,
-    AliveVm,
     DiskGapFacts,
     Room,
     VmGapFacts,
-    record_name_taken,
-    registered_twice,
     room_gaps,
     skew_gap,
     snapshots_old,
-    twice_gaps,
     vm_gaps,
 )
 from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
@@ -198,6 +195,7 @@ def vm_facts(vm: VirtualMachine, plan: RecoveryPlan | None, now: dt.datetime, dr
         definition_age_s=None if defined_at is None else (now - defined_at).total_seconds(),
         unmapped=tuple(sorted({str(nic["network"]) for nic in nics})),
         drifted=drifted,
+        devices=tuple((device["pci_id"], device["what"]) for device in vm.devices),
         vm_path=f"/vms/{vm.pk}",
         plan_path=f"/plans/{plan.pk}/edit" if plan else "",
         site_path=f"/sites/{vm.site.slug}",

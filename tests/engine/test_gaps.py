@@ -9,20 +9,17 @@ from dataclasses import replace
 import pytest
 
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts
+from drportal.engine.front_end_gaps import AliveVm, record_name_taken, registered_twice, twice_gaps
 from drportal.engine.gap_base import Gap, GapCode, GapLevel, Host
 from drportal.engine.gaps import (
-    AliveVm,
     DiskGapFacts,
     ImageGapFacts,
     Room,
     VmGapFacts,
     image_gaps,
-    record_name_taken,
-    registered_twice,
     room_gaps,
     skew_gap,
     snapshots_old,
-    twice_gaps,
     vm_gaps,
 )
 from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
@@ -157,6 +154,8 @@ def test_definitions_and_networks() -> None:
     assert codes(list(vm_gaps(replace(VM, definition_age_s=25 * 3600)))) == [GapCode.DEFINITION_OLD]
     assert codes(list(vm_gaps(replace(VM, unmapped=("lan", "dmz"))))) == [GapCode.NETWORK_UNMAPPED] * 2
     assert codes(list(vm_gaps(replace(VM, drifted="It changed.")))) == [GapCode.DEFINITION_DRIFTED]
+    (device,) = vm_gaps(replace(VM, devices=((2, "10de:0863 at 02:00.0"),)))
+    assert (device.code, texts(device)) == (GapCode.HOST_DEVICE, ["onevm pci-detach 7 2"])
 
 
 def test_what_is_done_in_the_portal_leads_to_the_page_that_does_it() -> None:

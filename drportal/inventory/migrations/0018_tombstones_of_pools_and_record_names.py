@@ -23,6 +23,11 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, default="", max_length=200),
             preserve_default=False,
         ),
+        migrations.AddField(
+            model_name="virtualmachine",
+            name="devices",
+            field=models.JSONField(default=list),
+        ),
         migrations.AlterField(
             model_name="siteresource",
             name="kind",
