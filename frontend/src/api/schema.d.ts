@@ -6186,7 +6186,7 @@ export interface components {
         };
         /**
          * PoolSummary
-         * @description ``images``: that exist. ``unbounded``: of those, how many have no bound on what would be lost.
+         * @description ``images``: that exist. ``unbounded``: of those that are mirrored, how many have no bound on the loss.
          */
         PoolSummary: {
             /** Pair Id */
@@ -6246,7 +6246,7 @@ export interface components {
          * GapCode
          * @enum {string}
          */
-        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "no_schedule" | "schedule_too_long" | "schedules_unknown" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "pool_gone" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
+        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "host_device" | "no_snapshots" | "no_schedule" | "schedule_too_long" | "schedules_unknown" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "pool_gone" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
         /**
          * GapLevel
          * @description *unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it.
