@@ -106,11 +106,14 @@ def _in_the_browser(
 
 
 def _first_rows(page: Page) -> float:
-    """From the click in the navigation, as by a person who is at work, with nothing of the images read before."""
+    """From the click in the navigation, as by a person who is at work, with nothing of the images read before: the page
+    that is left has been opened anew and is at rest."""
     page.goto("/account")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    images = page.get_by_role("link", name="Images", exact=True)
+    expect(images).to_be_visible()
+    page.wait_for_load_state("networkidle")
     began = time.perf_counter()
-    page.get_by_role("link", name="Images", exact=True).click()
+    images.click()
     page.locator(f"{TABLE} tbody button").nth(5).wait_for()
     return time.perf_counter() - began
 

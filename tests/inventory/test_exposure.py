@@ -10,7 +10,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from drportal.engine.exposure import JOURNAL_LAG_S, Track
+from drportal.engine.exposure import JOURNAL_LAG_S, Mark, Track
+from drportal.engine.facts import Position
 from drportal.inventory import exposure as samples
 from drportal.inventory.discovery import discover
 from drportal.inventory.exposure import (
@@ -149,8 +150,10 @@ def test_a_curve_of_a_month_has_a_bounded_number_of_points() -> None:
 
 def test_a_track_survives_the_way_through_a_row() -> None:
     assert track_from_json({}) == Track()
-    track = Track(point_at=NOON)
+    mark = Mark(NOON, Position(3, 7, 1))
+    track = Track(point_at=NOON, marks=(mark,), told=(mark, mark))
     assert track_from_json(json.loads(track_as_text(track))) == track
+    assert track_from_json({"point_at": NOON.isoformat(), "marks": []}) == Track(point_at=NOON), "of an older portal"
 
 
 @pytest.mark.django_db(transaction=True)

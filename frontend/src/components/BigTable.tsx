@@ -15,7 +15,6 @@ import {
 import { Problem } from "../api/client";
 import { type Page, type PagesOf, useRows } from "../api/pages";
 import { type Spot, walked } from "../lib/gridKeys";
-import { PAGE_ROWS } from "../lib/pageChain";
 import { count } from "../lib/words";
 
 export type BigColumn<Row> = { title: string; rem: number; cell: (row: Row) => ReactNode };
@@ -84,7 +83,7 @@ function useSight(total: number, rowPx: number, of: string) {
     },
   });
   const items = virtual.getVirtualItems();
-  const range = virtual.range ?? { startIndex: 0, endIndex: Math.min(total, PAGE_ROWS) - 1 };
+  const range = virtual.range ?? { startIndex: 0, endIndex: 0 }; // not measured yet: the first page is at hand
   const from = Math.max(0, range.startIndex - OVERSCAN);
   const to = Math.min(total - 1, range.endIndex + OVERSCAN);
   useNewList(of, () => {
