@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("inventory", "0017_observations_packed"),
+        ("inventory", "0018_less_room"),
     ]
 
     operations = [
