@@ -3,11 +3,13 @@
 The measure is a time: every write acknowledged before ``Track.point_at`` is shown to be at the copy, so at most the
 writes since then are lost. It moves forward only on proof:
 
-* journal mode: the primary's position, as the copy's daemon wrote it down at a time, has been reached by the copy. What
-  a guest writes is in that position some seconds later (the writer commits every 5 s, the daemon rereads on notice;
-  with a full write load a status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. A
-  daemon whose peer is dead goes on telling the last position that it knew of it, beat after beat (seen for minutes on
-  Ceph 16.2.15), so what it writes down counts for no later time than when the primary side was heard last;
+* journal mode: the primary's position of a known time has been reached by the copy. What a guest writes is in that
+  position some seconds later (the writer commits every 5 s, the daemon rereads on notice; with a full write load a
+  status was seen that knew nothing of it for 7 s), so ``JOURNAL_LAG_S`` is taken off. The time is known in two ways.
+  The primary was asked itself. Or the copy's daemon tells a position that it did not tell before: it has found new
+  words since it wrote the old ones, and was in touch at most ``BEAT_S`` before it found them. That it tells a position
+  again proves nothing: its beat writes the same words with a new time for as long as nothing is replayed, and a daemon
+  whose peer is dead, or whose line to it is cut, looks like one whose peer is idle;
 * snapshot mode: a mirror snapshot of that time is complete at the copy. Its time is the primary's clock's.
 
 Ceph's ``entries_behind_primary`` is a hint beside it, never the measure: it is up to 30 s old, and reads 0 when nobody
@@ -25,6 +27,9 @@ from drportal.engine.facts import Mode, Position, Side, SideFacts
 from drportal.engine.verdicts import CLOCK_SLACK_S, VerdictCode
 
 JOURNAL_LAG_S = 20.0
+# A mirror daemon's status is written this often, the old words again; and it finds new words for an image this long
+# after it has replayed something, whether its peer is still there or not.
+BEAT_S = 30.0
 MAX_MARKS = 48
 
 
@@ -41,13 +46,15 @@ class Track:
     """What is remembered of one image between two looks.
 
     ``primary`` and ``copy_id`` (the copy's image id) say whose proof it is: another primary, or another copy of the
-    same name, begins anew. ``point_at`` None: nothing is proven.
+    same name, begins anew. ``point_at`` None: nothing is proven. Journal mode: ``told`` is what the copy's daemon knew
+    of the primary's position in its last two statuses, and when they were written.
     """
 
     primary: Side | None = None
     copy_id: str | None = None
     point_at: dt.datetime | None = None
     marks: tuple[Mark, ...] = ()
+    told: tuple[Mark, ...] = ()
 
 
 class ExposureKind(enum.StrEnum):
@@ -131,27 +138,40 @@ def _follow_snapshots(track: Track, copy: SideFacts, skew_s: float | None) -> Tr
 
 
 def _follow_journal(track: Track, primary: SideFacts, copy: SideFacts) -> Track:
-    marks, held = list(track.marks), _held(primary, copy)
-    for mark in _marks(primary, copy):
+    marks, held, told = list(track.marks), _held(primary, copy), _told(track.told, copy)
+    for mark in _marks(track.told, told, primary):
         marks = _added(marks, mark)
     point = track.point_at
     if held is not None:
         reached = [mark.at for mark in marks if mark.position <= held]
         marks = [mark for mark in marks if mark.position > held]
         point = _later(point, max(reached, default=None))
-    return replace(track, point_at=point, marks=tuple(_thinned(marks)))
+    return replace(track, point_at=point, marks=tuple(_thinned(marks)), told=told)
 
 
-def _marks(primary: SideFacts, copy: SideFacts) -> list[Mark]:
+def _told(before: tuple[Mark, ...], copy: SideFacts) -> tuple[Mark, ...]:
+    """The newest status, and the one before it. A daemon never unlearns: an older position tells nothing."""
+    status = copy.status
+    if status is None or status.primary_position is None or status.age_s is None or status.age_s < 0:
+        return before
+    said = Mark(status.read_at - dt.timedelta(seconds=status.age_s), status.primary_position)
+    if not before:
+        return (said,)
+    last = before[-1]
+    another = said.at - last.at > dt.timedelta(seconds=BEAT_S / 2)
+    if said.position < last.position or (said.position == last.position and not another):
+        return before
+    return (last, said) if another else (*before[:-1], said)
+
+
+def _marks(before: tuple[Mark, ...], told: tuple[Mark, ...], primary: SideFacts) -> list[Mark]:
     found = []
     lag = dt.timedelta(seconds=JOURNAL_LAG_S + CLOCK_SLACK_S)
-    status, journal = copy.status, primary.journal
-    if status is not None and status.primary_position is not None and status.age_s is not None and status.age_s >= 0:
-        known_at = status.read_at - dt.timedelta(seconds=status.age_s)
-        if primary.last_heard is not None:
-            known_at = min(known_at, primary.last_heard)
-        if primary.last_heard is not None or primary.reachable:
-            found.append(Mark(known_at - lag, status.primary_position))
+    if len(before) > 1 and told[-1].position > before[-1].position:
+        # A status may have waited for its storage and is dated by that; the one before it had been written by then.
+        since = min(before[0].at, told[-1].at) - dt.timedelta(seconds=BEAT_S)
+        found.append(Mark(since - lag, told[-1].position))
+    journal = primary.journal
     if journal is not None and journal.local is not None:
         found.append(Mark(journal.read_at - lag, journal.local))
     return found

@@ -1,14 +1,13 @@
 """Exposure over time: sampled by the poller, kept as the worst of each slot, thinned and dropped by age.
 
 Bounded: an image has at most one row a day for ``KEEP_DAYS``, of ``FINE_S`` slots for ``FINE_DAYS`` and of ``COARSE_S``
-slots after that (some 1.2 KB and 0.1 KB). Only the worst of a slot is kept, so a thinned curve never shows less.
+slots after that (650 bytes and 54, ``slots.py``). Only the worst of a slot is kept: a thinned curve never shows less.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from drportal.engine.exposure import ExposureKind, Track, exposure
 from drportal.engine.verdicts import VerdictCode
 from drportal.inventory.bulk import JsonText, batches, update_rows
 from drportal.inventory.models import ExposureDay, MirroredImage
+from drportal.inventory.slots import Slot, coarser, empty, slots_in, with_slot
 
 DAY_S = 86_400
 FINE_S, COARSE_S = 300, 3600
@@ -28,10 +28,6 @@ FLUSH_EVERY_S = 60.0
 SAMPLE_ALL_S = 30.0
 SMALL = 1000  # subjects; larger inventories are written once a slot
 THIN_AT_ONCE = 2000
-
-# Before a subject: the row that says in which slots no bound could be given, or it could not be told (``SO``).
-UNBOUNDED, UNTOLD = "unbounded:", "untold:"
-SO = 1.0
 
 _TRACK = TypeAdapter(Track)
 
@@ -58,6 +54,8 @@ class Sampler:
         self._looked_at: dt.datetime | None = None
         self._all_at: dt.datetime | None = None
         self._worst: dict[str, float] = {}
+        self._unbounded: set[str] = set()
+        self._untold: set[str] = set()
         self._flushed_at: dt.datetime | None = None
         self._thinned_on: dt.date | None = None
 
@@ -69,8 +67,8 @@ class Sampler:
         return due
 
     def take(self, row: MirroredImage, point_before: dt.datetime | None, now: dt.datetime) -> None:
-        """The exposure as it was until this look moved it. A pool's is the worst of its images that have a bound, and
-        beside it whether one had none, or could not be told.
+        """The exposure as it was until this look moved it. A pool's is the worst of its mirrored images that have a
+        bound, and beside it whether one had none, or could not be told. (What nobody mirrors is a gap, or nobody's.)
 
         After a pause of our own only what this look proves counts: nobody knows how it was before.
         """
@@ -86,46 +84,48 @@ class Sampler:
         if point and point_before and self._looked_at and (now - self._looked_at).total_seconds() < FLUSH_EVERY_S:
             point = min(point, point_before)
         found = exposure(VerdictCode(row.verdict), point, now)
-        for subject in (f"image:{row.pk}", f"pool:{row.pool}"):
+        for subject in (f"image:{row.pk}", f"pool:{row.pool}")[: 2 if row.global_id else 1]:
             if found.kind is ExposureKind.UNBOUNDED:
-                self._note(UNBOUNDED + subject, SO)
+                self._unbounded.add(subject)
             elif found.seconds is None:
-                self._note(UNTOLD + subject, SO)
+                self._untold.add(subject)
             else:
-                self._note(subject, found.seconds)
-
-    def _note(self, subject: str, seconds: float) -> None:
-        self._worst[subject] = max(seconds, self._worst.get(subject, 0.0))
+                self._worst[subject] = max(found.seconds, self._worst.get(subject, 0.0))
 
     def flush(self, now: dt.datetime) -> None:
         """At the end of a round: write what is due, and thin what has grown old."""
         self._looked_at = now
         due = self._flushed_at is None or (now - self._flushed_at).total_seconds() >= FLUSH_EVERY_S
-        if due and len(self._worst) <= SMALL:
+        if due and len(self._subjects()) <= SMALL:
             self._write()
             self._flushed_at = now
         if self._thinned_on != now.date() and thin(self.pair_id, now.date()) < THIN_AT_ONCE:
             self._thinned_on = now.date()
 
+    def _subjects(self) -> list[str]:
+        """Those with figures in the order of the images, as their rows lie."""
+        return [*self._worst, *((self._unbounded | self._untold) - self._worst.keys())]
+
     def _write(self) -> None:
-        if self._slot is None or not self._worst:
+        if self._slot is None:
             return
         day, place = self._slot.date(), second_of_day(self._slot) // FINE_S
         today = ExposureDay.objects.filter(pair=self.pair_id, day=day)
-        for some in batches(list(self._worst)):  # a row has a kilobyte, and there may be twenty thousand
-            rows = {row.subject: row for row in today.filter(subject__in=some).only("subject", "values", "step_s")}
+        for some in batches(self._subjects()):  # there may be ten thousand
+            rows = {row.subject: row for row in today.filter(subject__in=some).only("subject", "packed", "step_s")}
             old, new = list(rows.values()), []
             for subject in some:
                 row = rows.get(subject)
                 if row is None:
                     row = ExposureDay(pair_id=self.pair_id, subject=subject, day=day, step_s=FINE_S)
-                    row.values = empty(FINE_S)
+                    row.packed = empty(DAY_S // FINE_S)
                     new.append(row)
                 if row.step_s == FINE_S:
-                    row.values = with_value(bytes(row.values), place, self._worst[subject])
+                    slot = Slot(self._worst.get(subject), subject in self._unbounded, subject in self._untold)
+                    row.packed = with_slot(bytes(row.packed), place, slot)
             ExposureDay.objects.bulk_create(new)
-            update_rows(old, ["values"])
-        self._worst = {}
+            update_rows(old, ["packed"])
+        self._worst, self._unbounded, self._untold = {}, set(), set()
 
 
 def slot_of(now: dt.datetime) -> dt.datetime:
@@ -134,33 +134,6 @@ def slot_of(now: dt.datetime) -> dt.datetime:
 
 def second_of_day(at: dt.datetime) -> int:
     return at.hour * 3600 + at.minute * 60 + at.second
-
-
-def empty(step_s: int) -> bytes:
-    return struct.pack("<f", math.nan) * (DAY_S // step_s)
-
-
-def with_value(values: bytes, place: int, seconds: float) -> bytes:
-    """The larger of what is there and ``seconds``."""
-    there = struct.unpack_from("<f", values, place * 4)[0]
-    worst = seconds if math.isnan(there) else max(there, seconds)
-    return values[: place * 4] + struct.pack("<f", worst) + values[place * 4 + 4 :]
-
-
-def unpacked(values: bytes) -> tuple[float, ...]:
-    return struct.unpack(f"<{len(values) // 4}f", values)
-
-
-def coarser(values: bytes, step_s: int, wanted_s: int) -> bytes:
-    """The worst of each longer slot; a slot that nobody looked at stays empty."""
-    width = wanted_s // step_s
-    given = unpacked(values)
-    return b"".join(struct.pack("<f", worst(given[i : i + width])) for i in range(0, len(given), width))
-
-
-def worst(values: Iterable[float]) -> float:
-    """The largest; NaN where all are."""
-    return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
 def thin(pair_id: int, today: dt.date) -> int:
@@ -176,7 +149,7 @@ def thin(pair_id: int, today: dt.date) -> int:
         for some in batches([row.pk for row in due]):
             rows.filter(pk__in=some).delete()
         for row in due:
-            row.values, row.step_s = coarser(bytes(row.values), row.step_s, COARSE_S), COARSE_S
+            row.packed, row.step_s = coarser(bytes(row.packed), COARSE_S // row.step_s), COARSE_S
             row.pk = None
         ExposureDay.objects.bulk_create(due, batch_size=500)
     return dropped + len(due)
@@ -186,21 +159,6 @@ def thin(pair_id: int, today: dt.date) -> int:
 
 PERIODS = {"day": 1, "week": 7, "month": 31}  # days back
 MAX_POINTS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """``seconds``: the worst of those that had a bound, None where none had. ``unbounded``: one had none, which is
-    worse than any figure; ``untold``: of one it could not be told. All three can be so at once, of different images."""
-
-    seconds: float | None = None
-    unbounded: bool = False
-    untold: bool = False
-
-    def __or__(self, other: Slot) -> Slot:
-        known = [one.seconds for one in (self, other) if one.seconds is not None]
-        worst = max(known, default=None)
-        return Slot(worst, self.unbounded or other.unbounded, self.untold or other.untold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,21 +186,15 @@ Slots = dict[dt.datetime, Slot]
 def slots_of(pair_id: int, subjects: Iterable[str], since: dt.datetime) -> Slots:
     """The worst over all the subjects in each slot that begins at ``since`` or later, as finely as it is kept."""
     found: Slots = {}
-    wanted = [kind + subject for subject in subjects for kind in ("", UNBOUNDED, UNTOLD)]
-    for some in batches(wanted):
+    for some in batches(list(subjects)):
         rows = ExposureDay.objects.filter(pair=pair_id, subject__in=some, day__gte=since.date())
         for row in rows.iterator():
             midnight = dt.datetime.combine(row.day, dt.time(), dt.UTC)
-            for place, value in enumerate(unpacked(bytes(row.values))):
+            for place, slot in slots_in(bytes(row.packed)):
                 at = midnight + dt.timedelta(seconds=place * row.step_s)
-                if at + dt.timedelta(seconds=row.step_s) > since and not math.isnan(value):
-                    found[at] = found.get(at, NOTHING_SEEN) | _slot(row.subject, value)
+                if at + dt.timedelta(seconds=row.step_s) > since:
+                    found[at] = found.get(at, NOTHING_SEEN) | slot
     return found
-
-
-def _slot(subject: str, value: float) -> Slot:
-    unbounded, untold = subject.startswith(UNBOUNDED), subject.startswith(UNTOLD)
-    return Slot(None if unbounded or untold else value, unbounded, untold)
 
 
 NOTHING_SEEN = Slot()

@@ -158,6 +158,7 @@ class Pool(models.Model):
     health = models.CharField(max_length=20, blank=True)
     daemon_health = models.CharField(max_length=20, blank=True)
     read_at = models.DateTimeField(null=True)
+    gone_at = models.DateTimeField(null=True)  # the site says that there is no such pool; the rest is as it was
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["site", "name"], name="one_pool_of_a_name")]
@@ -189,10 +190,11 @@ class MirroredImage(models.Model):
     each part with its time.
     """
 
-    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="images")
+    # No index but those that are looked in: each costs room whenever a row is written anew.
+    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="images", db_index=False)
     pool = models.CharField(max_length=100)
     name = models.CharField(max_length=200)
-    global_id = models.CharField(max_length=64, blank=True, db_index=True)
+    global_id = models.CharField(max_length=64, blank=True)
     mode = models.CharField(max_length=20, blank=True)
     size_bytes = models.BigIntegerField(null=True)
     side_a = models.JSONField(default=dict)
@@ -221,18 +223,19 @@ class MirroredImage(models.Model):
 
 
 class ExposureDay(models.Model):
-    """The worst exposure of an image or a pool in each slot of one day (UTC), seconds.
+    """The worst exposure of an image or a pool in each slot of one day (UTC).
 
-    ``subject``: ``image:12`` or ``pool:one``; with ``unbounded:`` or ``untold:`` before it, in which slots no bound
-    could be given, or it could not be told (of one image of the pool, at least). ``values``: little-endian 32-bit
-    floats; NaN where nobody looked or it was not so. Thinned and dropped by age (``inventory/exposure.py``).
+    ``subject``: ``image:12`` or ``pool:one``. ``packed``: the figures, and in which slots no bound could be given or it
+    could not be told, of one image of the pool at least (``inventory/slots.py``). Thinned and dropped by age
+    (``inventory/exposure.py``).
     """
 
-    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="exposure_days")
+    # Its index is that of the one row of a day.
+    pair = models.ForeignKey(SitePair, on_delete=models.CASCADE, related_name="exposure_days", db_index=False)
     subject = models.CharField(max_length=120)
     day = models.DateField(db_index=True)
     step_s = models.PositiveIntegerField()
-    values = models.BinaryField()
+    packed = models.BinaryField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["pair", "subject", "day"], name="one_exposure_row_of_a_day")]
@@ -315,12 +318,14 @@ class Network(models.Model):
 
 
 class SiteResource(models.Model):
-    """Datastores and hosts of a site: what readiness needs to know of the ground there; and images registered twice."""
+    """Datastores and hosts of a site: what readiness needs to know of the ground there; images registered twice, and
+    names under which images of the other site can't be registered here."""
 
     class Kind(models.TextChoices):
         DATASTORE = "datastore"
         HOST = "host"
         DOUBLE = "double"  # an RBD image that several image records name; one_id is the first of them
+        TAKEN = "taken"  # one_id: the record here that has the name, or below 0: two of the other site have it
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="resources")
     kind = models.CharField(max_length=20, choices=Kind)
@@ -351,6 +356,7 @@ class VirtualMachine(models.Model):
     cpu = models.FloatField(default=0)
     memory_mb = models.IntegerField(default=0)
     nics = models.JSONField(default=list)  # [{nic_id, network_id, network, ip, mac}]
+    devices = models.JSONField(default=list)  # [{pci_id, what}]: of its host, which it has for itself
     uuid = models.CharField(max_length=64, blank=True)  # of the guest's machine, where its template sets one
     owner = models.CharField(max_length=100, blank=True)
     labels = models.TextField(blank=True)  # ",web,prod/shop,": each between commas, so that one can be looked for
@@ -376,6 +382,8 @@ class VmDisk(models.Model):
     source = models.CharField(max_length=300, blank=True)
     target = models.CharField(max_length=20, blank=True)
     size_bytes = models.BigIntegerField(default=0)
+    record_id = models.IntegerField(null=True)  # of its image, in OpenNebula there
+    record_name = models.CharField(max_length=200, blank=True)
     image = models.ForeignKey(MirroredImage, null=True, on_delete=models.SET_NULL, related_name="disks")
 
     class Meta:

@@ -52,6 +52,7 @@ CONVERSATION_S = 300.0
 SMALL_POOL = 16
 AT_ONCE = 32
 SUSPECTS_AT_ONCE = 64
+PROOFS_OF_FEW = 4
 EXACT_WITHIN_S = 60.0
 DEFINITIONS_EVERY_S = 30.0
 PAIRS_EVERY_S = 5.0
@@ -71,12 +72,18 @@ class Turn:
         self.interval_s = interval_s
         self.held: frozenset[str] = frozenset()
         self.suspects: frozenset[str] = frozenset()
-        self._place = self._suspect_place = 0
+        self._place = self._suspect_place = self._rounds = 0
+        self._chosen: list[ImageRef] = []
+        self._asked: dict[ImageRef, int] = {}  # in which round a primary was asked for its position
         self._said: dict[ImageRef, tuple[MirrorStatus | None, tuple[str, str]]] = {}
         self._due: dict[ImageRef, None] = {}  # in the order in which they became news
         self._listed: tuple[list[tuple[str, ...]], list[ImageRef]] = ([], [])
 
     def choose(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
+        self._chosen = self._choose(pools)
+        return self._chosen
+
+    def _choose(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
         refs = self._refs(pools)
         for ref in refs:
             if self._is_news(ref, pools[ref.pool].statuses.get(ref.name)):
@@ -93,6 +100,16 @@ class Turn:
         self._place = start + int(share)
         held = [ref for ref in round_from_here if str(ref) in self.held] if self.held else []
         return sorted({*news, *round_from_here[: int(share)], *held[:SMALL_POOL], *self.chosen_suspects(refs)})
+
+    def proofs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
+        """Of the images that were just chosen, those that do not follow here: to ask a primary for its position too is
+        one more process. No more than some, and those first that were asked longest ago."""
+        found = [ref for ref in self._chosen if _leads(pools[ref.pool].statuses.get(ref.name))]
+        found.sort(key=lambda ref: self._asked.get(ref, 0))
+        found = found[: PROOFS_OF_FEW if len(self._listed[1]) <= SMALL_POOL else AT_ONCE]
+        self._rounds += 1
+        self._asked.update(dict.fromkeys(found, self._rounds))
+        return found
 
     def _refs(self, pools: Mapping[str, PoolReading]) -> list[ImageRef]:
         """Made anew only when a list of names is: a large pool's is the same object for as long as it says the same."""
@@ -116,6 +133,11 @@ class Turn:
         said = (status.state, intern(status.description.split(", {", 1)[0])) if status else ("", "")
         self._said[ref] = (status, said)
         return before is None or before[1] != said
+
+
+def _leads(status: MirrorStatus | None) -> bool:
+    """Whether the image may be primary here, by what its daemon says."""
+    return status is None or status.state != "up+replaying"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +241,7 @@ class SideWatch:
             deadline_s=LOOK_DEADLINE_S,
             with_cloud=with_cloud,
             held_open=self.turn.suspects,
+            proofs=self.turn.proofs,
         )
         if self.refused_since is not None:
             since, self.refused_since = self.refused_since, None

@@ -36,6 +36,10 @@ from drportal.inventory.facts import absent_role, journal_facts, role_facts, sna
 Wanted = Callable[[Mapping[str, PoolReading]], Iterable[ImageRef]]
 
 
+def none_of_them(pools: Mapping[str, PoolReading]) -> Iterable[ImageRef]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """Whether a part of a site answered. ``ok`` None: not asked, because what leads there is dark."""
@@ -62,6 +66,7 @@ class SiteReading:
     ceph: Heard = Heard(None)
     cloud: Heard = Heard(None)
     pools: dict[str, PoolReading] = field(default_factory=dict)
+    no_such_pools: set[str] = field(default_factory=set)  # of those asked for: the site says that they are not there
     roles: dict[ImageRef, RoleFacts] = field(default_factory=dict)  # beyond those that ``infos`` tell
     infos: dict[ImageRef, ImageInfo] = field(default_factory=dict)
     infos_at: dict[str, dt.datetime] = field(default_factory=dict)  # pool -> when all its infos were read (again)
@@ -95,14 +100,17 @@ class SiteReader:
         deadline_s: float = 20.0,
         with_cloud: bool = True,
         held_open: Collection[str] = (),
+        proofs: Wanted = none_of_them,
     ) -> SiteReading:
         """``wanted`` chooses, from the pools just read, the images whose role is read exactly. Of those that are in
-        ``held_open`` (``pool/name``) it is read too who has them open.
+        ``held_open`` (``pool/name``) it is read too who has them open. ``proofs`` is asked next, and chooses those of
+        them whose position is read though they are primary, where that is a process for each; the site program tells it
+        of all.
 
         Ends within ``deadline_s``. ``with_cloud`` false: OpenNebula is left in peace this time.
         """
         reading = SiteReading(asked_at=dt.datetime.now(dt.UTC))
-        parts = [asyncio.create_task(self._storage(reading, list(pools), wanted, held_open))]
+        parts = [asyncio.create_task(self._storage(reading, list(pools), wanted, held_open, proofs))]
         if with_cloud:
             parts.append(asyncio.create_task(self._cloud(reading)))
         try:
@@ -122,7 +130,7 @@ class SiteReader:
     # --- Ceph
 
     async def _storage(
-        self, reading: SiteReading, pools: list[str], wanted: Wanted, held_open: Collection[str]
+        self, reading: SiteReading, pools: list[str], wanted: Wanted, held_open: Collection[str], proofs: Wanted
     ) -> None:
         try:
             reading.ceph_version, said = await self.drivers.ceph.version()
@@ -139,11 +147,15 @@ class SiteReader:
             return
         reading.ceph = Heard(True)
         chosen = wanted_refs = list(wanted(reading.pools))
+        proven = frozenset[ImageRef]()
         if at_once:
             await self._positions_at_once(reading, [reading.infos[ref] for ref in chosen if ref in reading.infos])
             chosen = [ref for ref in chosen if ref not in reading.infos]
+        else:
+            proven = frozenset(proofs(reading.pools))
         suspects = [ref for ref in wanted_refs if str(ref) in held_open]
-        await asyncio.gather(*(self._image(reading, ref) for ref in chosen), self._held_open(reading, suspects))
+        images = (self._image(reading, ref, proven=ref in proven) for ref in chosen)
+        await asyncio.gather(*images, self._held_open(reading, suspects))
 
     async def _held_open(self, reading: SiteReading, refs: list[ImageRef]) -> None:
         """Who has them open besides mirror daemons. Not read is not known; nothing follows from that."""
@@ -170,6 +182,8 @@ class SiteReader:
             else:
                 found = await self.drivers.ceph.pool(pool)
         except (DriverError, ValueError) as error:
+            if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND:
+                reading.no_such_pools.add(pool)
             if reading.ceph.ok is None:
                 reading.ssh, reading.ceph = heard_of(error)
             return
@@ -209,7 +223,7 @@ class SiteReader:
                 if mode is MirrorMode.JOURNAL and image.journal is not None:
                     reading.journals[image.ref] = journal_facts(image.journal)
 
-    async def _image(self, reading: SiteReading, ref: ImageRef) -> None:
+    async def _image(self, reading: SiteReading, ref: ImageRef, *, proven: bool) -> None:
         """The role, and after it the positions where both might be needed. One image's trouble is its own."""
         asked_at = dt.datetime.now(dt.UTC)
         try:
@@ -221,16 +235,18 @@ class SiteReader:
         except DriverError:
             return
         self._keep(reading, info)
-        await self._positions(reading, info)
+        await self._positions(reading, info, proven=proven)
 
-    async def _positions(self, reading: SiteReading, info: ImageInfo) -> None:
-        """Positions decide about a copy in snapshot mode, and about any image that is primary nowhere."""
+    async def _positions(self, reading: SiteReading, info: ImageInfo, *, proven: bool) -> None:
+        """Positions decide about a copy in snapshot mode, and about any image that is primary nowhere. In journal mode
+        the primary's is what an exposure is measured by."""
         try:
             if info.mode is MirrorMode.SNAPSHOT:
                 reading.snapshots[info.ref] = snapshot_facts(await self.drivers.ceph.snapshots(info.ref))
-            elif info.mode is MirrorMode.JOURNAL and info.primary is False:
+            elif info.mode is MirrorMode.JOURNAL:
                 status = reading.pools[info.ref.pool].statuses.get(info.ref.name)
-                if status is None or status.state != "up+replaying":
+                follows = status is not None and status.state == "up+replaying"
+                if proven if info.primary else not follows:
                     reading.journals[info.ref] = journal_facts(await self.drivers.ceph.journal(info.ref))
         except DriverError:
             return  # not read: the verdict will say that it cannot tell

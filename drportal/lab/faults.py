@@ -42,6 +42,12 @@ STORAGE_FAULTS = {
             frozenset({"from"}),
             False,
         ),
+        Fault(
+            "line-cut",
+            "The line between the sites is cut, and the portal reaches both: nothing is mirrored, and the mirror "
+            "daemons tell the last that they knew again and again.",
+            real=False,
+        ),
         Fault("site-hung", "Connections are accepted and nothing ever answers."),
         Fault("rbd-mirror-down", "The mirror daemon is killed; its locks stay until they expire."),
         Fault("rbd-mirror-hung", "The mirror daemon stands still and keeps its locks."),

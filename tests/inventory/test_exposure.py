@@ -10,23 +10,23 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from drportal.engine.exposure import JOURNAL_LAG_S, Track
+from drportal.engine.exposure import JOURNAL_LAG_S, Mark, Track
+from drportal.engine.facts import Position
 from drportal.inventory import exposure as samples
 from drportal.inventory.discovery import discover
 from drportal.inventory.exposure import (
     COARSE_S,
     FINE_S,
     Sampler,
-    Slot,
     curve,
     slots_of,
     thin,
     track_as_text,
     track_from_json,
-    unpacked,
     worst_of_slots,
 )
 from drportal.inventory.models import ExposureDay, MirroredImage, SitePair
+from drportal.inventory.slots import Slot, length
 from drportal.lab.control import LabClient
 from tests.conftest import Person
 from tests.inventory.test_polling import polling_now, until
@@ -36,7 +36,7 @@ NOON = dt.datetime(2026, 5, 5, 12, 0, tzinfo=dt.UTC)
 
 @pytest.fixture
 def image(pair: SitePair) -> MirroredImage:
-    return MirroredImage.objects.create(pair=pair, pool="one", name="one-1", verdict="protected")
+    return MirroredImage.objects.create(pair=pair, pool="one", name="one-1", verdict="protected", global_id="g1")
 
 
 def seen(sampler: Sampler, image: MirroredImage, now: dt.datetime, seconds: float) -> None:
@@ -83,7 +83,7 @@ def test_after_a_pause_of_the_portal_the_time_in_between_is_not_made_up(image: M
 
 
 def test_a_pool_shows_that_an_image_had_no_bound_and_the_worst_of_the_others(image: MirroredImage) -> None:
-    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict="diverged")
+    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict="diverged", global_id="g2")
     sampler = Sampler(image.pair_id)
     sampler.take(other, None, NOON)
     seen(sampler, image, NOON, 12)
@@ -98,13 +98,26 @@ def test_a_pool_shows_that_an_image_had_no_bound_and_the_worst_of_the_others(ima
 
 @pytest.mark.parametrize("verdict", ["broken_mirroring", "cannot_tell"])
 def test_what_could_not_be_told_is_neither_a_figure_nor_without_bound(image: MirroredImage, verdict: str) -> None:
-    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict=verdict)
+    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict=verdict, global_id="g2")
     sampler = Sampler(image.pair_id)
     sampler.take(other, None, NOON)
     seen(sampler, image, NOON, 12)
     assert slots_of(image.pair_id, [f"image:{other.pk}"], NOON) == {NOON: Slot(None, untold=True)}
     worst = worst_of_slots(slots_of(image.pair_id, ["pool:one"], NOON), NOON)
     assert (worst.seconds, worst.unbounded_slots, worst.untold_slots) == (12.0, 0, 1)
+
+
+def test_what_nobody_mirrors_is_not_in_its_pools_exposure(image: MirroredImage, viewer: Person) -> None:
+    golden = MirroredImage.objects.create(pair=image.pair, pool="one", name="golden", verdict="not_mirrored")
+    SitePair.objects.update(pools=["one"], polled_at=timezone.now())
+    sampler = Sampler(image.pair_id)
+    sampler.take(golden, None, NOON)
+    seen(sampler, image, NOON, 12)
+    assert slots_of(image.pair_id, [f"image:{golden.pk}"], NOON) == {NOON: Slot(None, unbounded=True)}
+    assert slots_of(image.pair_id, ["pool:one"], NOON) == {NOON: Slot(12.0)}, "it would never come to a bound"
+    pool = viewer.read(f"/pairs/{image.pair_id}/pools/one")
+    assert (pool["images"], pool["unbounded"], pool["counts"]["not_mirrored"]) == (2, 0, 1)
+    assert [one["name"] for one in pool["worst_images"]] == ["one-1"]
 
 
 def test_of_many_images_at_once_nothing_is_left_out(image: MirroredImage) -> None:
@@ -122,10 +135,22 @@ def test_old_days_become_coarse_without_showing_less_and_end(image: MirroredImag
     assert thin(image.pair_id, (NOON + dt.timedelta(days=2)).date()) == 0
     assert thin(image.pair_id, (NOON + dt.timedelta(days=3)).date()) == 2  # the image's row and the pool's
     row = ExposureDay.objects.get(subject=f"image:{image.pk}")
-    assert (row.step_s, len(unpacked(bytes(row.values)))) == (COARSE_S, 24)
+    assert (row.step_s, length(bytes(row.packed))) == (COARSE_S, 24)
     assert slots_of(image.pair_id, [row.subject], NOON) == {at(0): Slot(70.0), at(3600): Slot(30.0)}
     thin(image.pair_id, (NOON + dt.timedelta(days=samples.KEEP_DAYS + 1)).date())
     assert ExposureDay.objects.count() == 0
+
+
+def test_of_an_image_there_is_one_row_a_day_whatever_was_so_in_it(image: MirroredImage) -> None:
+    sampler = Sampler(image.pair_id)
+    seen(sampler, image, at(0), 10)
+    for second, verdict in ((300, "diverged"), (600, "cannot_tell")):
+        image.verdict, image.protected_until = verdict, None
+        sampler.take(image, None, at(second))
+        sampler.flush(at(second))
+    told = {at(0): Slot(10.0), at(300): Slot(unbounded=True), at(600): Slot(untold=True)}
+    assert slots_of(image.pair_id, [f"image:{image.pk}"], NOON) == told
+    assert ExposureDay.objects.get(subject__startswith="image:").step_s == FINE_S
 
 
 def test_a_curve_of_a_month_has_a_bounded_number_of_points() -> None:
@@ -136,8 +161,10 @@ def test_a_curve_of_a_month_has_a_bounded_number_of_points() -> None:
 
 def test_a_track_survives_the_way_through_a_row() -> None:
     assert track_from_json({}) == Track()
-    track = Track(point_at=NOON)
+    mark = Mark(NOON, Position(3, 7, 1))
+    track = Track(point_at=NOON, marks=(mark,), told=(mark, mark))
     assert track_from_json(json.loads(track_as_text(track))) == track
+    assert track_from_json({"point_at": NOON.isoformat(), "marks": []}) == Track(point_at=NOON), "of an older portal"
 
 
 @pytest.mark.django_db(transaction=True)

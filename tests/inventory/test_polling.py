@@ -216,3 +216,25 @@ def test_small_pools_are_read_whole_in_every_round_and_odd_names_never() -> None
     names = ["one-1", "one-2", "-rf", "a b"]
     for _ in range(2):
         assert {ref.name for ref in turn.choose(reading(names))} == {"one-1", "one-2"}
+
+
+def test_a_primary_is_asked_for_its_position_in_turn_and_never_more_than_some_at_once() -> None:
+    for count, within_s in ((3, 5), (16, 20), (300, 60), (1000, 200)):
+        names = [f"one-{number}" for number in range(count)]
+        copies = ["copy-1", "copy-2"] if count != 16 else []
+        pools = reading([*names, *copies], odd=frozenset(names))
+        turn, asked = Turn(5.0), set[str]()
+        for _ in range(count // 32 + 1):
+            turn.choose(pools)  # at first everything is news
+        for number in range(2 * within_s // 5):
+            chosen = set(turn.choose(pools))
+            now = turn.proofs(pools)
+            assert len(now) <= 32
+            assert set(now) <= chosen, "whose role is read anyway"
+            asked |= {ref.name for ref in now}
+            if (number + 1) * 5 % within_s == 0:
+                assert asked == set(names), f"{count} within {within_s} s"
+                asked.clear()
+    turn = Turn(5.0)
+    turn.choose(reading(["copy-1"]))
+    assert turn.proofs(reading(["copy-1"])) == []

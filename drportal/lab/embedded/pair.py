@@ -53,6 +53,9 @@ class Surroundings(Protocol):
     def replay_rate_per_s(self, site: str) -> float:
         """Entries per second that this site's rbd-mirror applies now; 0 while it cannot reach the peer."""
 
+    def parted(self) -> bool:
+        """The line between the sites is cut, and both live."""
+
     def tick_number(self, site: str, at: float) -> int:
         """How many status beats of this site's rbd-mirror have passed; below 0 before its first."""
 

@@ -206,12 +206,16 @@ def evaluate(pair: Pair, site: str, at: float) -> None:
 
 def _last_words(pair: Pair, copy: Copy | None, source: Copy | None, at: float) -> None:
     """The peer does not answer: on the first beat after that the daemon tells once more, to its own cluster, how far it
-    had come. Then the old text stays, with its old time.
+    had come. Then the old text stays, with its old time. (While a line was cut, Ceph was seen to write nothing; after
+    the death of a primary also the old text again and again, as if the peer were idle. Here a cut line does that, which
+    is the harder to see through.)
     """
     said = pair.published.get(copy.site) if copy is not None else None
     if copy is None or copy.replay is None or source is None or said is None or said.state != "replaying":
         return
-    if said.at < copy.replay.at:
+    if pair.around.parted():
+        pair.published[copy.site] = Published(said.state, said.description, at)
+    elif said.at < copy.replay.at:
         pair.published[copy.site] = Published(said.state, replaying_text(pair, copy, source, at), at)
 
 

@@ -81,6 +81,8 @@ class LabSite:
                 self.world.fail_site(self.key)
             case "cut-off":
                 await self._cut_off(also_from_peer=options.get("from") == "both")
+            case "line-cut":
+                self.world.part_sites(f"{self.key} {fault}")
             case "rbd-mirror-down":
                 self.world.kill_daemon(self.key)
             case "rbd-mirror-hung":
@@ -111,7 +113,9 @@ class LabSite:
                 self.lines.mend(self.key)
                 await self.ssh.door.open()
                 await self.nebula.restore("opennebula-down")
-                self.world.join_sites()
+                self.world.join_sites(f"{self.key} {fault}")
+            case "line-cut":
+                self.world.join_sites(f"{self.key} {fault}")
             case "rbd-mirror-down":
                 self.world.start_daemon(self.key)
                 self._mirror_as_told()
@@ -133,7 +137,7 @@ class LabSite:
         await self.ssh.door.close()
         await self.nebula.fail("opennebula-down")
         if also_from_peer:
-            self.world.part_sites()
+            self.world.part_sites(f"{self.key} cut-off")
 
     def _mirror_as_told(self) -> None:
         """It runs again: not where it is to be dead, or to stand still, for another reason."""

@@ -73,7 +73,7 @@ class World:
     sites: dict[str, Site] = field(default_factory=dict)
     pairs: dict[str, Pair] = field(default_factory=dict)
     room_bytes: int = 1 << 44  # what `ceph df` tells
-    _parted: bool = False  # the line between the sites is cut
+    _parted: set[str] = field(default_factory=set)  # why the line between the sites is cut
     _services: count[int] = field(default_factory=lambda: count(4111, 162))
 
     def __post_init__(self) -> None:
@@ -99,6 +99,9 @@ class World:
             return 0.0
         limit = self.sites[site].rate_limit_per_s
         return self.timing.entries_per_s if limit is None else max(limit, 1e-9)
+
+    def parted(self) -> bool:
+        return bool(self._parted) and all(site.up for site in self.sites.values())
 
     def tick_number(self, site: str, at: float) -> int:
         return math.floor((at - self.sites[site].daemon.first_tick) / self.timing.tick_s)
@@ -264,16 +267,17 @@ class World:
             self._changed()
             self.start_daemon(site)
 
-    def part_sites(self) -> None:
+    def part_sites(self, why: str) -> None:
         """The line between the sites is cut: both go on, and nothing is copied."""
         self.settle()
-        self._parted = True
+        self._parted.add(why)
         self._changed()
 
-    def join_sites(self) -> None:
-        if self._parted:
+    def join_sites(self, why: str) -> None:
+        """That is over; the line is whole when nothing else cuts it."""
+        if why in self._parted:
             self.settle()
-            self._parted = False
+            self._parted.remove(why)
             self._changed()
 
     def limit_replay(self, site: str, entries_per_s: float | None) -> None:
