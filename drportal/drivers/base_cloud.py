@@ -66,6 +66,7 @@ class VmDisk:
     kind: str
     source: str | None
     image_id: int | None
+    image_name: str
     target: str | None
     size_bytes: int
 
@@ -77,6 +78,14 @@ class VmNic:
     network: str
     ip: str | None
     mac: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PciDevice:
+    """A device of its host that a VM has for itself; ``what``: kind and address, for people."""
+
+    pci_id: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +117,19 @@ class Vm:
     document: Document
     uuid: str = ""
     labels: tuple[str, ...] = ()
+    devices: tuple[PciDevice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CloudImage:
-    """An image record. ``state_word``: READY, USED_PERS, ERROR …; ``marker`` our DR_MARKER attribute."""
+    """An image record. ``state_word``: READY, USED_PERS, ERROR …; ``marker`` our DR_MARKER attribute.
+
+    ``use_locked``: ``locked`` at the level at which no VM can take it (``oneimage lock`` without more).
+    """
 
     image_id: int
     name: str
+    owner: str
     source: str
     state_word: str
     persistent: bool
@@ -124,6 +138,7 @@ class CloudImage:
     datastore_id: int
     vm_ids: tuple[int, ...]
     locked: bool
+    use_locked: bool
     attributes: dict[str, str]
     document: Document
 

@@ -17,6 +17,7 @@ from drportal.drivers.base_cloud import (
     Document,
     Host,
     Network,
+    PciDevice,
     Vm,
     VmDisk,
     VmNic,
@@ -134,7 +135,14 @@ def vm(element: ET.Element, text: str = "") -> Vm:
         document=Document(text or ET.tostring(element, encoding="unicode")),
         uuid=(_optional(element, "TEMPLATE/OS/UUID") or "").lower(),
         labels=_labels(_text(element, "USER_TEMPLATE/LABELS")),
+        devices=tuple(map(_device, element.findall("TEMPLATE/PCI"))),
     )
+
+
+def _device(pci: ET.Element) -> PciDevice:
+    kind = ":".join(filter(None, (_text(pci, part) for part in ("VENDOR", "DEVICE", "CLASS"))))
+    address = _text(pci, "SHORT_ADDRESS") or _text(pci, "ADDRESS")
+    return PciDevice(_int_or(pci, "PCI_ID", 0), " at ".join(filter(None, (kind, address))) or "PCI")
 
 
 def _labels(text: str) -> tuple[str, ...]:
@@ -159,6 +167,7 @@ def _disk(disk: ET.Element, vm_id: int) -> VmDisk:
         kind=kind,
         source=source,
         image_id=_id_or_none(disk, "IMAGE_ID"),
+        image_name=_text(disk, "IMAGE"),
         target=_optional(disk, "TARGET"),
         size_bytes=_int_or(disk, "SIZE", 0) * MIB,
     )
@@ -202,6 +211,7 @@ def image(element: ET.Element, text: str = "") -> CloudImage:
     return CloudImage(
         image_id=_int(element, "ID"),
         name=_text(element, "NAME"),
+        owner=_text(element, "UNAME"),
         source=_text(element, "SOURCE"),
         state_word=word_of(_int(element, "STATE"), IMAGE_STATES),
         persistent=_int_or(element, "PERSISTENT", 0) == 1,
@@ -210,6 +220,7 @@ def image(element: ET.Element, text: str = "") -> CloudImage:
         datastore_id=_int(element, "DATASTORE_ID"),
         vm_ids=_ids(element, "VMS/ID"),
         locked=_locked(element),
+        use_locked=_int_or(element, "LOCK/LOCKED", 0) == 1,
         attributes=_attributes(element.find("TEMPLATE")),
         document=Document(text or ET.tostring(element, encoding="unicode")),
     )

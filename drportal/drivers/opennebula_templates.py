@@ -33,6 +33,7 @@ _RESERVED = frozenset((*_SCALARS, *_VECTORS)) | {
     *("NAME", "OS", "CONTEXT", "GRAPHICS", "DISK", "NIC", "NIC_ALIAS", "PCI", "NUMA_NODE", "SNAPSHOT", "BACKUP_CONFIG"),
     *("VMGROUP", "TM_MAD_SYSTEM", "AS_UID", "AS_GID", "CREATED_BY", "EMULATOR", "DEPLOY_ID", "CLONING_TEMPLATE_ID"),
 }
+_PLAIN_TAG = re.compile(r"[A-Za-z0-9_]+")
 _TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
@@ -211,3 +212,33 @@ def _checked_object_name(name: str) -> str:
 
 def _written(root: ET.Element) -> str:
     return ET.tostring(root, encoding="unicode")
+
+
+def as_file(template: str) -> str:
+    """A template in OpenNebula's own notation, as people keep it in files: NAME="value", vectors in brackets.
+
+    Unchanged (XML, which ``oneimage create`` and ``onevm create`` take as well) where that notation can't carry it: in
+    a value it knows ``\\"`` and no other escape, and it gives up at ``]]>``.
+    """
+    root = document(template)
+    leaves = [leaf for child in root for leaf in (child if len(child) else (child,))]
+    if not all(_fits_notation(leaf) for leaf in (*leaves, *root)):
+        return template
+    return "".join(_line(child) for child in root)
+
+
+def _fits_notation(element: ET.Element) -> bool:
+    text = element.text or ""
+    carried = "]]>" not in text and '\\"' not in text and not text.endswith("\\")
+    return carried and _PLAIN_TAG.fullmatch(element.tag) is not None
+
+
+def _line(element: ET.Element) -> str:
+    if not len(element):
+        return f"{_assigned(element)}\n"
+    return f"{element.tag}=[\n  " + ",\n  ".join(_assigned(leaf) for leaf in element) + " ]\n"
+
+
+def _assigned(leaf: ET.Element) -> str:
+    quoted = (leaf.text or "").replace('"', '\\"')
+    return f'{leaf.tag}="{quoted}"'

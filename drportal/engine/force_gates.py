@@ -133,7 +133,7 @@ def g_fence(
     how = (
         "The other side's OpenNebula answers: the VM is off there."
         if vm_there is not None
-        else f"Attested by {attested_by}: {attestation}"
+        else f"Attested by {attested_by}: {attestation.rstrip(' .')}."
     )
     lacking = below(reached, wanted, attested_by, deviation)
     if lacking and not deviation:

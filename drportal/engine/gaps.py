@@ -6,8 +6,7 @@ is the verdict's business.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts
@@ -17,7 +16,6 @@ SKEW_WARN_S, SKEW_BAD_S = 5.0, 30.0
 SNAPSHOT_OLD_S = 3600.0
 DEFINITION_OLD_S = 24 * 3600.0
 USUAL_INTERVAL = "5m"
-RUNNING = "running"
 
 
 # --- images
@@ -186,6 +184,7 @@ class VmGapFacts:
     """A VM at its home. ``definition_age_s``: since its definition was last confirmed; None: never captured.
 
     ``unmapped``: names of its networks without a peer in its plan; empty also where it has no plan.
+    ``devices``: number and name of those of its host that it has for itself.
     ``drifted``: what about its definition has changed since a person last set its plan; empty: nothing.
     """
 
@@ -196,6 +195,7 @@ class VmGapFacts:
     definition_age_s: float | None
     unmapped: tuple[str, ...] = ()
     drifted: str = ""
+    devices: tuple[tuple[int, str], ...] = ()
     vm_path: str = ""
     plan_path: str = ""
     site_path: str = ""
@@ -208,6 +208,16 @@ def vm_gaps(vm: VmGapFacts) -> Iterator[Gap]:
         gap = _disk_gap(vm, subject, disk)
         if gap is not None:
             yield gap
+    for pci_id, what in vm.devices:
+        yield Gap(
+            GapCode.HOST_DEVICE,
+            GapLevel.RISK,
+            subject,
+            f"It has a device of its host for itself ({what}); the VM made of it at the other site has none.",
+            "Power the VM off and detach it, or give its copy one there by hand after a move.",
+            (on_front_end(vm.site, "Takes the device from the VM.", "onevm", "pci-detach", vm.one_id, pci_id),),
+            detail=str(pci_id),
+        )
     if vm.definition_age_s is None:
         yield Gap(
             GapCode.NO_DEFINITION,
@@ -310,110 +320,6 @@ def skew_gap(site: str, skew_s: float | None) -> Gap | None:
     )
 
 
-# --- both front ends together
-
-
-@dataclass(frozen=True, slots=True)
-class AliveVm:
-    """A VM that is not gone. ``copy_of``: the key of the VM whose copy it is. ``addresses``: MACs, IPs, UUID.
-    ``sources``: of its disks, each with the disk's number. ``active_at``: where its group is active; empty: in none."""
-
-    key: str
-    site: str
-    one_id: int
-    name: str
-    phase: str
-    copy_of: str
-    addresses: tuple[str, ...]
-    sources: Mapping[str, int]
-    active_at: str = ""
-
-
-def _twice_alive(address: str, found: list[AliveVm]) -> Gap:
-    """Where it is known which one is meant to run, there is no command that would stop it."""
-    meant = {vm.active_at for vm in found if vm.active_at}
-    told, others = "Find out which one is meant to run; power the other off.", found
-    if len(meant) == 1:
-        told = f"Its group is active at {next(iter(meant))}: the other is not meant to run."
-        others = [vm for vm in found if vm.site not in meant]
-    commands = tuple(
-        on_front_end(vm.site, f"If {vm.name} is not to run at {vm.site}.", "onevm", "poweroff", vm.one_id)
-        for vm in others
-    )
-    said = f"It is alive at both sites: {_listed(found)}."
-    return Gap(GapCode.ADDRESS_TWICE, GapLevel.RISK, address, said, told, commands)
-
-
-def twice_gaps(vms: Iterable[AliveVm]) -> Iterator[Gap]:
-    """What two VMs share that only one may have: names at both sites, addresses of running VMs, the same disk."""
-    vms = list(vms)
-    by_name, by_address = defaultdict[str, list[AliveVm]](list), defaultdict[str, list[AliveVm]](list)
-    by_source = defaultdict[tuple[str, str], list[AliveVm]](list)
-    for vm in vms:
-        by_name[vm.name].append(vm)
-        for source in vm.sources:
-            by_source[(vm.site, source)].append(vm)
-        if vm.phase == RUNNING:
-            for address in set(vm.addresses):
-                by_address[address].append(vm)
-    for name, found in sorted(by_name.items()):
-        strangers = [vm for vm in found if not vm.copy_of]
-        if len({vm.site for vm in strangers}) > 1:
-            yield Gap(
-                GapCode.NAME_TAKEN,
-                GapLevel.NOTE,
-                name,
-                f"VMs of this name are at both sites ({_listed(strangers)}), and neither is a copy of the other.",
-                "Rename one, so that nobody starts or stops the wrong one.",
-                tuple(
-                    on_front_end(
-                        vm.site, "Gives this one another name.", "onevm", "rename", vm.one_id, f"{name}-{vm.one_id}"
-                    )
-                    for vm in strangers
-                ),
-            )
-    for address, found in sorted(by_address.items()):
-        if len({vm.site for vm in found}) > 1:
-            yield _twice_alive(address, found)
-    for (site, source), found in sorted(by_source.items()):
-        if len(found) > 1:
-            yield Gap(
-                GapCode.SOURCE_TWICE,
-                GapLevel.RISK,
-                f"{source} at {site}",
-                f"More than one VM has this image as a disk: {_listed(found)}. Two writers destroy it.",
-                "Detach it from all but one.",
-                tuple(
-                    on_front_end(
-                        site, f"Takes it from {vm.name}.", "onevm", "disk-detach", vm.one_id, vm.sources[source]
-                    )
-                    for vm in found
-                ),
-                detail=site,
-            )
-
-
-def _listed(vms: Iterable[AliveVm]) -> str:
-    return ", ".join(f"{vm.name} ({vm.site} VM {vm.one_id})" for vm in vms)
-
-
-def registered_twice(source: str, site: str, image_ids: Iterable[int]) -> Gap:
-    """For a SOURCE that more than one image record of a front end names."""
-    ids = sorted(image_ids)
-    return Gap(
-        GapCode.SOURCE_TWICE,
-        GapLevel.RISK,
-        f"{source} at {site}",
-        f"Image records {', '.join(map(str, ids))} name the same RBD image; two VMs could start on one disk.",
-        "Find the one that is in use. Do not delete another in OpenNebula: that removes the RBD image; lock it.",
-        tuple(
-            on_front_end(site, "If it is not the one in use: keeps it so.", "oneimage", "lock", image_id)
-            for image_id in ids
-        ),
-        detail="records",
-    )
-
-
 # --- groups
 
 
@@ -440,7 +346,8 @@ def room_gaps(group: str, target: str, needed: Room, free: Room, datastore: str 
         need, have = _gib(needed.disk_mb), _gib(free.disk_mb)
         said = (
             f"Its largest disk has {need}; datastore {datastore} of {target} says that {have} are free, "
-            "and OpenNebula refuses to register a larger image, although its data is in the pool already."
+            "and by hand OpenNebula refuses to register a larger image, although its data is in the pool already. "
+            "(The portal's own runs register it all the same.)"
         )
         remedy = "Make room in the pool, or set DATASTORE_CAPACITY_CHECK=NO on the datastore."
         yield _no_room(group, target, "disk", said, remedy, *_datastore_commands(datastore))
@@ -467,4 +374,5 @@ def _datastore_commands(datastore: str) -> tuple[tuple[str, str], ...]:
 
 def _no_room(group: str, target: str, what: str, said: str, remedy: str, *commands: tuple[str, str]) -> Gap:
     typed = tuple(Typed(text, target, Host.FRONT_END, does) for text, does in commands)
-    return Gap(GapCode.NO_ROOM, GapLevel.RISK, f"group {group}", said, remedy, typed, detail=what)
+    level = GapLevel.NOTE if what == "disk" else GapLevel.RISK  # the first is in nobody's way but a person's
+    return Gap(GapCode.NO_ROOM, level, f"group {group}", said, remedy, typed, detail=what)

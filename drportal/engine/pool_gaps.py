@@ -18,17 +18,28 @@ class PeerFacts:
 
 @dataclass(frozen=True, slots=True)
 class PoolGapFacts:
-    """A pool as one site sees it. ``daemon_healthy`` None: not told."""
+    """A pool as one site sees it. ``daemon_healthy`` None: not told. ``gone``: it was there, and is not any more."""
 
     name: str
     mode: str
     peers: tuple[PeerFacts, ...]
     daemon_healthy: bool | None
+    gone: bool = False
 
 
 def pool_gaps(pool: PoolGapFacts, site: str, other: PoolGapFacts | None, other_site: str) -> Iterator[Gap]:
     """``other``: the same pool at the other site, as far as it is known."""
     subject = f"pool {pool.name} at {site}"
+    if pool.gone:
+        yield Gap(
+            GapCode.POOL_GONE,
+            GapLevel.UNPROTECTED,
+            subject,
+            f"{site} says that there is no such pool any more: what was in it is gone from there.",
+            "Find out who removed it, and change nothing of the same pool at the other site: that may be all there is.",
+            (on_ceph(site, "Only reads: which pools there are.", "ceph", "osd", "pool", "ls", "detail"),),
+        )
+        return
     if pool.mode == "disabled":
         does = "Lets images of the pool be mirrored; none is by that alone."
         enable = on_ceph(site, does, "rbd", "mirror", "pool", "enable", pool.name, "image")
@@ -92,7 +103,7 @@ def joining(pool: PoolGapFacts, site: str, other: PoolGapFacts | None, other_sit
 
 
 def daemon_gap(pool: PoolGapFacts, site: str) -> Iterator[Gap]:
-    if pool.daemon_healthy is False:
+    if pool.daemon_healthy is False and not pool.gone:
         does = "Starts it anew. Images catch up by themselves."
         yield Gap(
             GapCode.DAEMON_DEAD,

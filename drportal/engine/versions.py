@@ -39,5 +39,5 @@ def _support(
     if not first <= number < until:
         return Support(False, f"{what} {version} is not supported; {span} is.")
     if number == measured:
-        return Support(True, f"{what} {version} is supported, and tested with real clusters.")
+        return Support(True, f"{what} {version} is supported; the measurements were made with it.")
     return Support(True, f"{what} {version} is supported; the measurements were made with {measured[0]}.{measured[1]}.")

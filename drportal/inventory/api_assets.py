@@ -31,6 +31,7 @@ from drportal.inventory.schemas import (
     ImageDetail,
     Observed,
     Place,
+    Places,
     SearchText,
     Vm,
     image_detail,
@@ -47,6 +48,7 @@ from drportal.inventory.vm_table import (
     choosable,
     counts_by_protection,
     place_of,
+    vm_places,
     vms_after,
     vms_as_csv,
     vms_of,
@@ -66,10 +68,6 @@ class Images(Schema):
     next: str | None
     total: int
     counts: dict[str, int]
-
-
-class Places(Schema):
-    items: list[str]
 
 
 class Vms(Schema):
@@ -244,6 +242,19 @@ def vm_list(
         "total": counts[protection.value] if protection else sum(counts.values()),
         "counts": counts,
     }
+
+
+@router.get("/sites/{slug}/vms/places", auth=needs(Permission.VIEW, ground=True), response=Places)
+def vm_place_list(
+    request: HttpRequest,
+    slug: str,
+    wanted: Query[VmFilter],
+    protection: VmProtection | None = None,
+    every: Annotated[int, Field(ge=10, le=500)] = 100,
+) -> Any:
+    """The ``cursor`` of each page of ``every`` VMs but the first."""
+    rows = seen(request, vms_of(site_get(slug), wanted, timezone.now()))
+    return {"items": vm_places(vms_of_protection(rows, protection), every)}
 
 
 @router.get("/sites/{slug}/vms.csv", auth=needs(Permission.VIEW, ground=True), openapi_extra=A_TABLE)

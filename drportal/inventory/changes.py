@@ -143,6 +143,10 @@ def pool_changes(name: str, site: str, before: Mapping[str, Any], after: Mapping
             yield change("daemons", f"the mirroring daemon on {host} runs {here} (was {then}).")
 
 
+def pool_came_or_went(name: str, site: str, *, there: bool) -> Change:
+    return Change(Kind.POOL, name, name, "exists", f"Pool {name} {'is back at' if there else 'is gone from'} {site}.")
+
+
 def _peers(peers: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, str]]:
     """Peer's uuid -> (name of its site, direction)."""
     return {str(peer["uuid"]): (str(peer["site_name"] or "?"), str(peer["direction"])) for peer in peers}

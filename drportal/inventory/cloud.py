@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.db.models import Model, QuerySet
+from django.db.models import Count, Model, Q, QuerySet
 
 from drportal.audit.record import record
 from drportal.drivers.base_cloud import CloudReading, Vm
@@ -26,6 +26,7 @@ from drportal.inventory.models import (
     VmDisk,
 )
 
+FEW = 1000
 HOST_ON = ("MONITORED", "MONITORING_MONITORED")
 GONE = {"phase": "gone", "state_word": "GONE", "host": ""}
 
@@ -122,6 +123,7 @@ def vm_fields(vm: Vm) -> dict[str, Any]:
         "marker": (vm.marker or "")[:200],
         "uuid": vm.uuid[:64],
         "owner": vm.owner[:100],
+        "devices": [asdict(device) for device in vm.devices],
         "labels": f",{','.join(vm.labels)}," if vm.labels else "",
         "nics": [
             {
@@ -146,6 +148,8 @@ def write_disks(row: VirtualMachine, vm: Vm, images: Mapping[str, int]) -> bool:
             "source": (disk.source or "")[:300],
             "target": (disk.target or "")[:20],
             "size_bytes": disk.size_bytes,
+            "record_id": disk.image_id,
+            "record_name": disk.image_name[:200],
             "image_id": images.get(disk.source or ""),
         }
         known = kept.pop(disk.disk_id, None)
@@ -214,7 +218,8 @@ def ground_of(site: Site) -> dict[InventoryChange.Kind, dict[int, tuple[str, str
     networks = Network.objects.filter(site=site, gone_at=None).values_list("one_id", "name")
     there = {one_id: (name, "there") for one_id, name in networks}
     ground = {kinds.NETWORK: there, kinds.DATASTORE: {}, kinds.HOST: {}}
-    for row in SiteResource.objects.filter(site=site).exclude(kind=SiteResource.Kind.DOUBLE):
+    told = [SiteResource.Kind.DATASTORE, SiteResource.Kind.HOST]
+    for row in SiteResource.objects.filter(site=site, kind__in=told):
         ground[kinds(row.kind)][row.one_id] = (row.name, _how_it_is(row))
     return ground
 
@@ -239,6 +244,7 @@ def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:
                 "ds_mad": store.ds_mad,
                 "pool": store.pool,
                 "free_mb": store.free_mb,
+                "capacity_check": store.attributes.get("DATASTORE_CAPACITY_CHECK", "").upper() != "NO",
                 "enabled": store.enabled,
             },
         )
@@ -262,6 +268,7 @@ def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:
     rows += [
         (kinds.DOUBLE, min(ids), source, {"image_ids": sorted(ids)}) for source, ids in registered_twice(found).items()
     ]
+    rows += [(kinds.TAKEN, one_id, name, facts) for one_id, name, facts in names_taken(site, found)]
     for kind, one_id, name, facts in rows:
         fields = {"name": name[:200], "facts": facts, "read_at": now}
         SiteResource.objects.update_or_create(site=site, kind=kind, one_id=one_id, defaults=fields)
@@ -270,12 +277,37 @@ def write_resources(site: Site, found: CloudReading, now: dt.datetime) -> None:
 
 
 def registered_twice(found: CloudReading) -> dict[str, set[int]]:
-    """SOURCE -> the image records that name it, where there are several."""
+    """SOURCE -> the image records that name it, where a VM could take more than one of them."""
     records: dict[str, set[int]] = {}
     for image in found.images:
-        if "/" in image.source:
+        if "/" in image.source and not image.use_locked:
             records.setdefault(image.source, set()).add(image.image_id)
     return {source: ids for source, ids in records.items() if len(ids) > 1}
+
+
+def names_taken(site: Site, found: CloudReading) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(number, name, facts) of names under which images of the other site can't be registered here: OpenNebula has a
+    name once an owner, and the portal's user would own them all. What is registered here already needs no name.
+
+    ``wanted``: [SOURCE, its record at the other site] each. Number: of the record here that has the name; where two
+    images of the other site want the same one, below 0.
+    """
+    own = {image.name: image for image in found.images if image.owner == site.opennebula_user}
+    known = {image.source for image in found.images}
+    there = VmDisk.objects.filter(kind="persistent", vm__gone_at=None, vm__home_of=None, image__gone_at=None)
+    of_pairs = there.filter(Q(image__pair__a=site) | Q(image__pair__b=site)).exclude(vm__site=site, record_name="")
+    twice = of_pairs.order_by().values("record_name").annotate(n=Count("source", distinct=True)).filter(n__gt=1)
+    if len(own) <= FEW:  # as at a site to which nothing was moved yet: then the database finds the few of ten thousand
+        of_pairs = of_pairs.filter(record_name__in=[*own, *(row["record_name"] for row in twice)])
+    wanted: dict[str, dict[str, int | None]] = {}
+    for name, source, record_id in of_pairs.values_list("record_name", "source", "record_id").order_by("source"):
+        if name and source not in known:
+            wanted.setdefault(name, {})[source] = record_id
+    for name, sources in sorted(wanted.items()):
+        if name in own:
+            yield own[name].image_id, name, {"wanted": list(sources.items())}
+        elif len(sources) > 1:
+            yield -1 - (next(iter(sources.values())) or 0), name, {"wanted": list(sources.items())}
 
 
 def drop_others(rows: QuerySet[Any, Model], kept_ids: Iterable[int]) -> None:

@@ -67,8 +67,8 @@ class Sampler:
         return due
 
     def take(self, row: MirroredImage, point_before: dt.datetime | None, now: dt.datetime) -> None:
-        """The exposure as it was until this look moved it. A pool's is the worst of its images that have a bound, and
-        beside it whether one had none, or could not be told.
+        """The exposure as it was until this look moved it. A pool's is the worst of its mirrored images that have a
+        bound, and beside it whether one had none, or could not be told. (What nobody mirrors is a gap, or nobody's.)
 
         After a pause of our own only what this look proves counts: nobody knows how it was before.
         """
@@ -84,7 +84,7 @@ class Sampler:
         if point and point_before and self._looked_at and (now - self._looked_at).total_seconds() < FLUSH_EVERY_S:
             point = min(point, point_before)
         found = exposure(VerdictCode(row.verdict), point, now)
-        for subject in (f"image:{row.pk}", f"pool:{row.pool}"):
+        for subject in (f"image:{row.pk}", f"pool:{row.pool}")[: 2 if row.global_id else 1]:
             if found.kind is ExposureKind.UNBOUNDED:
                 self._unbounded.add(subject)
             elif found.seconds is None:

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import asdict
 from typing import Any
 
-from drportal.inventory.changes import note, pool_changes, told, version_change
+from drportal.inventory.changes import note, pool_came_or_went, pool_changes, told, version_change
 from drportal.inventory.models import Pool, Site
 from drportal.inventory.reading import Heard, SiteReading
 
@@ -59,11 +59,21 @@ def write_pools(site: Site, reading: SiteReading) -> bool:
             "daemons": [asdict(daemon) for daemon in found.daemons],
             "health": found.health[:20],
             "daemon_health": found.daemon_health[:20],
+            "gone_at": None,
         }
         row, made = Pool.objects.get_or_create(site=site, name=name, defaults=fields)
         if not made:
             before = {"mode": row.mode, "peers": row.peers, "daemons": row.daemons}
-            note(site, pool_changes(name, site.name, before, fields), reading.asked_at)
+            back = [pool_came_or_went(name, site.name, there=True)] if row.gone_at is not None else []
+            note(site, [*back, *pool_changes(name, site.name, before, fields)], reading.asked_at)
         changed |= made or any(getattr(row, field) != value for field, value in fields.items())
         Pool.objects.filter(pk=row.pk).update(read_at=reading.asked_at, **fields)
-    return changed
+    return changed | _bury_pools(site, reading)
+
+
+def _bury_pools(site: Site, reading: SiteReading) -> bool:
+    """A pool that was there and is not any more keeps its row, as a tombstone."""
+    rows = list(Pool.objects.filter(site=site, name__in=reading.no_such_pools, gone_at=None))
+    note(site, [pool_came_or_went(row.name, site.name, there=False) for row in rows], reading.asked_at)
+    Pool.objects.filter(pk__in=[row.pk for row in rows]).update(gone_at=reading.asked_at)
+    return bool(rows)

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet, Window
-from django.db.models.functions import Mod, RowNumber
+from django.db.models import Count, Q, QuerySet
 
 from drportal.audit.spreadsheets import csv_line, utc_cell
 from drportal.engine.verdicts import VerdictCode
+from drportal.inventory.bulk import every_nth
 from drportal.inventory.models import MirroredImage, SitePair, VmDisk
 from drportal.inventory.schemas import Image, image_rows, images_out, watched
 
@@ -55,10 +55,7 @@ def images_after(rows: QuerySet[MirroredImage], place: str) -> QuerySet[Mirrored
 
 
 def image_places(rows: QuerySet[MirroredImage], every: int) -> list[str]:
-    """Of every so many rows, behind which the next page begins: for going anywhere in a long table at once."""
-    in_order = Window(RowNumber(), order_by=("pool", "name"))
-    numbered = rows.order_by("pool", "name").annotate(row=in_order).alias(rest=Mod(F("row"), every)).filter(rest=0)
-    return [f"{pool}/{name}" for pool, name in numbered.values_list("pool", "name")]
+    return [f"{pool}/{name}" for pool, name in every_nth(rows, ("pool", "name"), every)]
 
 
 def images_as_csv(rows: QuerySet[MirroredImage], pair: SitePair, now: dt.datetime) -> Iterator[str]:

@@ -42,8 +42,10 @@ def home_sides(pair: SitePair) -> dict[int, Side]:
 
 
 def used_images(pair: SitePair) -> set[int]:
-    """Ids of images that are disks of VMs that are there."""
-    return set(VmDisk.objects.filter(image__pair=pair, vm__gone_at=None).values_list("image_id", flat=True))
+    """Ids of images that are disks of VMs that are there. Clones and volatile disks end with their VM: mirroring them
+    is no remedy, and the VM's own gap has one."""
+    disks = VmDisk.objects.filter(image__pair=pair, vm__gone_at=None, kind="persistent")
+    return set(disks.values_list("image_id", flat=True))
 
 
 def clock_skews(pair: SitePair, readings: Readings) -> dict[Side, float | None]:

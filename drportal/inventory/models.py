@@ -158,6 +158,7 @@ class Pool(models.Model):
     health = models.CharField(max_length=20, blank=True)
     daemon_health = models.CharField(max_length=20, blank=True)
     read_at = models.DateTimeField(null=True)
+    gone_at = models.DateTimeField(null=True)  # the site says that there is no such pool; the rest is as it was
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["site", "name"], name="one_pool_of_a_name")]
@@ -317,12 +318,14 @@ class Network(models.Model):
 
 
 class SiteResource(models.Model):
-    """Datastores and hosts of a site: what readiness needs to know of the ground there; and images registered twice."""
+    """Datastores and hosts of a site: what readiness needs to know of the ground there; images registered twice, and
+    names under which images of the other site can't be registered here."""
 
     class Kind(models.TextChoices):
         DATASTORE = "datastore"
         HOST = "host"
         DOUBLE = "double"  # an RBD image that several image records name; one_id is the first of them
+        TAKEN = "taken"  # one_id: the record here that has the name, or below 0: two of the other site have it
 
     site = models.ForeignKey(Site, on_delete=models.CASCADE, related_name="resources")
     kind = models.CharField(max_length=20, choices=Kind)
@@ -353,6 +356,7 @@ class VirtualMachine(models.Model):
     cpu = models.FloatField(default=0)
     memory_mb = models.IntegerField(default=0)
     nics = models.JSONField(default=list)  # [{nic_id, network_id, network, ip, mac}]
+    devices = models.JSONField(default=list)  # [{pci_id, what}]: of its host, which it has for itself
     uuid = models.CharField(max_length=64, blank=True)  # of the guest's machine, where its template sets one
     owner = models.CharField(max_length=100, blank=True)
     labels = models.TextField(blank=True)  # ",web,prod/shop,": each between commas, so that one can be looked for
@@ -378,6 +382,8 @@ class VmDisk(models.Model):
     source = models.CharField(max_length=300, blank=True)
     target = models.CharField(max_length=20, blank=True)
     size_bytes = models.BigIntegerField(default=0)
+    record_id = models.IntegerField(null=True)  # of its image, in OpenNebula there
+    record_name = models.CharField(max_length=200, blank=True)
     image = models.ForeignKey(MirroredImage, null=True, on_delete=models.SET_NULL, related_name="disks")
 
     class Meta:

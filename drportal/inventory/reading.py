@@ -66,6 +66,7 @@ class SiteReading:
     ceph: Heard = Heard(None)
     cloud: Heard = Heard(None)
     pools: dict[str, PoolReading] = field(default_factory=dict)
+    no_such_pools: set[str] = field(default_factory=set)  # of those asked for: the site says that they are not there
     roles: dict[ImageRef, RoleFacts] = field(default_factory=dict)  # beyond those that ``infos`` tell
     infos: dict[ImageRef, ImageInfo] = field(default_factory=dict)
     infos_at: dict[str, dt.datetime] = field(default_factory=dict)  # pool -> when all its infos were read (again)
@@ -181,6 +182,8 @@ class SiteReader:
             else:
                 found = await self.drivers.ceph.pool(pool)
         except (DriverError, ValueError) as error:
+            if isinstance(error, Refused) and error.reason is Reason.NOT_FOUND:
+                reading.no_such_pools.add(pool)
             if reading.ceph.ok is None:
                 reading.ssh, reading.ceph = heard_of(error)
             return

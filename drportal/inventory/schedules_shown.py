@@ -26,6 +26,8 @@ class PoolSchedule(Schema):
 
 
 class PoolState(Schema):
+    """``gone_at``: since when the site says that there is no such pool; the rest is as it was then."""
+
     name: str
     mode: str
     health: str
@@ -34,6 +36,7 @@ class PoolState(Schema):
     peers: list[dict[str, Any]]
     schedules: PoolSchedule | None
     read_at: dt.datetime | None
+    gone_at: dt.datetime | None
 
 
 class ImageSchedule(Schema):

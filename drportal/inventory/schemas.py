@@ -36,6 +36,12 @@ SearchText = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Place = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 
 
+class Places(Schema):
+    """Behind which each page of a long table but the first begins."""
+
+    items: list[str]
+
+
 class ImageVm(Schema):
     id: int
     name: str

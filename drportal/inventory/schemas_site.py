@@ -7,6 +7,7 @@ from typing import Any
 
 from ninja import Schema
 
+from drportal.engine.versions import Support, ceph_support, opennebula_support
 from drportal.inventory import models
 from drportal.inventory.installed_shown import InstalledProgram, installed_program
 from drportal.inventory.models import (
@@ -52,6 +53,13 @@ class SightOut(Schema):
     seen_at: dt.datetime
 
 
+class VersionSupport(Schema):
+    """Whether the portal is meant for that version. ``ok`` null: it is not known which one it is."""
+
+    ok: bool | None
+    sentence: str
+
+
 class Site(Schema):
     slug: str
     name: str
@@ -74,6 +82,8 @@ class Site(Schema):
     last_heard: dt.datetime | None
     ceph_version: str
     opennebula_version: str
+    ceph_support: VersionSupport
+    opennebula_support: VersionSupport
     clock_skew_s: float | None
     credentials: Credentials
     program: InstalledProgram | None
@@ -140,6 +150,8 @@ def site_out(site: models.Site) -> Site:
         ssh=reach["ssh"],
         ceph=reach["ceph"],
         opennebula=reach["opennebula"],
+        ceph_support=_support(ceph_support(site.ceph_version)),
+        opennebula_support=_support(opennebula_support(site.opennebula_version)),
         host_keys=[HostKey(type=line.split()[0], fingerprint=fingerprint(line), line=line) for line in site.host_keys],
         reachable=all_reachable(site),
         credentials=Credentials(**{kind.value: kept.get(kind) for kind in Credential.Kind}),
@@ -147,6 +159,10 @@ def site_out(site: models.Site) -> Site:
         pools=[pool_state(pool) for pool in site.pools.all()],
         sights=[SightOut(**sight) for sight in sights_of(site)],
     )
+
+
+def _support(found: Support) -> VersionSupport:
+    return VersionSupport(ok=found.ok, sentence=found.sentence)
 
 
 def all_reachable(site: models.Site) -> bool | None:

@@ -1,4 +1,4 @@
-"""What would be created at the other side from a captured definition, as text for people. Nothing is sent."""
+"""What would be created at the other side from a captured definition, as files for people. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from xml.sax.saxutils import escape
 from ninja import Schema
 
 from drportal.drivers.opennebula_parse import masked
-from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
+from drportal.drivers.opennebula_templates import TemplateError, as_file, image_template, vm_template
 from drportal.inventory.definitions import home_marker
 from drportal.inventory.models import CapturedDefinition, VirtualMachine
 
 MARKER = "set-when-the-run-begins"
+HIDDEN = "# Where it says (hidden), a secret of the guest is to be put in: the portal shows none.\n"
 
 
 class ImageFile(Schema):
@@ -54,15 +55,20 @@ def target_files(vm: VirtualMachine, kept: CapturedDefinition) -> TargetFiles:
     for file in images:
         name = escape(str(kept.images[str(file.disk_id)]["name"]))
         text = text.replace(f"<IMAGE_ID>{-1 - file.disk_id}</IMAGE_ID>", f"<IMAGE>{name}</IMAGE>")
-    return TargetFiles(image_files=images, vm_template=masked(text), why_not=None)
+    shown = as_file(masked(text))
+    if masked(text) != text and not shown.startswith("<"):  # XML begins with its first sign
+        shown = HIDDEN + shown
+    return TargetFiles(image_files=images, vm_template=shown, why_not=None)
 
 
 def _image_file(image: dict[str, object]) -> str:
-    return image_template(
-        name=str(image["name"]),
-        source=str(image["source"]),
-        size_bytes=int(str(image["size_bytes"])),
-        type_word=str(image["type_word"]),
-        dev_prefix=str(image["dev_prefix"]),
-        marker=MARKER,
+    return as_file(
+        image_template(
+            name=str(image["name"]),
+            source=str(image["source"]),
+            size_bytes=int(str(image["size_bytes"])),
+            type_word=str(image["type_word"]),
+            dev_prefix=str(image["dev_prefix"]),
+            marker=MARKER,
+        )
     )

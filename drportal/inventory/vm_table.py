@@ -13,6 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from ninja import Schema
 
 from drportal.audit.spreadsheets import csv_line, utc_cell
+from drportal.inventory.bulk import every_nth
 from drportal.inventory.models import Site, VirtualMachine, VmDisk
 from drportal.inventory.protectable import reasons_against
 from drportal.inventory.schemas import SearchText, Vm, vm_out, vm_rows
@@ -109,6 +110,10 @@ def vms_after(rows: QuerySet[VirtualMachine], place: str) -> QuerySet[VirtualMac
     one_id, _, name = place.partition("/")
     behind = Q(name__gt=name) | Q(name=name, one_id__gt=int(one_id or 0))
     return (rows.filter(behind) if place else rows).order_by("name", "one_id")
+
+
+def vm_places(rows: QuerySet[VirtualMachine], every: int) -> list[str]:
+    return [f"{one_id}/{name}" for name, one_id in every_nth(rows, ("name", "one_id"), every)]
 
 
 def vms_as_csv(rows: QuerySet[VirtualMachine]) -> Iterator[str]:

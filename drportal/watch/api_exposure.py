@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from django.db.models import QuerySet
@@ -73,7 +73,7 @@ class ExposureOverTime(Schema):
 
 
 class PoolSummary(Schema):
-    """``images``: that exist. ``unbounded``: of those, how many have no bound on what would be lost."""
+    """``images``: that exist. ``unbounded``: of those that are mirrored, how many have no bound on the loss."""
 
     pair_id: int
     name: str
@@ -120,7 +120,7 @@ def pool_get(request: HttpRequest, pair_id: int, name: str) -> Any:
     pair, now = pair_get(pair_id), timezone.now()
     if name not in pair.pools:
         raise NotFound(f"Pool “{name}” is not watched at this pair.")
-    rows = list(image_rows().filter(pair=pair, pool=name, gone_at=None).defer("track"))
+    rows = measured(image_rows().filter(pair=pair, pool=name, gone_at=None).defer("track"))
     most = sorted(rows, key=lambda row: severity(exposure_now(row, now)), reverse=True)[:WORST_SHOWN]
     summary = pool_summary(pair, name, now)
     return PoolDetail(**summary.dict(), worst_images=images_out(most, now))
@@ -130,7 +130,7 @@ def pool_get(request: HttpRequest, pair_id: int, name: str) -> Any:
 def pool_exposure(request: HttpRequest, pair_id: int, name: str, period: Period = "day") -> Any:
     """The worst of the pool's images that have a bound, and when one had none or could not be told."""
     pair = pair_get(pair_id)
-    rows = list(pool_rows(pair, name))
+    rows = measured(pool_rows(pair, name))
     targets = targets_of_images()
     strictest = min((targets[row.pk] for row in rows if row.pk in targets), default=None)
     return over_time(pair.pk, [f"pool:{name}"], rows, strictest, period)
@@ -161,8 +161,14 @@ def images_of_group(group_id: int) -> list[MirroredImage]:
 
 
 def pool_rows(pair: SitePair, name: str) -> QuerySet[MirroredImage]:
+    """All of its images that are there; a pool's exposure is that of those that are mirrored (``measured``)."""
     rows = MirroredImage.objects.filter(pair=pair, pool=name, gone_at=None)
     return rows.select_related("pair").defer("track", "side_a", "side_b")
+
+
+def measured(rows: Iterable[MirroredImage]) -> list[MirroredImage]:
+    """The others are gaps, where they are somebody's disk, and else nobody's: neither would ever come to a bound."""
+    return [row for row in rows if row.global_id]
 
 
 def over_time(
@@ -225,7 +231,7 @@ def worst_now(rows: Sequence[MirroredImage], now: dt.datetime) -> ExposureNow:
 def pool_summary(pair: SitePair, name: str, now: dt.datetime) -> PoolSummary:
     rows = list(pool_rows(pair, name))
     states = {row.site_id: row for row in Pool.objects.filter(site__in=[pair.a, pair.b], name=name)}
-    kinds = Counter(exposure_now(row, now).kind for row in rows)
+    kinds = Counter(exposure_now(row, now).kind for row in measured(rows))
     return PoolSummary(
         pair_id=pair.pk,
         name=name,
@@ -233,5 +239,5 @@ def pool_summary(pair: SitePair, name: str, now: dt.datetime) -> PoolSummary:
         counts=dict(Counter(current_verdict(row, now)[0].value for row in rows)),
         unbounded=kinds[ExposureKind.UNBOUNDED],
         sides={site.slug: pool_state(states[site.pk]) if site.pk in states else None for site in (pair.a, pair.b)},
-        exposure=worst_now(rows, now),
+        exposure=worst_now(measured(rows), now),
     )

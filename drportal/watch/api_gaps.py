@@ -15,7 +15,7 @@ from ninja import Field, Router, Schema
 from drportal.api import needs
 from drportal.audit.spreadsheets import A_TABLE, csv_file, csv_line
 from drportal.engine.gap_base import Gap, GapCode, GapLevel
-from drportal.inventory.schemas import Place, SearchText, watched
+from drportal.inventory.schemas import Place, Places, SearchText, watched
 from drportal.inventory.services import pair_get
 from drportal.roles import Permission
 from drportal.watch.gaps import KEPT, counts_of, gaps_chosen, place_of
@@ -83,6 +83,20 @@ def gap_list(
         "watched": watched(pair, timezone.now()),
         "polled_at": pair.polled_at,
     }
+
+
+@router.get("/pairs/{pair_id}/gaps/places", auth=needs(Permission.VIEW), response=Places)
+def gap_place_list(
+    request: HttpRequest,
+    pair_id: int,
+    level: GapLevel | None = None,
+    code: GapCode | None = None,
+    q: SearchText = "",
+    every: Annotated[int, Field(ge=10, le=500)] = 100,
+) -> Any:
+    """The ``cursor`` of each page of ``every`` gaps but the first."""
+    chosen = gaps_chosen(KEPT.gaps_of(pair_get(pair_id)), level, code, q)
+    return {"items": [place_of(gap) for gap in chosen[every - 1 : -1 : every]]}
 
 
 @router.get("/pairs/{pair_id}/gaps.csv", auth=needs(Permission.VIEW), openapi_extra=A_TABLE)

@@ -26,6 +26,14 @@ ALLOWED = frozenset(
     }
 )  # fmt: skip
 DEADLINE_S = 10
+# Messages are the portal's own: not a library's name, and no picture that each reader would fetch from elsewhere.
+OWN: dict[str, Any] = {
+    "app_id": "DR Portal",
+    "app_desc": "DR Portal",
+    "app_url": "",
+    "image_url_mask": "",
+    "image_url_logo": "",
+}
 
 
 def channel_get(channel_id: int) -> AlertChannel:
@@ -75,7 +83,8 @@ def _service(address: str) -> apprise.NotifyBase | None:
     """None for what is no address, or of a kind that is not allowed."""
     if "\n" in address or len(address) > 2000:
         return None
-    found = apprise.Apprise.instantiate(address.strip(), suppress_exceptions=True)
+    own = apprise.AppriseAsset(**OWN)
+    found = apprise.Apprise.instantiate(address.strip(), asset=own, suppress_exceptions=True)
     if found is None or _kind(found) not in ALLOWED:
         return None
     return found

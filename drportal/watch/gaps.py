@@ -10,18 +10,16 @@ from dataclasses import replace
 from django.db.models import Count, Max, Prefetch, Q
 from django.utils import timezone
 
+from drportal.engine.front_end_gaps import AliveVm, record_name_taken, registered_twice, twice_gaps
 from drportal.engine.gap_base import Gap, GapCode, GapLevel, on_ceph, on_front_end
 from drportal.engine.gaps import (
     SNAPSHOT_OLD_S,
-    AliveVm,
     DiskGapFacts,
     Room,
     VmGapFacts,
-    registered_twice,
     room_gaps,
     skew_gap,
     snapshots_old,
-    twice_gaps,
     vm_gaps,
 )
 from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
@@ -150,6 +148,11 @@ def cloud_gaps(pair: SitePair) -> Iterator[Gap]:
     doubles = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.DOUBLE)
     for double in doubles.select_related("site"):
         yield registered_twice(double.name, double.site.name, double.facts["image_ids"])
+    taken = SiteResource.objects.filter(site__in=[pair.a, pair.b], kind=SiteResource.Kind.TAKEN)
+    for row in taken.select_related("site"):
+        other = pair.b if row.site_id == pair.a_id else pair.a
+        taken_by = row.one_id if row.one_id >= 0 else None
+        yield record_name_taken(row.name, row.site.name, other.name, row.facts["wanted"], taken_by)
 
 
 def plans_of_vms() -> dict[int, RecoveryPlan]:
@@ -192,6 +195,7 @@ def vm_facts(vm: VirtualMachine, plan: RecoveryPlan | None, now: dt.datetime, dr
         definition_age_s=None if defined_at is None else (now - defined_at).total_seconds(),
         unmapped=tuple(sorted({str(nic["network"]) for nic in nics})),
         drifted=drifted,
+        devices=tuple((device["pci_id"], device["what"]) for device in vm.devices),
         vm_path=f"/vms/{vm.pk}",
         plan_path=f"/plans/{plan.pk}/edit" if plan else "",
         site_path=f"/sites/{vm.site.slug}",
@@ -231,7 +235,8 @@ def pool_facts(pool: Pool) -> PoolGapFacts:
     told = pool.daemon_health in ("OK", "WARNING")
     dead = not pool.daemons or pool.daemon_health in ("ERROR", "UNKNOWN")
     peers = tuple(PeerFacts(str(peer.get("uuid", "")), str(peer.get("direction", ""))) for peer in pool.peers)
-    return PoolGapFacts(pool.name, pool.mode, peers, False if dead else True if told else None)
+    healthy = False if dead else True if told else None
+    return PoolGapFacts(pool.name, pool.mode, peers, healthy, gone=pool.gone_at is not None)
 
 
 def version_gaps(site: Site) -> Iterator[Gap]:
@@ -268,7 +273,8 @@ def group_gaps(pair: SitePair) -> Iterator[Gap]:
         plan = getattr(group, "plan", None)
         chosen = plan.image_datastore_id if plan and target.pk != group.home_site_id else None
         store = ground[target.pk].datastore({disk.source.partition("/")[0] for disk in own}, chosen)
-        free = replace(ground[target.pk].free, disk_mb=store.facts["free_mb"] if store else None)
+        checked = store is not None and store.facts.get("capacity_check", True)
+        free = replace(ground[target.pk].free, disk_mb=store.facts["free_mb"] if store and checked else None)
         yield from room_gaps(group.name, target.name, needed, free, str(store.one_id) if store else "")
 
 

@@ -78,13 +78,15 @@ def image_metrics() -> Iterator[Metric]:
         verdicts[(*pool, current_verdict(row, now)[0].value)] += 1
         found = exposure_now(row, now)
         exposed[row.pk] = (found.seconds, found.kind)
+        if not row.global_id:
+            continue  # a gap, or nobody's image: it would never come to a bound
         if found.seconds is not None:
             worst[pool] = max(found.seconds, worst.get(pool, 0.0))
         unbounded[pool] += found.kind is ExposureKind.UNBOUNDED
     yield gauge("images", "Images by verdict.", ["pair", "pool", "verdict"], (([*k], n) for k, n in verdicts.items()))
     help_text = "What would be lost now, at most: the worst image of the pool that has a bound, seconds."
     yield gauge("exposure_seconds", help_text, ["pair", "pool"], (([*k], s) for k, s in worst.items()))
-    help_text = "Images of which no bound on the loss can be given."
+    help_text = "Mirrored images of which no bound on the loss can be given."
     yield gauge("unbounded_images", help_text, ["pair", "pool"], (([*k], n) for k, n in unbounded.items()))
     yield from group_metrics(exposed)
 

@@ -24,6 +24,11 @@ export const site = (slug, name, ok = true) => ({
   last_heard: ago(ok ? 3 : 90),
   ceph_version: "18.2.4",
   opennebula_version: "7.0.0",
+  ceph_support: { ok: true, sentence: "Ceph 18.2.4 is supported; the measurements were made with 16.2." },
+  opennebula_support: {
+    ok: true,
+    sentence: "OpenNebula 7.0.0 is supported; the measurements were made with 7.5.",
+  },
   clock_skew_s: 0.2,
   credentials: { ssh_key: ago(86400), opennebula_password: null },
   pools: [

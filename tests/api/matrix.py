@@ -58,6 +58,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /images/{image_id}
         GET /sites/{slug}/vms
         GET /sites/{slug}/vms.csv
+        GET /sites/{slug}/vms/places
         GET /sites/{slug}/vms/words
         GET /sites/{slug}/vms/choosable
         GET /vms/{vm_id}
@@ -92,6 +93,7 @@ ENDPOINTS: dict[Permission | Who, str] = {
         GET /groups/{group_id}/exposure
         GET /pairs/{pair_id}/gaps
         GET /pairs/{pair_id}/gaps.csv
+        GET /pairs/{pair_id}/gaps/places
         GET /readiness
         GET /reports/quarter
         GET /plans/{plan_id}/standing
@@ -236,6 +238,7 @@ GROUND = """
     GET /sites/{slug}
     GET /sites/{slug}/vms
     GET /sites/{slug}/vms.csv
+    GET /sites/{slug}/vms/places
     GET /sites/{slug}/vms/words
     GET /sites/{slug}/vms/choosable
     GET /sites/{slug}/networks

@@ -128,6 +128,18 @@ def test_a_vm_in_backup_is_on_its_way_and_not_lost() -> None:
     assert vm_phase(3, 69) == ("BACKUP", VmPhase.MOVING)
 
 
+def test_devices_of_its_host_are_told_with_the_number_by_which_they_are_detached() -> None:
+    root = element(f"{MEASURED}/13-vm-info-running-persistent.xml")
+    assert parse.vm(root).devices == ()
+    body = root.find("TEMPLATE")
+    assert body is not None
+    given = {"PCI_ID": "1", "VENDOR": "10de", "DEVICE": "0863", "CLASS": "0302", "SHORT_ADDRESS": "02:00.0"}
+    for tag, text in given.items():
+        pci = body.find("PCI")
+        parse.ET.SubElement(parse.ET.SubElement(body, "PCI") if pci is None else pci, tag).text = text
+    assert [(one.pci_id, one.what) for one in parse.vm(root).devices] == [(1, "10de:0863:0302 at 02:00.0")]
+
+
 def test_a_locked_vm_and_image_say_so() -> None:
     assert parse.image(element("18-image-info-locked.xml")).locked
     assert not parse.image(element("06-image-info-used-persistent.xml")).locked

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drportal.drivers.opennebula_templates import TemplateError, image_template, vm_template
+from drportal.drivers.opennebula_templates import TemplateError, as_file, image_template, vm_template
+from drportal.lab.embedded.nebula.syntax import parse_template
 
 ROOT = Path(__file__).resolve().parents[1] / "fixtures" / "opennebula"
 DB = (ROOT / "measured-7.5.80" / "13-vm-info-running-persistent.xml").read_text()
@@ -193,3 +194,27 @@ def test_an_image_record_names_the_rbd_image_and_its_true_size() -> None:
 def test_an_image_record_that_opennebula_would_wrongly_accept_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(TemplateError):
         image(**wrong)
+
+
+@given(st.dictionaries(st.sampled_from(["A", "B_2", "C-3"]), st.text('aB1 "\\],#=[<&>\n', max_size=8).map(str.strip)))
+def test_a_file_in_opennebulas_own_notation_says_what_the_template_says(values: dict[str, str]) -> None:
+    root = ET.Element("TEMPLATE")
+    for tag, text in values.items():
+        ET.SubElement(root, tag).text = text
+    vector = ET.SubElement(root, "CONTEXT")
+    for tag, text in values.items():
+        ET.SubElement(vector, tag).text = text
+    ET.SubElement(vector, "NETWORK").text = "YES"
+    written = ET.tostring(root, encoding="unicode")
+    assert list(parse_template(as_file(written)).items()) == list(parse_template(written).items())
+
+
+def test_what_that_notation_cannot_carry_stays_xml() -> None:
+    def kept(text: str, tag: str = "A") -> bool:
+        root = ET.Element("TEMPLATE")
+        ET.SubElement(root, tag).text = text
+        return as_file(ET.tostring(root, encoding="unicode")).startswith("<")
+
+    assert not kept('a "quoted" word, C:\\dir')
+    assert all(kept(text) for text in ('its \\" stays', "C:\\", "a[b[0]]>c"))
+    assert kept("1", "NOT-PLAIN")

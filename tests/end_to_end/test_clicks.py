@@ -154,7 +154,7 @@ def test_a_cancelled_run_says_where_all_stands_and_is_taken_back(desk: Desk) -> 
     desk.lab.restore("b")
     desk.page.get_by_role("button", name="Way back…").click()
     dialog = desk.page.get_by_role("dialog")
-    do = dialog.get_by_role("button", name="Take back to site-a")
+    do = dialog.get_by_role("button", name="Take back to Site A")
     expect(do).to_be_disabled()
     dialog.get_by_label("Type this phrase").fill("take web-shop back to site-b")
     expect(do).to_be_disabled()

@@ -56,7 +56,7 @@ def ask(page: Page, pictures: Path) -> None:
         again.click()
     expect(page.get_by_role("grid", name="Evidence")).to_contain_text("Silent")
     expect(page.get_by_role("grid", name="Evidence")).to_contain_text("before contact was lost")
-    expect(page.get_by_role("heading", name="What others see of site-a")).to_be_visible()
+    expect(page.get_by_role("heading", name="What others see of Site A")).to_be_visible()
     expect(page.get_by_text("no answer from Site A either")).to_be_visible()
     page.get_by_role("heading", name="What is known now").scroll_into_view_if_needed()
     shot(page, pictures, "1-evidence")

@@ -114,7 +114,10 @@ def test_a_command_needs_a_used_up_yes_that_names_it() -> None:
 def test_a_vm_starts_only_where_it_cannot_run_at_the_other_side() -> None:
     off = VmFacts("off", "POWEROFF", False, None, NOW)
     assert g_fence(off, "", "", NOW).met
-    assert g_fence(None, "olga", "power of rack 3 cut", NOW).met
+    for said in ("power of rack 3 cut", "power of rack 3 cut. "):
+        gate = g_fence(None, "olga", said, NOW)
+        assert gate.met
+        assert gate.sentence == "Attested by olga: power of rack 3 cut."
     assert g_fence(None, "", "power cut", NOW).outcome is NOT_MET
     running = replace(off, phase="running", state_word="RUNNING")
     assert g_fence(running, "olga", "power of rack 3 cut", NOW).outcome is NOT_MET, "what is read beats what is said"

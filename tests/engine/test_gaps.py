@@ -9,19 +9,17 @@ from dataclasses import replace
 import pytest
 
 from drportal.engine.facts import Mode, RoleFacts, Side, SideFacts
+from drportal.engine.front_end_gaps import AliveVm, record_name_taken, registered_twice, twice_gaps
 from drportal.engine.gap_base import Gap, GapCode, GapLevel, Host
 from drportal.engine.gaps import (
-    AliveVm,
     DiskGapFacts,
     ImageGapFacts,
     Room,
     VmGapFacts,
     image_gaps,
-    registered_twice,
     room_gaps,
     skew_gap,
     snapshots_old,
-    twice_gaps,
     vm_gaps,
 )
 from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
@@ -156,6 +154,8 @@ def test_definitions_and_networks() -> None:
     assert codes(list(vm_gaps(replace(VM, definition_age_s=25 * 3600)))) == [GapCode.DEFINITION_OLD]
     assert codes(list(vm_gaps(replace(VM, unmapped=("lan", "dmz"))))) == [GapCode.NETWORK_UNMAPPED] * 2
     assert codes(list(vm_gaps(replace(VM, drifted="It changed.")))) == [GapCode.DEFINITION_DRIFTED]
+    (device,) = vm_gaps(replace(VM, devices=((2, "10de:0863 at 02:00.0"),)))
+    assert (device.code, texts(device)) == (GapCode.HOST_DEVICE, ["onevm pci-detach 7 2"])
 
 
 def test_what_is_done_in_the_portal_leads_to_the_page_that_does_it() -> None:
@@ -182,6 +182,7 @@ POOL = PoolGapFacts("one", "image", (PeerFacts("u1", "rx-tx"),), True)
         (replace(POOL, peers=(PeerFacts("u1", "tx-only"),)), [GapCode.PEER_ONE_WAY]),
         (replace(POOL, peers=()), [GapCode.NO_PEER]),
         (replace(POOL, mode="disabled", daemon_healthy=False), [GapCode.POOL_UNMIRRORED]),
+        (replace(POOL, peers=(), daemon_healthy=False, gone=True), [GapCode.POOL_GONE]),
     ],
 )
 def test_pools(pool: PoolGapFacts, expected: list[GapCode]) -> None:
@@ -253,6 +254,16 @@ def test_a_record_that_shares_its_disk_is_locked_never_deleted() -> None:
     assert texts(gap) == ["oneimage lock 3", "oneimage lock 12"]
 
 
+def test_a_name_under_which_nothing_can_be_registered_is_told_before_a_run_stops_at_it() -> None:
+    gap = record_name_taken("web", "Site B", "Site A", [("one/one-1", 1)], 7)
+    assert (gap.code, gap.level, gap.subject) == (GapCode.NAME_TAKEN, GapLevel.RISK, "image web at Site B")
+    assert "one/one-1" in gap.sentence
+    assert [(one.text, one.site) for one in gap.commands] == [("oneimage rename 7 web-7", "Site B")]
+    both = record_name_taken("web", "Site B", "Site A", [("one/one-1", 1), ("one/one-2", 2)], None)
+    typed = [(one.text, one.site) for one in both.commands]
+    assert typed == [("oneimage rename 1 web-1", "Site A"), ("oneimage rename 2 web-2", "Site A")]
+
+
 def test_room() -> None:
     needed = Room(4096, 8, 51200)
 
@@ -271,6 +282,7 @@ def test_room() -> None:
         "echo DATASTORE_CAPACITY_CHECK=NO | onedatastore update 100 /dev/stdin --append",
     ]
     assert {gap.code for gap in (memory, cpus, disk)} == {GapCode.NO_ROOM}
+    assert [gap.level for gap in (memory, cpus, disk)] == [GapLevel.RISK, GapLevel.RISK, GapLevel.NOTE]
 
 
 def test_versions() -> None:

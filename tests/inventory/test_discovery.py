@@ -18,9 +18,11 @@ from drportal.inventory.facts import side_as_text, side_from_json
 from drportal.inventory.models import (
     CapturedDefinition,
     Credential,
+    InventoryChange,
     MirroredImage,
     Network,
     Observation,
+    Pool,
     Site,
     SitePair,
     SiteResource,
@@ -29,6 +31,7 @@ from drportal.inventory.models import (
 )
 from drportal.inventory.schemas import vm_out, vm_rows
 from drportal.lab.control import LabClient
+from tests.conftest import Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,6 +158,49 @@ def test_what_vanishes_leaves_a_tombstone_and_what_returns_lives_again(lab: LabC
     discover(lab_pair.pk)
     real.refresh_from_db()
     assert (real.gone_at, real.phase) == (None, "running")
+
+
+def test_a_pool_that_is_no_more_leaves_a_tombstone_and_a_gap_and_may_come_back(
+    lab_pair: SitePair, viewer: Person
+) -> None:
+    SitePair.objects.update(pools=["one", "two"])
+    Pool.objects.create(site=lab_pair.b, name="two", mode="image")
+    Pool.objects.create(site=lab_pair.b, name="one", mode="image", gone_at=timezone.now())
+    discover(lab_pair.pk)
+    discover(lab_pair.pk)
+    assert Pool.objects.get(site=lab_pair.b, name="two").gone_at is not None
+    assert Pool.objects.get(site=lab_pair.b, name="one").gone_at is None
+    assert Site.objects.get(slug="site-b").ceph_reachable is True, "it answers; one pool is gone"
+    said = list(InventoryChange.objects.filter(what="exists").values_list("sentence", flat=True))
+    assert sorted(said) == ["Pool one is back at Site B.", "Pool two is gone from Site B."], "once"
+    gaps = viewer.read(f"/pairs/{lab_pair.pk}/gaps?q=pool two")["items"]
+    assert [(gap["code"], gap["subject"]) for gap in gaps] == [("pool_gone", "pool two at Site B")]
+    there = {pool["name"]: pool["gone_at"] is None for pool in viewer.read("/sites/site-b")["pools"]}
+    assert there == {"one": True, "two": False}
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_names_that_two_owners_images_have_or_a_record_there_are_found_before_a_run_stops_at_them(
+    lab_pair: SitePair, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(cloud, "FEW", few)
+    pair = discover(lab_pair.pk)
+    found = discovery.look_at_both(pair)[Side.B].everything
+    assert found is not None
+    first, second, third = VmDisk.objects.filter(vm__site=pair.a).order_by("source")[:3]
+    assert list(cloud.names_taken(pair.b, found)) == []
+    assert first.record_id is not None
+    VmDisk.objects.filter(pk=second.pk).update(record_name=first.record_name)
+    home = discovery.look_at_both(pair)[Side.A].everything
+    assert home is not None
+    (there,) = [image for image in home.images if image.source == third.source]
+    other = replace(there, image_id=77, source="one/one-999", owner=pair.b.opennebula_user)
+    with_one = replace(found, images=(*found.images, other, replace(there, owner="somebody")))
+    assert list(cloud.names_taken(pair.b, with_one)) == [
+        (-1 - first.record_id, first.record_name, {"wanted": [(row.source, row.record_id) for row in (first, second)]})
+    ], "what is registered there already needs no name"
+    without = replace(found, images=(other,))
+    assert {number for number, _, _ in cloud.names_taken(pair.b, without)} == {-1 - first.record_id, 77}
 
 
 def test_a_changed_definition_is_a_new_one_and_monitoring_is_not(lab_pair: SitePair) -> None:

@@ -36,7 +36,7 @@ NOON = dt.datetime(2026, 5, 5, 12, 0, tzinfo=dt.UTC)
 
 @pytest.fixture
 def image(pair: SitePair) -> MirroredImage:
-    return MirroredImage.objects.create(pair=pair, pool="one", name="one-1", verdict="protected")
+    return MirroredImage.objects.create(pair=pair, pool="one", name="one-1", verdict="protected", global_id="g1")
 
 
 def seen(sampler: Sampler, image: MirroredImage, now: dt.datetime, seconds: float) -> None:
@@ -83,7 +83,7 @@ def test_after_a_pause_of_the_portal_the_time_in_between_is_not_made_up(image: M
 
 
 def test_a_pool_shows_that_an_image_had_no_bound_and_the_worst_of_the_others(image: MirroredImage) -> None:
-    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict="diverged")
+    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict="diverged", global_id="g2")
     sampler = Sampler(image.pair_id)
     sampler.take(other, None, NOON)
     seen(sampler, image, NOON, 12)
@@ -98,13 +98,26 @@ def test_a_pool_shows_that_an_image_had_no_bound_and_the_worst_of_the_others(ima
 
 @pytest.mark.parametrize("verdict", ["broken_mirroring", "cannot_tell"])
 def test_what_could_not_be_told_is_neither_a_figure_nor_without_bound(image: MirroredImage, verdict: str) -> None:
-    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict=verdict)
+    other = MirroredImage.objects.create(pair=image.pair, pool="one", name="one-2", verdict=verdict, global_id="g2")
     sampler = Sampler(image.pair_id)
     sampler.take(other, None, NOON)
     seen(sampler, image, NOON, 12)
     assert slots_of(image.pair_id, [f"image:{other.pk}"], NOON) == {NOON: Slot(None, untold=True)}
     worst = worst_of_slots(slots_of(image.pair_id, ["pool:one"], NOON), NOON)
     assert (worst.seconds, worst.unbounded_slots, worst.untold_slots) == (12.0, 0, 1)
+
+
+def test_what_nobody_mirrors_is_not_in_its_pools_exposure(image: MirroredImage, viewer: Person) -> None:
+    golden = MirroredImage.objects.create(pair=image.pair, pool="one", name="golden", verdict="not_mirrored")
+    SitePair.objects.update(pools=["one"], polled_at=timezone.now())
+    sampler = Sampler(image.pair_id)
+    sampler.take(golden, None, NOON)
+    seen(sampler, image, NOON, 12)
+    assert slots_of(image.pair_id, [f"image:{golden.pk}"], NOON) == {NOON: Slot(None, unbounded=True)}
+    assert slots_of(image.pair_id, ["pool:one"], NOON) == {NOON: Slot(12.0)}, "it would never come to a bound"
+    pool = viewer.read(f"/pairs/{image.pair_id}/pools/one")
+    assert (pool["images"], pool["unbounded"], pool["counts"]["not_mirrored"]) == (2, 0, 1)
+    assert [one["name"] for one in pool["worst_images"]] == ["one-1"]
 
 
 def test_of_many_images_at_once_nothing_is_left_out(image: MirroredImage) -> None:

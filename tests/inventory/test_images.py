@@ -9,6 +9,7 @@ import io
 import pytest
 from django.utils import timezone
 
+from drportal.inventory.images import used_images
 from drportal.inventory.models import MirroredImage, SitePair, VirtualMachine, VmDisk
 from tests.conftest import Person
 
@@ -114,3 +115,11 @@ def test_an_image_is_found_by_its_vms_name_and_once(viewer: Person, images: Site
 def test_what_no_text_can_hold_is_refused(viewer: Person, images: SitePair) -> None:
     for query in ("q=%00", "cursor=one/%00"):
         assert viewer.api("GET", f"/pairs/{images.pk}/images?{query}").status_code == 422
+
+
+def test_a_clone_or_a_volatile_disk_is_not_what_mirroring_would_save(images: SitePair) -> None:
+    vm = VirtualMachine.objects.create(site=images.a, one_id=7, name="web", read_at=timezone.now())
+    rows = list(MirroredImage.objects.filter(verdict="protected")[:3])
+    for row, kind in zip(rows, ("persistent", "clone", "volatile"), strict=True):
+        VmDisk.objects.create(vm=vm, disk_id=row.pk, kind=kind, source=str(row), image=row)
+    assert used_images(images) == {rows[0].pk}

@@ -62,6 +62,18 @@ def test_another_address_makes_unknown_again_what_was_known(administrator: Perso
     assert site["ssh"] == {"ok": None, "since": None, "sentence": ""}
 
 
+def test_its_versions_are_held_against_those_supported(viewer: Person, pair: SitePair) -> None:
+    def told(**versions: str) -> tuple[bool | None, bool | None]:
+        Site.objects.filter(slug="site-a").update(**versions)
+        site = viewer.read("/sites/site-a")
+        assert versions["ceph_version"] in site["ceph_support"]["sentence"]
+        return site["ceph_support"]["ok"], site["opennebula_support"]["ok"]
+
+    assert told(ceph_version="", opennebula_version="") == (None, None), "not read is not unsupported"
+    assert told(ceph_version="16.2.15", opennebula_version="7.5.80") == (True, True)
+    assert told(ceph_version="13.2.1", opennebula_version="5.12.0") == (False, False)
+
+
 def test_a_site_of_a_pair_cannot_be_removed(administrator: Person, pair: SitePair) -> None:
     answer = administrator.api("DELETE", "/sites/site-a")
     assert (answer.status_code, answer.json()["code"]) == (409, "site_in_use")

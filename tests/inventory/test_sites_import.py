@@ -60,3 +60,11 @@ def test_a_file_with_a_fault_changes_nothing(tmp_path: Path, document: object) -
         call_command("sites_import", written(tmp_path, document))
     assert not Site.objects.exists()
     assert not AuditEntry.objects.exists()
+
+
+def test_the_file_that_the_docs_show_is_taken(tmp_path: Path) -> None:
+    page = Path("docs/production.md").read_text()
+    shown = page.partition("## Many sites at once")[2].partition("```yaml\n")[2].partition("```")[0]
+    call_command("sites_import", written(tmp_path, yaml.safe_load(shown)))
+    assert sorted(Site.objects.values_list("slug", flat=True)) == ["berlin", "essen"]
+    assert SitePair.objects.get().pools == ["one"]

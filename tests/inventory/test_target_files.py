@@ -30,6 +30,8 @@ def test_image_files_then_the_vm_template_make_the_vm_at_the_other_side() -> Non
     )  # fmt: skip
     files = target_files(vm, kept)  # type: ignore[arg-type]
     assert files.vm_template is not None, files.why_not
+    assert files.vm_template.startswith('NAME="web 1st"\n'), "as the published procedure has it"
+    assert f'SOURCE="{disks[0]["SOURCE"]}"\n' in files.image_files[0].text
     for disk in disks:
         target.storage.add(disk["SOURCE"], mib=256)
     taken = [target.number("image.allocate", file.text, 100) for file in files.image_files]

@@ -54,6 +54,20 @@ def test_pages_follow_each_other_without_a_gap(viewer: Person, vms: SitePair) ->
     assert found == [("=old", 9), ("away", 7), ("mail", 5), ("web", 3), ("web", 12)]
 
 
+def test_the_places_of_all_pages_lead_to_what_walking_there_finds(viewer: Person, vms: SitePair) -> None:
+    now = timezone.now()
+    for n in range(18):  # of one name each three, so that it is the number that tells them apart
+        VirtualMachine.objects.create(site=vms.a, one_id=100 - n, name=f"two-{n // 3}", read_at=now)
+    for query in ("", "&protection=no_group", "&q=two"):
+        walked: list[str] = []
+        page = viewer.read(f"/sites/site-a/vms?limit=10{query}")
+        while page["next"] is not None:
+            walked.append(page["next"])
+            page = viewer.read(f"/sites/site-a/vms?limit=10&cursor={page['next']}{query}")
+        assert viewer.read(f"/sites/site-a/vms/places?every=10{query}")["items"] == walked
+        assert walked
+
+
 def test_they_can_be_chosen_by_name_group_and_protection(viewer: Person, vms: SitePair) -> None:
     assert names(viewer, "?q=WEB") == ["web", "web"]
     assert names(viewer, "?q=post") == ["mail"]

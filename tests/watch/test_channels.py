@@ -67,6 +67,7 @@ def test_a_mail_arrives_once_with_the_sentence_and_the_page(
     (mail,) = post.mails
     assert post.recipients == ["ops@example.org"]
     assert mail["Subject"] == "DR Portal: split"
+    assert mail["X-Application"] == "DR Portal"
     assert "portal@example.org" in mail["From"]
     body = mail.get_body(("plain", "html"))
     assert body is not None
@@ -114,6 +115,7 @@ def test_slack_gets_its_own_json(
     assert attachment["title"] == "DR Portal: split"
     assert "TWO PRIMARIES: one/one-1" in attachment["text"]
     assert f"https://dr.example.org/images/{image.pk}" in attachment["text"]
+    assert "github" not in str(body), "no picture is fetched from there by whoever reads it"
 
 
 def test_slack_that_does_not_say_ok_was_not_told(
@@ -136,3 +138,5 @@ def test_what_speaks_like_slack_is_told_too(operator: Person, pair: SitePair, re
     assert deliver() == 1, AlertMessage.objects.get().trouble
     assert receiver.paths == ["/hooks/4djgyhwxubnr8d5yyyhxfhcaxa"]
     assert "TWO PRIMARIES: one/one-1" in receiver.bodies[0]["text"]
+    assert receiver.bodies[0]["username"] == "DR Portal"
+    assert "github" not in str(receiver.bodies[0])

@@ -185,6 +185,8 @@ def test_a_group_needs_cpus_and_a_datastore_that_takes_its_largest_disk(
     assert told() == [], "it is not known which of the two it would be"
     RecoveryPlan.objects.update(image_datastore_id=100)
     assert len(told()) == 1
+    SiteResource.objects.filter(one_id=100).update(facts=store | {"free_mb": 1024, "capacity_check": False})
+    assert told() == [], "the remedy was typed"
 
 
 @pytest.mark.django_db
@@ -246,12 +248,28 @@ def test_a_schedule_as_slow_as_was_agreed_is_no_gap(
     assert codes(viewer, pair) == ["no_snapshots"], "older than that is not what was agreed"
 
 
+@pytest.mark.django_db
+def test_the_places_of_all_pages_lead_to_what_walking_there_finds(viewer: Person, pair: SitePair) -> None:
+    vm = make_vm(pair, "db", 1, [])
+    VmDisk.objects.bulk_create(VmDisk(vm=vm, disk_id=n, kind="volatile") for n in range(30))
+    for query in ("", "&level=unprotected", "&q=disk 1"):
+        walked: list[str] = []
+        page = viewer.read(f"/pairs/{pair.pk}/gaps?limit=10{query}")
+        while page["next"] is not None:
+            walked.append(page["next"])
+            page = viewer.read(f"/pairs/{pair.pk}/gaps?limit=10&cursor={quote(page['next'])}{query}")
+        assert viewer.read(f"/pairs/{pair.pk}/gaps/places?every=10{query}")["items"] == walked
+        assert walked
+
+
 def test_only_sources_of_several_records_are_twice() -> None:
     class Record:
-        def __init__(self, image_id: int, source: str) -> None:
-            self.image_id, self.source = image_id, source
+        def __init__(self, image_id: int, source: str, *, use_locked: bool = False) -> None:
+            self.image_id, self.source, self.use_locked = image_id, source, use_locked
 
     class Cloud:
-        images = (Record(1, "one/one-1"), Record(2, "one/one-2"), Record(9, "one/one-1"), Record(3, ""), Record(4, ""))
+        images = [Record(1, "one/one-1"), Record(2, "one/one-2"), Record(9, "one/one-1"), Record(3, ""), Record(4, "")]
 
     assert registered_twice(Cloud) == {"one/one-1": {1, 9}}  # type: ignore[arg-type]
+    Cloud.images[2] = Record(9, "one/one-1", use_locked=True)
+    assert registered_twice(Cloud) == {}, "the remedy was typed: no VM can take that record"  # type: ignore[arg-type]

@@ -34,11 +34,12 @@ def scraped(viewer: Person) -> dict[str, list[tuple[dict[str, str], float]]]:
 @pytest.mark.django_db
 def test_what_is_scraped_is_what_the_rows_say(viewer: Person, pair: SitePair) -> None:
     for number in range(3):
-        MirroredImage.objects.create(pair=pair, pool="one", name=f"one-{number}", verdict="diverged")
+        MirroredImage.objects.create(pair=pair, pool="one", name=f"one-{number}", verdict="diverged", global_id="g")
+    MirroredImage.objects.create(pair=pair, pool="one", name="golden", verdict="not_mirrored")  # nobody's
     found = scraped(viewer)
     labels = {"pair": "site-a-site-b", "pool": "one"}
     assert found["drportal_unbounded_images"] == [(labels, 3.0)]
-    assert found["drportal_images"] == [({**labels, "verdict": "cannot_tell"}, 3.0)], "nobody watches"
+    assert found["drportal_images"] == [({**labels, "verdict": "cannot_tell"}, 4.0)], "nobody watches"
     assert ({"site": "site-a", "part": "ssh"}, 0.0) in found["drportal_site_reachable"]
     assert found["drportal_worker_alive"][0][1] in (0.0, 1.0)
 

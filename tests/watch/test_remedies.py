@@ -1,6 +1,7 @@
 """Remedies as they are printed: the lab has the gap, the command is typed at the site that it names, the gap is gone.
 
-What the embedded lab's sites have no words for is put before Ceph's own client, which must know every word of it.
+What the embedded lab's sites have no words for is put before Ceph's own client, which must know every word of it; of
+OpenNebula's command line what it sends is sent, as far as the lab has such a call.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import os
 import shlex
 import subprocess
+import xmlrpc.client
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,7 @@ from drportal.engine.pool_gaps import PeerFacts, PoolGapFacts, pool_gaps
 from drportal.engine.schedule_gaps import SiteSchedule, schedule_gaps
 from drportal.inventory.discovery import discover
 from drportal.inventory.introduce import introduce
-from drportal.inventory.models import MirroredImage, SitePair, SnapshotSchedules
+from drportal.inventory.models import MirroredImage, SitePair, SnapshotSchedules, VmDisk
 from drportal.recovery.models import RecoveryPlan
 from drportal.watch.models import GroupTarget
 from tests.conftest import Person, need
@@ -53,6 +55,32 @@ def typed(lab: LabProcess, site: str, text: str) -> None:
             await shell.close()
 
     asyncio.run(run())
+
+
+class FrontEnd:
+    """OpenNebula of one site of the lab, as its oneadmin speaks to it."""
+
+    def __init__(self, lab: LabProcess, site: str) -> None:
+        access = lab.client.description.sites[site[-1].lower()].opennebula
+        self._session = f"{access.username}:{access.password}"
+        self._proxy = xmlrpc.client.ServerProxy(access.url)
+
+    def __call__(self, method: str, *given: object) -> Any:
+        answer: Any = getattr(self._proxy, f"one.{method}")(self._session, *given)
+        assert answer[0] is True, f"{method}: {answer}"
+        return answer[1]
+
+    def typed(self, text: str) -> None:
+        """What OpenNebula's own command line sends for it."""
+        match shlex.split(text):
+            case ["onevm", "poweroff", number]:
+                self("vm.action", "poweroff", int(number))
+            case ["oneimage", "rename", number, name]:
+                self("image.rename", int(number), name)
+            case ["oneimage", "lock", number]:
+                self("image.lock", int(number), 1, False)  # USE, where no level is named
+            case _:
+                raise AssertionError(f"the lab has no call for: {text}")
 
 
 def gaps(viewer: Person, pair: SitePair, code: str, q: str = "") -> list[dict[str, Any]]:
@@ -107,6 +135,45 @@ def test_an_image_without_a_schedule_gets_one_and_one_that_is_too_slow_a_shorter
                 if image:
                     typed(small_lab, site, f"rbd mirror snapshot schedule remove --pool {entry_pool} --image {image}")
     mended("no_schedule")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_that_shares_its_disk_is_locked_and_a_vm_that_runs_twice_powered_off(
+    small_lab: LabProcess, viewer: Person
+) -> None:
+    pair = introduce(small_lab.client.description)
+    home, away = (FrontEnd(small_lab, site) for site in ("Site A", "Site B"))
+    discover(pair.pk)
+    source = str(MirroredImage.objects.filter(gone_at=None, disks__isnull=False).order_by("-pk")[0])
+    again = home(
+        "image.allocate", f'NAME="again"\nTYPE="OS"\nPERSISTENT="YES"\nSOURCE="{source}"\nFORMAT="raw"\nSIZE="1"', 100
+    )
+    (twice,) = gaps(viewer, pair, "source_twice")
+    (lock,) = [one["text"] for one in twice["commands"] if one["text"].endswith(f" {again}")]
+    home.typed(lock)
+    assert gaps(viewer, pair, "source_twice") == []
+    for front_end in (home, away):
+        front_end("vm.allocate", 'NAME="twin"\nCPU="1"\nMEMORY="64"\nOS=[UUID="11111111-2222-3333-4444-555555555555"]')
+    (alive,) = wait_until("both run", lambda: gaps(viewer, pair, "address_twice"), 30, 0.3)
+    (stop,) = [one["text"] for one in alive["commands"] if one["site"] == "Site B"]
+    away.typed(stop)
+    wait_until("one is off", lambda: gaps(viewer, pair, "address_twice") == [], 30, 0.3)
+    assert [gap["subject"] for gap in gaps(viewer, pair, "name_taken")] == ["twin"], "which is another matter"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_at_the_other_site_that_has_a_disks_name_is_renamed(small_lab: LabProcess, viewer: Person) -> None:
+    pair = introduce(small_lab.client.description)
+    away = FrontEnd(small_lab, "Site B")
+    discover(pair.pk)
+    disk = VmDisk.objects.filter(vm__name="web-1", vm__site=pair.a).get()
+    away("image.allocate", f'NAME="{disk.record_name}"\nTYPE="DATABLOCK"\nFORMAT="raw"\nSIZE="1"\nFS=""', 1)
+    (taken,) = gaps(viewer, pair, "name_taken", "image")
+    assert disk.source in taken["sentence"]
+    (rename,) = taken["commands"]
+    assert rename["site"] == "Site B"
+    away.typed(rename["text"])
+    assert gaps(viewer, pair, "name_taken", "image") == []
 
 
 NAMES = {Side.A: "Site A", Side.B: "Site B"}

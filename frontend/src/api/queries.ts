@@ -71,7 +71,7 @@ export const imagePages = (pair: number, filter: ImageFilter): PagesOf<Images> =
   const places = {
     queryKey: ["places", pair, "images", filter],
     queryFn: async () => {
-      const query = pageOf<QueryOf<"/pairs/{pair_id}/images/places">>(filter, "");
+      const query = filled<QueryOf<"/pairs/{pair_id}/images/places">>(filter);
       return (await answer(api.GET("/pairs/{pair_id}/images/places", { params: { path: { pair_id: pair }, query } })))
         .items;
     },
@@ -138,9 +138,8 @@ export const alertsQuery = queryOptions({
 
 export type GapFilter = { level: string; code: string; q: string };
 
-export const gapPages =
-  (pair: number, filter: GapFilter): PagesOf<Gaps> =>
-  (cursor) => ({
+export const gapPages = (pair: number, filter: GapFilter): PagesOf<Gaps> => {
+  const page = (cursor: string) => ({
     queryKey: ["pair", pair, "gaps", filter, cursor],
     queryFn: () =>
       answer(
@@ -149,12 +148,21 @@ export const gapPages =
         }),
       ),
   });
+  const places = {
+    queryKey: ["places", pair, "gaps", filter],
+    queryFn: async () => {
+      const query = filled<QueryOf<"/pairs/{pair_id}/gaps/places">>(filter);
+      return (await answer(api.GET("/pairs/{pair_id}/gaps/places", { params: { path: { pair_id: pair }, query } })))
+        .items;
+    },
+  };
+  return Object.assign(page, { places });
+};
 
 export type VmFilter = { protection: string; q: string; label?: string; owner?: string; pool?: string };
 
-export const vmPages =
-  (slug: string, filter: VmFilter): PagesOf<Vms> =>
-  (cursor) => ({
+export const vmPages = (slug: string, filter: VmFilter): PagesOf<Vms> => {
+  const page = (cursor: string) => ({
     queryKey: ["pair", "vms", slug, filter, cursor],
     queryFn: () =>
       answer(
@@ -163,6 +171,15 @@ export const vmPages =
         }),
       ),
   });
+  const places = {
+    queryKey: ["places", "vms", slug, filter],
+    queryFn: async () => {
+      const query = filled<QueryOf<"/sites/{slug}/vms/places">>(filter);
+      return (await answer(api.GET("/sites/{slug}/vms/places", { params: { path: { slug }, query } }))).items;
+    },
+  };
+  return Object.assign(page, { places });
+};
 
 /** Labels, owners and pools of a site's VMs, to choose by. */
 export const vmWordsQuery = (slug: string) =>

@@ -720,6 +720,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{slug}/vms/places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vm Place List
+         * @description The ``cursor`` of each page of ``every`` VMs but the first.
+         */
+        get: operations["vm_place_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites/{slug}/vms.csv": {
         parameters: {
             query?: never;
@@ -2076,6 +2096,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/pairs/{pair_id}/gaps/places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Gap Place List
+         * @description The ``cursor`` of each page of ``every`` gaps but the first.
+         */
+        get: operations["gap_place_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/pairs/{pair_id}/gaps.csv": {
         parameters: {
             query?: never;
@@ -3029,7 +3069,10 @@ export interface components {
             /** Trouble */
             trouble: string;
         };
-        /** PoolState */
+        /**
+         * PoolState
+         * @description ``gone_at``: since when the site says that there is no such pool; the rest is as it was then.
+         */
         PoolState: {
             /** Name */
             name: string;
@@ -3050,6 +3093,8 @@ export interface components {
             schedules: components["schemas"]["PoolSchedule"] | null;
             /** Read At */
             read_at: string | null;
+            /** Gone At */
+            gone_at: string | null;
         };
         /**
          * ProgramKey
@@ -3149,6 +3194,8 @@ export interface components {
             ceph_version: string;
             /** Opennebula Version */
             opennebula_version: string;
+            ceph_support: components["schemas"]["VersionSupport"];
+            opennebula_support: components["schemas"]["VersionSupport"];
             /** Clock Skew S */
             clock_skew_s: number | null;
             credentials: components["schemas"]["Credentials"];
@@ -3160,6 +3207,16 @@ export interface components {
         Sites: {
             /** Items */
             items: components["schemas"]["Site"][];
+        };
+        /**
+         * VersionSupport
+         * @description Whether the portal is meant for that version. ``ok`` null: it is not known which one it is.
+         */
+        VersionSupport: {
+            /** Ok */
+            ok: boolean | null;
+            /** Sentence */
+            sentence: string;
         };
         /**
          * CephThrough
@@ -3535,7 +3592,10 @@ export interface components {
             /** Reachable */
             reachable: boolean | null;
         };
-        /** Places */
+        /**
+         * Places
+         * @description Behind which each page of a long table but the first begins.
+         */
         Places: {
             /** Items */
             items: string[];
@@ -6126,7 +6186,7 @@ export interface components {
         };
         /**
          * PoolSummary
-         * @description ``images``: that exist. ``unbounded``: of those, how many have no bound on what would be lost.
+         * @description ``images``: that exist. ``unbounded``: of those that are mirrored, how many have no bound on the loss.
          */
         PoolSummary: {
             /** Pair Id */
@@ -6186,7 +6246,7 @@ export interface components {
          * GapCode
          * @enum {string}
          */
-        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "no_snapshots" | "no_schedule" | "schedule_too_long" | "schedules_unknown" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
+        GapCode: "not_mirrored" | "no_copy" | "features_off" | "not_flattened" | "not_persistent" | "volatile_disk" | "foreign_disk" | "host_device" | "no_snapshots" | "no_schedule" | "schedule_too_long" | "schedules_unknown" | "peer_one_way" | "no_peer" | "daemon_dead" | "pool_unmirrored" | "pool_gone" | "name_taken" | "image_collision" | "network_unmapped" | "no_room" | "no_definition" | "definition_old" | "definition_drifted" | "address_twice" | "source_twice" | "clock_skew" | "version";
         /**
          * GapLevel
          * @description *unprotected*: a loss of the site loses this. *risk*: a recovery would stumble. *note*: look at it.
@@ -8692,6 +8752,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Vms"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vm_place_list: {
+        parameters: {
+            query?: {
+                q?: string;
+                label?: string;
+                owner?: string;
+                pool?: string;
+                protection?: components["schemas"]["VmProtection"] | null;
+                every?: number;
+            };
+            header?: never;
+            path: {
+                slug: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Places"];
                 };
             };
             /** @description It was not done; the problem says why */
@@ -11841,6 +11948,51 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Gaps"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was not done; the problem says why */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    gap_place_list: {
+        parameters: {
+            query?: {
+                level?: components["schemas"]["GapLevel"] | null;
+                code?: components["schemas"]["GapCode"] | null;
+                q?: string;
+                every?: number;
+            };
+            header?: never;
+            path: {
+                pair_id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Places"];
                 };
             };
             /** @description It was not done; the problem says why */

@@ -2,6 +2,7 @@ import { List, ListItem, Title } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Evidence, ImageEvidence, SecondViewOut } from "../api/types";
 import { worstLoss } from "../lib/loss";
+import { useSiteName } from "../lib/siteName";
 import { count, upWords, type Word } from "../lib/words";
 import { SightsTable } from "./SightsTable";
 import { StateText } from "./State";
@@ -173,6 +174,7 @@ function LastHeard({ image, lost }: { image: ImageEvidence; lost: string }) {
 
 /** The other site's host and witnesses are asked too: a cut line looks like a dead site to whoever sits at the end of it. */
 function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
+  const name = useSiteName();
   const contact = CONTACT[view.contact];
   return (
     <>
@@ -191,7 +193,7 @@ function SecondView({ view, lost }: { view: SecondViewOut; lost: string }) {
         <List>
           {view.views.map((each) => (
             <ListItem key={each.address}>
-              {view.asked}: {each.what} at {each.address} {each.sentence}.
+              {name(view.asked)}: {each.what} at {each.address} {each.sentence}.
             </ListItem>
           ))}
           {view.witnesses.map((witness) =>

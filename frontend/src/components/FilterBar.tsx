@@ -1,6 +1,7 @@
 import { Button, FormSelect, FormSelectOption, Toolbar, ToolbarContent, ToolbarItem } from "@patternfly/react-core";
 import { Children, type ReactNode } from "react";
 import type { Pair } from "../api/types";
+import { useSiteName } from "../lib/siteName";
 import { SavedViews } from "./SavedViews";
 
 /** What stands above a long table: its filters, saved ones among them, and the way to have all rows as a file. */
@@ -62,11 +63,12 @@ export function Choice({
 
 /** Nothing to choose where there is only one pair. */
 export function PairChoice({ pairs, pair, onChoose }: { pairs: Pair[]; pair: Pair; onChoose: (id: string) => void }) {
+  const name = useSiteName();
   if (pairs.length < 2) return null;
   return (
     <FormSelect aria-label="Pair of sites" value={pair.id} onChange={(_event, value) => onChoose(value)}>
       {pairs.map((each) => (
-        <FormSelectOption key={each.id} value={each.id} label={`${each.a} and ${each.b}`} />
+        <FormSelectOption key={each.id} value={each.id} label={`${name(each.a)} and ${name(each.b)}`} />
       ))}
     </FormSelect>
   );

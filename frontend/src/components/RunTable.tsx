@@ -1,6 +1,7 @@
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { Link } from "react-router";
 import type { RunSummary } from "../api/types";
+import { useSitesNamed } from "../lib/siteName";
 import { progressOf } from "../lib/tally";
 import { kindWord, wayWords } from "../lib/words";
 import { RunStateLabel } from "./State";
@@ -30,7 +31,8 @@ export function RunTable({ runs, label }: { runs: RunSummary[]; label: string })
   );
 }
 
-function RunRow({ run }: { run: RunSummary }) {
+function RunRow({ run: given }: { run: RunSummary }) {
+  const run = useSitesNamed(given);
   const progress = progressOf(run.counts);
   return (
     <Tr>

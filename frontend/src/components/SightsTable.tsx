@@ -1,5 +1,6 @@
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Sight } from "../api/types";
+import { useSiteName } from "../lib/siteName";
 import { echoWord, whoLooks } from "../lib/words";
 import { StateText } from "./State";
 import { Age, Time } from "./Time";
@@ -9,6 +10,7 @@ import { Age, Time } from "./Time";
  * `frozen`: as it was once; it does not grow older.
  */
 export function SightsTable({ sights, of, frozen = false }: { sights: Sight[]; of: string; frozen?: boolean }) {
+  const name = useSiteName();
   if (sights.length === 0) return <p>Nobody has looked for {of} yet.</p>;
   return (
     <Table aria-label={`Who sees what of ${of}`} variant="compact">
@@ -24,7 +26,7 @@ export function SightsTable({ sights, of, frozen = false }: { sights: Sight[]; o
       <Tbody>
         {sights.map((each) => (
           <Tr key={`${each.viewpoint} ${each.what}`}>
-            <Td dataLabel="Who looks">{whoLooks(each.viewpoint)}</Td>
+            <Td dataLabel="Who looks">{whoLooks(each.viewpoint, name)}</Td>
             <Td dataLabel="What">
               {each.what} <span className="dr-mono">{each.address}</span>
             </Td>

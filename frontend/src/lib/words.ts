@@ -127,12 +127,12 @@ export const verdictWord = (code: string | null | undefined) => look(VERDICTS, c
 export const runStateWord = (code: string) => look(RUN_STATES, code);
 export const approvalWord = (code: string) => look(APPROVAL_STATES, code);
 export const policyWord = (code: string) => look(POLICY_STATES, code);
-/** Of a viewpoint: the portal, the slug of a site whose host looks, or “witness:” and a witness's name. */
-export function whoLooks(viewpoint: string): string {
+/** Of a viewpoint: the portal, the slug of a site whose host looks (`name` says what people call it), or “witness:” and a witness's name. */
+export function whoLooks(viewpoint: string, name: (slug: string) => string): string {
   if (viewpoint === "portal") return "The portal";
   return viewpoint.startsWith("witness:")
     ? `The witness ${viewpoint.slice("witness:".length)}`
-    : `The host of ${viewpoint}`;
+    : `The host of ${name(viewpoint)}`;
 }
 export const echoWord = (code: string): Word => ECHOES[code] ?? { word: code, tone: "unsure" };
 export const cellWord = (code: string) => look(CELL_STATES, code);

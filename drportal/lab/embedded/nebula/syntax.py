@@ -157,7 +157,7 @@ def _quoted(text: str, position: int) -> tuple[str, int]:
         char = text[position]
         if char == '"':
             return "".join(chars), position + 1
-        if char == "\\" and text[position + 1 : position + 2] in ('"', "\\"):
+        if char == "\\" and text[position + 1 : position + 2] == '"':  # there is no other escape
             position += 1
             char = text[position]
         chars.append(char)

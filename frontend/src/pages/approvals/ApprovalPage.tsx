@@ -12,6 +12,7 @@ import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
 import { StateLabel, StateText } from "../../components/State";
 import { Time, TimeTwice } from "../../components/Time";
+import { useSiteName, useSitesNamed } from "../../lib/siteName";
 import { approvalWord, count } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { BreakGlass } from "./BreakGlass";
@@ -28,7 +29,8 @@ export function ApprovalPage() {
   );
 }
 
-function TheApproval({ approval }: { approval: Approval }) {
+function TheApproval({ approval: given }: { approval: Approval }) {
+  const approval = useSitesNamed(given);
   const open = approval.state === "requested" && !approval.expired;
   const look = useQuery({ ...approvalLookQuery(approval.id), enabled: open });
   return (
@@ -153,6 +155,7 @@ function Asked({ approval }: { approval: Approval }) {
 }
 
 function Compared({ seen }: { seen: Approval }) {
+  const name = useSiteName();
   const changed = seen.differences ?? [];
   const material = changed.filter((each) => each.material);
   return (
@@ -174,7 +177,7 @@ function Compared({ seen }: { seen: Approval }) {
       {changed.length > 0 && <Changes changes={[...material, ...changed.filter((each) => !each.material)]} />}
       {seen.now && (
         <Fold head="What both sites say now">
-          <EvidenceView evidence={seen.now} lost={seen.source_site} label="Evidence now" />
+          <EvidenceView evidence={seen.now} lost={name(seen.source_site)} label="Evidence now" />
         </Fold>
       )}
     </>

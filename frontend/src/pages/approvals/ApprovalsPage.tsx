@@ -7,12 +7,14 @@ import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { StateText } from "../../components/State";
 import { Time } from "../../components/Time";
+import { useSiteName } from "../../lib/siteName";
 import { approvalWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { PolicyCard } from "./PolicyCard";
 
 /** What a second person was asked, newest first; what was declined, expired or became void stays. */
 export function ApprovalsPage() {
+  const name = useSiteName();
   const query = useQuery({ ...approvalsQuery, refetchInterval: useLive(["runs"]) });
   return (
     <>
@@ -48,7 +50,7 @@ export function ApprovalsPage() {
                         <StateText state={approvalWord(each.state)} title={each.sentence} />
                       </Td>
                       <Td dataLabel="From and to">
-                        {each.source_site} → {each.target_site}
+                        {name(each.source_site)} → {name(each.target_site)}
                       </Td>
                       <Td dataLabel="Images">{each.images}</Td>
                       <Td dataLabel="Asked for by">{each.requested_by}</Td>

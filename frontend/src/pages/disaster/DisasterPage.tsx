@@ -25,6 +25,7 @@ import { Empty, Loaded, ProblemAlert } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { useMay } from "../../lib/may";
 import { requestKey } from "../../lib/requestKey";
+import { useSiteName, useSitesNamed } from "../../lib/siteName";
 import { count } from "../../lib/words";
 
 /** What stands in the way is the same for each image mostly; the table has them all. */
@@ -70,6 +71,7 @@ export function DisasterPage() {
 }
 
 function Choice({ plan, isChosen, onChoose }: { plan: PlanSummary; isChosen: boolean; onChoose: () => void }) {
+  const name = useSiteName();
   return (
     <Radio
       id={`plan-${plan.id}`}
@@ -79,7 +81,7 @@ function Choice({ plan, isChosen, onChoose }: { plan: PlanSummary; isChosen: boo
       label={
         <>
           <strong>{plan.group.name}</strong> by plan {plan.name}: {count(plan.vm_count, "VM")},{" "}
-          {count(plan.image_count, "image")}, active at {plan.active_site}
+          {count(plan.image_count, "image")}, active at {name(plan.active_site)}
         </>
       }
       body={
@@ -106,38 +108,43 @@ function Door({ plan }: { plan: number }) {
       </Button>
       {query.isFetching && <p role="status">Both sites are being asked. A silent one is waited for, at most 25 s.</p>}
       <Loaded query={query} what="The evidence">
-        {(door) => (
-          <>
-            {door.blockers.length > 0 && (
-              <Alert variant="danger" isInline component="h3" title="Not now: nothing can be forced">
-                <List>
-                  {door.blockers.slice(0, MOST_BLOCKERS).map((sentence) => (
-                    <ListItem key={sentence}>{sentence}</ListItem>
-                  ))}
-                  {door.blockers.length > MOST_BLOCKERS && (
-                    <ListItem>And {door.blockers.length - MOST_BLOCKERS} more; see the table.</ListItem>
-                  )}
-                </List>
-              </Alert>
-            )}
-            {door.notes.length > 0 && (
-              <Alert variant="warning" isInline component="h3" title="What it will not save, or not bring home">
-                <List>
-                  {door.notes.slice(0, MOST_BLOCKERS).map((sentence) => (
-                    <ListItem key={sentence}>{sentence}</ListItem>
-                  ))}
-                  {door.notes.length > MOST_BLOCKERS && (
-                    <ListItem>And {door.notes.length - MOST_BLOCKERS} more; see the gaps.</ListItem>
-                  )}
-                </List>
-              </Alert>
-            )}
-            <EvidenceView evidence={door.evidence} lost={door.source_site} label="Evidence" />
-            <Request plan={plan} door={door} />
-          </>
-        )}
+        {(door) => <Known plan={plan} given={door} />}
       </Loaded>
     </section>
+  );
+}
+
+function Known({ plan, given }: { plan: number; given: DisasterDoor }) {
+  const door = useSitesNamed(given);
+  return (
+    <>
+      {door.blockers.length > 0 && (
+        <Alert variant="danger" isInline component="h3" title="Not now: nothing can be forced">
+          <List>
+            {door.blockers.slice(0, MOST_BLOCKERS).map((sentence) => (
+              <ListItem key={sentence}>{sentence}</ListItem>
+            ))}
+            {door.blockers.length > MOST_BLOCKERS && (
+              <ListItem>And {door.blockers.length - MOST_BLOCKERS} more; see the table.</ListItem>
+            )}
+          </List>
+        </Alert>
+      )}
+      {door.notes.length > 0 && (
+        <Alert variant="warning" isInline component="h3" title="What it will not save, or not bring home">
+          <List>
+            {door.notes.slice(0, MOST_BLOCKERS).map((sentence) => (
+              <ListItem key={sentence}>{sentence}</ListItem>
+            ))}
+            {door.notes.length > MOST_BLOCKERS && (
+              <ListItem>And {door.notes.length - MOST_BLOCKERS} more; see the gaps.</ListItem>
+            )}
+          </List>
+        </Alert>
+      )}
+      <EvidenceView evidence={door.evidence} lost={door.source_site} label="Evidence" />
+      <Request plan={plan} door={door} />
+    </>
   );
 }
 

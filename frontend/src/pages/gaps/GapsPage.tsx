@@ -118,11 +118,11 @@ function pageWord(path: string): string {
 }
 
 const COLUMNS: BigColumn<Gap>[] = [
-  { title: "What", rem: 16, cell: (gap) => gap.subject },
-  { title: "Level", rem: 9, cell: (gap) => <StateText state={gapLevelWord(gap.level)} /> },
+  { title: "What", rem: 12.5, cell: (gap) => gap.subject },
+  { title: "Level", rem: 8, cell: (gap) => <StateText state={gapLevelWord(gap.level)} /> },
   {
     title: "Gap and remedy",
-    rem: 45,
+    rem: 44.5,
     cell: (gap) => (
       <>
         <p>{gap.sentence}</p>

@@ -24,6 +24,7 @@ import { ScheduleFact } from "../../components/ScheduleFact";
 import { StateText, VerdictLabel, YesNo } from "../../components/State";
 import { Age, Time } from "../../components/Time";
 import { closeOnEscape } from "../../lib/keys";
+import { useSiteName } from "../../lib/siteName";
 import { durationWords, spanWords } from "../../lib/time";
 import { exposureWord, kindWord, sizeWords } from "../../lib/words";
 import { useLive } from "../../live/hooks";
@@ -70,6 +71,7 @@ export function ImageDrawer({ id, onClose }: { id: number; onClose: () => void }
 
 /** Verdict and why, both sides, and what was answered: in the drawer and on the image's own page. */
 export function ImageFacts({ image }: { image: ImageDetail }) {
+  const name = useSiteName();
   return (
     <div className="dr-stack">
       <VerdictLabel code={image.verdict} />
@@ -91,7 +93,7 @@ export function ImageFacts({ image }: { image: ImageDetail }) {
             ? "none"
             : image.vms.map((vm) => (
                 <span key={vm.id}>
-                  <Link to={`/vms/${vm.id}`}>{vm.name}</Link> ({vm.site}){" "}
+                  <Link to={`/vms/${vm.id}`}>{vm.name}</Link> ({name(vm.site)}){" "}
                 </span>
               ))}
         </Fact>
@@ -111,7 +113,8 @@ export function ImageFacts({ image }: { image: ImageDetail }) {
           key={`${seen.site} ${seen.command} ${seen.at}`}
           head={
             <>
-              {seen.site}, <Age at={seen.at} stale_after_s={60} />: <span className="dr-mono">{seen.command}</span>
+              {name(seen.site)}, <Age at={seen.at} stale_after_s={60} />:{" "}
+              <span className="dr-mono">{seen.command}</span>
             </>
           }
         >
@@ -127,9 +130,10 @@ export function ImageFacts({ image }: { image: ImageDetail }) {
 }
 
 function Side({ site, side, schedule }: { site: string; side: SideState; schedule: ImageSchedule | undefined }) {
+  const name = useSiteName();
   return (
     <Card isCompact variant="secondary">
-      <CardTitle component="h3">{site}</CardTitle>
+      <CardTitle component="h3">{name(site)}</CardTitle>
       <CardBody>
         <DescriptionList isCompact>
           <Fact term="Site">

@@ -14,6 +14,7 @@ import { PageHead } from "../../components/PageHead";
 import { StateText, VerdictText } from "../../components/State";
 import { Age } from "../../components/Time";
 import { tableAddress, useAddress } from "../../lib/address";
+import { useSiteName } from "../../lib/siteName";
 import { exposureWord, sizeWords, VERDICT_CODES, verdictWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { ImageDrawer } from "./ImageDrawer";
@@ -50,7 +51,8 @@ function Images({ pairs }: { pairs: Pair[] }) {
   const pages = useMemo(() => imagePages(pair.id, { verdict, q }), [pair.id, verdict, q]);
   const interval_ms = useLive([`pair:${pair.id}`]);
   const query = useFirstPage(pages, interval_ms);
-  const columns = useMemo(() => columnsOf(pair, (id) => put({ image: String(id) })), [pair, put]);
+  const siteName = useSiteName();
+  const columns = useMemo(() => columnsOf(pair, siteName, (id) => put({ image: String(id) })), [pair, siteName, put]);
   const opened = Number(params.get("image"));
   const counts = query.data?.counts ?? {};
   return (
@@ -104,9 +106,9 @@ function Images({ pairs }: { pairs: Pair[] }) {
 /** Two lines of small text; app.css says the same. */
 const ROW_PX = 48;
 
-function columnsOf(pair: Pair, open: (id: number) => void): BigColumn<Image>[] {
+function columnsOf(pair: Pair, siteName: (slug: string) => string, open: (id: number) => void): BigColumn<Image>[] {
   const ofSite = (site: string): BigColumn<Image> => ({
-    title: site,
+    title: siteName(site),
     rem: 9.5,
     cell: (image) => <SideCell image={image} site={site} />,
   });
@@ -125,7 +127,7 @@ function columnsOf(pair: Pair, open: (id: number) => void): BigColumn<Image>[] {
       rem: 10,
       cell: (image) => <VerdictText code={image.verdict} title={image.verdict_sentence} />,
     },
-    { title: "Primary", rem: 4.5, cell: (image) => image.primary_site ?? "not told" },
+    { title: "Primary", rem: 4.5, cell: (image) => (image.primary_site ? siteName(image.primary_site) : "not told") },
     ofSite(pair.a),
     ofSite(pair.b),
     {

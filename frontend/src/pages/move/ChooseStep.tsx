@@ -6,6 +6,7 @@ import type { PlanSummary } from "../../api/types";
 import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
 import { VerdictText } from "../../components/State";
+import { useSiteName } from "../../lib/siteName";
 import { count, kindWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import type { MoveKind } from "./MovePage";
@@ -59,7 +60,9 @@ function Choice({
   isChosen: boolean;
   onChoose: (planId: number) => void;
 }) {
-  const to = plan.active_site === plan.home_site ? plan.peer_site : plan.home_site;
+  const name = useSiteName();
+  const at = name(plan.active_site);
+  const to = name(plan.active_site === plan.home_site ? plan.peer_site : plan.home_site);
   const possible = able(plan, kind);
   const why = found(plan, kind)?.why_not ?? `${kindWord(kind)} is not possible now.`;
   return (
@@ -74,10 +77,10 @@ function Choice({
           <strong>{plan.group.name}</strong> by plan {plan.name}: {count(plan.vm_count, "VM")},{" "}
           {count(plan.image_count, "image")},{" "}
           {kind === "fence"
-            ? `fenced at ${to}, active at ${plan.active_site}`
+            ? `fenced at ${to}, active at ${at}`
             : kind === "reprotect"
-              ? `copied to ${to} again from ${plan.active_site}`
-              : `from ${plan.active_site} to ${to}`}
+              ? `copied to ${to} again from ${at}`
+              : `from ${at} to ${to}`}
         </>
       }
       description={

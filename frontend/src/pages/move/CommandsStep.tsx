@@ -6,6 +6,7 @@ import type { Preview, PreviewStep } from "../../api/types";
 import { Command, CopyButton } from "../../components/Command";
 import { Fold } from "../../components/Fold";
 import { Loaded } from "../../components/Loaded";
+import { useSiteName, useSitesNamed } from "../../lib/siteName";
 import { count, wayWords } from "../../lib/words";
 import type { MoveAction, Salvage } from "./moveReducer";
 import { SalvageChoice } from "./SalvageChoice";
@@ -35,7 +36,8 @@ export function CommandsStep({
   );
 }
 
-function Commands({ preview }: { preview: Preview }) {
+function Commands({ preview: given }: { preview: Preview }) {
+  const preview = useSitesNamed(given);
   const perVm = useMemo(() => byVm(preview.steps), [preview.steps]);
   const everything = preview.steps.flatMap((step) => step.commands).join("\n");
   return (
@@ -62,9 +64,10 @@ function Commands({ preview }: { preview: Preview }) {
 }
 
 function StepCommands({ step }: { step: PreviewStep }) {
+  const name = useSiteName();
   return (
     <li>
-      <strong>{step.title}</strong> {step.subject} at {step.site}{" "}
+      <strong>{step.title}</strong> {step.subject} at {name(step.site)}{" "}
       {step.destructive && (
         <Label color="orange" icon={<ExclamationTriangleIcon />} isCompact>
           Destructive

@@ -3,6 +3,7 @@ import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import type { Dispatch } from "react";
 import type { Preview } from "../../api/types";
 import { Fold } from "../../components/Fold";
+import { useSiteName } from "../../lib/siteName";
 import type { MoveAction, Salvage, SalvageWay } from "./moveReducer";
 
 export const WAY_WORDS: Record<string, string> = {
@@ -21,6 +22,7 @@ export function SalvageChoice({
   chosen: Salvage;
   dispatch: Dispatch<MoveAction>;
 }) {
+  const name = useSiteName();
   if (preview.salvage_ways.length === 0) return null;
   const proposed = preview.salvage_ways[0]?.why_not ? "waive" : "export";
   const way = chosen.way ?? proposed;
@@ -28,7 +30,7 @@ export function SalvageChoice({
     <>
       <FormGroup
         role="radiogroup"
-        label={`What becomes of what ${preview.source_site} wrote by itself, before it is discarded?`}
+        label={`What becomes of what ${name(preview.source_site)} wrote by itself, before it is discarded?`}
         fieldId="salvage"
       >
         {preview.salvage_ways.map((one) => (

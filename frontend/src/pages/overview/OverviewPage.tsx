@@ -21,6 +21,7 @@ import { ReceiptAlarms } from "../../components/ReceiptAlarms";
 import { RunTable } from "../../components/RunTable";
 import { StateText, VerdictText, YesNo } from "../../components/State";
 import { Age, Time } from "../../components/Time";
+import { useSiteName } from "../../lib/siteName";
 import { exposureWord, GAP_LEVEL_CODES, gapLevelWord, upWords, VERDICT_CODES } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { LostSites } from "./LostSites";
@@ -223,6 +224,7 @@ function GroupName({ group }: { group: Overview["groups"][number] }) {
 }
 
 function GroupsCard({ overview }: { overview: Overview }) {
+  const name = useSiteName();
   return (
     <Card isFullHeight>
       <CardTitle component="h2">Protection groups</CardTitle>
@@ -249,9 +251,9 @@ function GroupsCard({ overview }: { overview: Overview }) {
                   <Td dataLabel="Group">
                     <GroupName group={group} />
                   </Td>
-                  <Td dataLabel="Home">{group.home_site}</Td>
+                  <Td dataLabel="Home">{name(group.home_site)}</Td>
                   <Td dataLabel="Active at">
-                    {group.active_site}
+                    {name(group.active_site)}
                     {group.active_site !== group.home_site && " (away from home)"}
                   </Td>
                   <Td dataLabel="Worst image">

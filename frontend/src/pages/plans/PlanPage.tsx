@@ -20,6 +20,7 @@ import { RunTable } from "../../components/RunTable";
 import { ReadinessLabel, VerdictText } from "../../components/State";
 import { Age } from "../../components/Time";
 import { useMay } from "../../lib/may";
+import { useSiteName } from "../../lib/siteName";
 import { tallyWords } from "../../lib/tally";
 import { count, kindWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
@@ -40,6 +41,7 @@ export function PlanPage() {
 }
 
 function ThePlan({ plan }: { plan: Plan }) {
+  const name = useSiteName();
   const { whyNot } = useMay("plan", { plan: plan.id });
   const [removing, setRemoving] = useState(false);
   const busy = plan.active_run_id === null ? "" : `Run ${plan.active_run_id} is under way.`;
@@ -66,8 +68,8 @@ function ThePlan({ plan }: { plan: Plan }) {
           </>
         }
       >
-        {count(plan.vm_count, "VM")} with {count(plan.image_count, "image")}, at home at {plan.home_site}, active at{" "}
-        {plan.active_site}.
+        {count(plan.vm_count, "VM")} with {count(plan.image_count, "image")}, at home at {name(plan.home_site)}, active
+        at {name(plan.active_site)}.
       </PageHead>
       <PageSection className="dr-stack">
         <StandingCard planId={plan.id} />
@@ -134,6 +136,7 @@ function ReadinessCard({ plan }: { plan: Plan }) {
 }
 
 function MembersCard({ plan }: { plan: Plan }) {
+  const home = useSiteName()(plan.home_site);
   const members = useMemo(
     () => [...plan.members].sort((a, b) => a.priority - b.priority || a.vm.name.localeCompare(b.vm.name)),
     [plan.members],
@@ -142,11 +145,11 @@ function MembersCard({ plan }: { plan: Plan }) {
     () => [
       { title: "VM", rem: 12, cell: ({ vm }) => <Link to={`/vms/${vm.id}`}>{vm.name}</Link> },
       { title: "Priority", rem: 4.5, cell: ({ priority }) => priority },
-      { title: `State at ${plan.home_site}`, rem: 9, cell: ({ vm }) => (vm.gone_at ? "gone" : vm.state_word) },
+      { title: `State at ${home}`, rem: 9, cell: ({ vm }) => (vm.gone_at ? "gone" : vm.state_word) },
       { title: "Disks", rem: 19, cell: ({ vm }) => <Disks vm={vm} /> },
       { title: "In the way", rem: 17.5, cell: ({ vm }) => vm.why_not.join(" ") },
     ],
-    [plan.home_site],
+    [home],
   );
   return (
     <Card>
@@ -159,6 +162,7 @@ function MembersCard({ plan }: { plan: Plan }) {
 }
 
 function NetworksCard({ plan }: { plan: Plan }) {
+  const site = useSiteName();
   const name = (networks: Plan["networks_home"], id: number) =>
     networks.find((network) => network.one_id === id)?.name ?? `network ${id}`;
   const mapped = Object.entries(plan.network_map);
@@ -171,8 +175,8 @@ function NetworksCard({ plan }: { plan: Plan }) {
         ) : (
           <DescriptionList isCompact isHorizontal>
             {mapped.map(([from, to]) => (
-              <Fact key={from} term={`${name(plan.networks_home, Number(from))} (${plan.home_site})`}>
-                {name(plan.networks_peer, to)} ({plan.peer_site})
+              <Fact key={from} term={`${name(plan.networks_home, Number(from))} (${site(plan.home_site)})`}>
+                {name(plan.networks_peer, to)} ({site(plan.peer_site)})
               </Fact>
             ))}
           </DescriptionList>

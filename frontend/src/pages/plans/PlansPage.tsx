@@ -9,6 +9,7 @@ import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { StateText, VerdictText } from "../../components/State";
 import { useMay } from "../../lib/may";
+import { useSiteName } from "../../lib/siteName";
 import { standingWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Doors } from "./Doors";
@@ -45,6 +46,7 @@ export function PlansPage() {
 }
 
 function PlanTable({ plans }: { plans: PlanSummary[] }) {
+  const name = useSiteName();
   const standings = useQuery({ ...standingsQuery, refetchInterval: useLive([]) });
   return (
     <Table aria-label="Plans" variant="compact">
@@ -68,9 +70,9 @@ function PlanTable({ plans }: { plans: PlanSummary[] }) {
               <Link to={`/plans/${plan.id}`}>{plan.name}</Link>
             </Td>
             <Td dataLabel="Group">{plan.group.name}</Td>
-            <Td dataLabel="Home">{plan.home_site}</Td>
+            <Td dataLabel="Home">{name(plan.home_site)}</Td>
             <Td dataLabel="Active at">
-              {plan.active_site}
+              {name(plan.active_site)}
               {plan.active_site !== plan.home_site && " (away from home)"}
             </Td>
             <Td dataLabel="VMs">{plan.vm_count}</Td>

@@ -7,6 +7,7 @@ import { Findings } from "../../components/Findings";
 import { Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { TimeTwice } from "../../components/Time";
+import { useSiteName } from "../../lib/siteName";
 import { count } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Changed, CheckTable, Duration, StandingHead } from "./StandingCard";
@@ -29,6 +30,7 @@ export function ReadinessReportPage() {
 
 function Report({ plan, found }: { plan: Plan; found: PlanReadiness }) {
   const checks = useQuery(checksQuery(plan.id));
+  const name = useSiteName();
   return (
     <>
       <PageHead
@@ -40,8 +42,8 @@ function Report({ plan, found }: { plan: Plan; found: PlanReadiness }) {
           </Button>
         }
       >
-        {count(plan.vm_count, "VM")} with {count(plan.image_count, "image")}, at home at {plan.home_site}, active at{" "}
-        {plan.active_site}. Version {plan.version} of the plan.
+        {count(plan.vm_count, "VM")} with {count(plan.image_count, "image")}, at home at {name(plan.home_site)}, active
+        at {name(plan.active_site)}. Version {plan.version} of the plan.
       </PageHead>
       <PageSection className="dr-stack">
         <p>

@@ -10,7 +10,8 @@ import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { ScheduleFact } from "../../components/ScheduleFact";
 import { StateText, VerdictText } from "../../components/State";
-import { Age } from "../../components/Time";
+import { Age, Time } from "../../components/Time";
+import { useSiteName } from "../../lib/siteName";
 import { exposureWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Fact } from "../runs/RunFacts";
@@ -47,12 +48,19 @@ export function PoolPage() {
 }
 
 function SideCard({ site, side }: { site: string; side: PoolState | null | undefined }) {
+  const name = useSiteName();
   return (
     <Card isCompact variant="secondary">
-      <CardTitle component="h2">{site}</CardTitle>
+      <CardTitle component="h2">{name(site)}</CardTitle>
       <CardBody>
         {side ? (
           <DescriptionList isCompact>
+            {side.gone_at && (
+              <Fact term="Gone">
+                <StateText state={{ word: "There is no such pool here any more", tone: "bad" }} />, seen first{" "}
+                <Time at={side.gone_at} />. The rest is as it was.
+              </Fact>
+            )}
             <Fact term="Mirroring">{side.mode || "not told"}</Fact>
             <Fact term="Peers">
               {side.peers.length === 0

@@ -8,6 +8,7 @@ import { LinkButton } from "../../components/LinkButton";
 import { Empty, Loaded } from "../../components/Loaded";
 import { PageHead } from "../../components/PageHead";
 import { StateText, VerdictText } from "../../components/State";
+import { useSiteName } from "../../lib/siteName";
 import { exposureWord } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 
@@ -32,11 +33,13 @@ export function PoolsPage() {
 }
 
 function PoolTable({ pair }: { pair: Pair }) {
+  const name = useSiteName();
+  const sites = `${name(pair.a)} and ${name(pair.b)}`;
   const query = useQuery({ ...poolsQuery(pair.id), refetchInterval: useLive([`pair:${pair.id}`]) });
   return (
     <Loaded query={query} what="The pools">
       {({ items }) => (
-        <Table aria-label={`Pools of ${pair.a} and ${pair.b}`} variant="compact">
+        <Table aria-label={`Pools of ${sites}`} variant="compact">
           <Thead>
             <Tr>
               <Th>Pool</Th>
@@ -52,9 +55,7 @@ function PoolTable({ pair }: { pair: Pair }) {
                 <Td dataLabel="Pool">
                   <Link to={`/pools/${pair.id}/${pool.name}`}>{pool.name}</Link>
                 </Td>
-                <Td dataLabel="Sites">
-                  {pair.a} and {pair.b}
-                </Td>
+                <Td dataLabel="Sites">{sites}</Td>
                 <Td dataLabel="Images">{pool.images}</Td>
                 <Td dataLabel="Verdicts">
                   <VerdictCounts pool={pool} />

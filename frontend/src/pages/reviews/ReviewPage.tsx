@@ -28,6 +28,7 @@ import { PaperButtons } from "../../components/PaperButtons";
 import { Time, TimeTwice } from "../../components/Time";
 import { VerifyChain } from "../../components/VerifyChain";
 import { useMay } from "../../lib/may";
+import { useSiteName } from "../../lib/siteName";
 import { elapsedWords } from "../../lib/time";
 import { count } from "../../lib/words";
 import { ACT_WORD, REVIEW_WORD, VOICE_WORD } from "./words";
@@ -176,6 +177,7 @@ function DataLost({ review }: { review: Review }) {
 
 /** The evidence and the commands that somebody said yes to, as they were frozen: byte for byte what ran. */
 function WhatTheApproverSaw({ id }: { id: number }) {
+  const name = useSiteName();
   const query = useQuery(approvalQuery(id));
   return (
     <section className="dr-stack">
@@ -205,7 +207,7 @@ function WhatTheApproverSaw({ id }: { id: number }) {
             </List>
             <EvidenceView
               evidence={approval.evidence}
-              lost={approval.source_site}
+              lost={name(approval.source_site)}
               label={approval.glass ? "Evidence that was there" : "Evidence that was approved"}
               frozen
             />

@@ -11,6 +11,7 @@ import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
 import { RunStateLabel } from "../../components/State";
 import { Age } from "../../components/Time";
+import { useSiteName, useSitesNamed } from "../../lib/siteName";
 import { count, FINAL_RUN_STATES, kindWord, runStateWord, wayWords } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Checklist } from "./Checklist";
@@ -36,7 +37,8 @@ export function RunPage() {
 }
 
 /** The open step is in the address, so that a reload or a link shows the same. */
-function TheRun({ run }: { run: Run }) {
+function TheRun({ run: given }: { run: Run }) {
+  const run = useSitesNamed(given);
   const [params, setParams] = useSearchParams();
   const step = Number(params.get("step"));
   const gate = params.get("gate");
@@ -130,7 +132,7 @@ function NextAction({ run }: { run: Run }) {
   );
 }
 
-/** A site's short name says itself. */
+/** Any other word is a site. */
 const PLACES: Record<string, string> = {
   nowhere: "neither site",
   both: "both sites",
@@ -141,6 +143,7 @@ const PLACES: Record<string, string> = {
 const FOLD_FROM = 12;
 
 function Standing({ run }: { run: Run }) {
+  const name = useSiteName();
   // While it moves, what was read when it last stood still is not so any more.
   const atRest = run.state === "paused" || FINAL_RUN_STATES.has(run.state);
   if (run.standing.length === 0 || !atRest) return null;
@@ -164,7 +167,7 @@ function Standing({ run }: { run: Run }) {
             {run.standing.map((each) => (
               <Tr key={`${each.kind} ${each.name}`}>
                 <Td dataLabel="Image or VM">{each.name}</Td>
-                <Td dataLabel="Primary or running at">{PLACES[each.where] ?? each.where}</Td>
+                <Td dataLabel="Primary or running at">{PLACES[each.where] ?? name(each.where)}</Td>
                 <Td dataLabel="What was read">{each.sentence}</Td>
                 <Td dataLabel="Read">
                   <Age at={each.read_at} />

@@ -20,6 +20,7 @@ import { Loaded } from "../../components/Loaded";
 import { OutcomeText, StateLabel } from "../../components/State";
 import { Age, Time } from "../../components/Time";
 import { closeOnEscape } from "../../lib/keys";
+import { useSiteName } from "../../lib/siteName";
 import { durationWords } from "../../lib/time";
 import { cellWord, count } from "../../lib/words";
 import { useLive } from "../../live/hooks";
@@ -70,6 +71,7 @@ export function StepDrawer({
 }
 
 function Step({ run, step, gate }: { run: Run; step: StepDetail; gate: string | null }) {
+  const name = useSiteName();
   return (
     <div className="dr-stack">
       <StateLabel state={cellWord(step.state)} />
@@ -81,7 +83,7 @@ function Step({ run, step, gate }: { run: Run; step: StepDetail; gate: string | 
         </Content>
       )}
       <DescriptionList isCompact isHorizontal>
-        <Fact term="Site">{step.site}</Fact>
+        <Fact term="Site">{name(step.site)}</Fact>
         <Fact term="Key">
           <span className="dr-mono">{step.key}</span>
         </Fact>

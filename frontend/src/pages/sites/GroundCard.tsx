@@ -1,7 +1,7 @@
 import { Card, CardBody, CardTitle } from "@patternfly/react-core";
 import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useQuery } from "@tanstack/react-query";
-import { resourcesQuery } from "../../api/queries";
+import { networksQuery, resourcesQuery } from "../../api/queries";
 import type { Resource } from "../../api/types";
 import { Empty, Loaded } from "../../components/Loaded";
 import { StateText } from "../../components/State";
@@ -13,12 +13,12 @@ const MIB = 2 ** 20;
 const ON = new Set(["MONITORED", "MONITORING_MONITORED"]);
 const figure = (value: unknown) => (typeof value === "number" ? value : 0);
 
-/** What VMs and images of the other site would find here: hosts and datastores, and what of them is free. */
+/** What VMs and images of the other site would find here: hosts, datastores and networks, and what of them is free. */
 export function GroundCard({ slug }: { slug: string }) {
   const query = useQuery({ ...resourcesQuery(slug), refetchInterval: useLive([]) });
   return (
     <Card>
-      <CardTitle component="h2">Hosts and datastores</CardTitle>
+      <CardTitle component="h2">Hosts, datastores and networks</CardTitle>
       <CardBody className="dr-stack">
         <Loaded query={query} what="What is free here">
           {({ items }) =>
@@ -32,6 +32,7 @@ export function GroundCard({ slug }: { slug: string }) {
             )
           }
         </Loaded>
+        <Networks slug={slug} />
       </CardBody>
     </Card>
   );
@@ -86,6 +87,46 @@ function Hosts({ hosts }: { hosts: Resource[] }) {
         </Tbody>
       </Table>
     </>
+  );
+}
+
+function Networks({ slug }: { slug: string }) {
+  const query = useQuery({ ...networksQuery(slug), refetchInterval: useLive([]) });
+  return (
+    <Loaded query={query} what="The networks">
+      {({ items }) =>
+        items.length === 0 ? (
+          <p>OpenNebula has told of no network.</p>
+        ) : (
+          <Table aria-label="Networks" variant="compact">
+            <Thead>
+              <Tr>
+                <Th>Network</Th>
+                <Th>Addresses</Th>
+                <Th>State</Th>
+              </Tr>
+            </Thead>
+            <Tbody>
+              {items.map(({ one_id, name, ranges, gone_at }) => (
+                <Tr key={one_id}>
+                  <Td dataLabel="Network">
+                    {name} ({one_id})
+                  </Td>
+                  <Td dataLabel="Addresses">
+                    {ranges.length === 0
+                      ? "none of its own"
+                      : ranges.map((range) => `${range.size} from ${range.first}`).join(", ")}
+                  </Td>
+                  <Td dataLabel="State">
+                    <StateText state={gone_at ? { word: "Gone", tone: "bad" } : { word: "There", tone: "good" }} />
+                  </Td>
+                </Tr>
+              ))}
+            </Tbody>
+          </Table>
+        )
+      }
+    </Loaded>
   );
 }
 

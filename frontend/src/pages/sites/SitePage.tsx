@@ -12,7 +12,7 @@ import { LinkButton } from "../../components/LinkButton";
 import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
 import { ReasonDialog } from "../../components/ReasonDialog";
-import { YesNo } from "../../components/State";
+import { StateText, YesNo } from "../../components/State";
 import { Age } from "../../components/Time";
 import { useMayAtSite } from "../../lib/may";
 import { useLive } from "../../live/hooks";
@@ -109,6 +109,7 @@ function FactsCard({ site }: { site: Site }) {
           </Fact>
           <Fact term="Ceph">
             {site.ceph_version || "version not read"}, user {site.ceph_user || "of the host's own configuration"}
+            <Supported support={site.ceph_support} />
           </Fact>
           <Fact term="Ceph is reached through">
             {THROUGH[site.ceph_through as keyof typeof THROUGH] ?? site.ceph_through}
@@ -120,6 +121,7 @@ function FactsCard({ site }: { site: Site }) {
           </Fact>
           <Fact term="OpenNebula">
             {site.opennebula_url} {site.opennebula_version}
+            <Supported support={site.opennebula_support} />
           </Fact>
           <Fact term="OpenNebula user">{site.opennebula_user}</Fact>
           <Fact term="Its clock">
@@ -131,6 +133,15 @@ function FactsCard({ site }: { site: Site }) {
         </DescriptionList>
       </CardBody>
     </Card>
+  );
+}
+
+function Supported({ support }: { support: Site["ceph_support"] }) {
+  const tone = support.ok === null ? "unsure" : support.ok ? "good" : "bad";
+  return (
+    <p>
+      <StateText state={{ word: support.sentence, tone }} />
+    </p>
   );
 }
 
@@ -178,7 +189,9 @@ function PoolsCard({ site }: { site: Site }) {
               {site.pools.map((pool) => (
                 <Tr key={pool.name}>
                   <Td dataLabel="Pool">{pool.name}</Td>
-                  <Td dataLabel="Mode">{pool.mode}</Td>
+                  <Td dataLabel="Mode">
+                    {pool.gone_at ? <StateText state={{ word: "gone", tone: "bad" }} /> : pool.mode}
+                  </Td>
                   <Td dataLabel="Ceph says">{pool.health}</Td>
                   <Td dataLabel="Daemons">
                     {pool.daemons.length}, {pool.daemon_health}

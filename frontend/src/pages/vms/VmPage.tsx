@@ -12,6 +12,7 @@ import { LoadedPage } from "../../components/LoadedPage";
 import { PageHead } from "../../components/PageHead";
 import { VerdictText } from "../../components/State";
 import { Age, Time } from "../../components/Time";
+import { useSiteName } from "../../lib/siteName";
 import { sizeWords } from "../../lib/words";
 import { useLive } from "../../live/hooks";
 import { Fact } from "../runs/RunFacts";
@@ -20,12 +21,13 @@ import { Protectable } from "./VmsPage";
 
 export function VmPage() {
   const id = Number(useParams().id);
+  const name = useSiteName();
   const query = useQuery({ ...vmQuery(id), refetchInterval: useLive(["sites"]) });
   return (
     <LoadedPage query={query} what={`VM ${id}`} crumbs={[{ to: "/vms", text: "VMs" }]}>
       {(vm) => (
         <>
-          <PageHead title={vm.name} crumbs={[{ to: `/vms?site=${vm.site}`, text: `VMs of ${vm.site}` }]} />
+          <PageHead title={vm.name} crumbs={[{ to: `/vms?site=${vm.site}`, text: `VMs of ${name(vm.site)}` }]} />
           <PageSection className="dr-stack">
             <Facts vm={vm} />
             <Disks vm={vm} />

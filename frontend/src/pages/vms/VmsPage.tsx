@@ -14,6 +14,7 @@ import { PageHead } from "../../components/PageHead";
 import { StateText } from "../../components/State";
 import { Age } from "../../components/Time";
 import { tableAddress, useAddress } from "../../lib/address";
+import { useSiteName } from "../../lib/siteName";
 import { useLive } from "../../live/hooks";
 
 export function VmsPage() {
@@ -100,9 +101,7 @@ function OfSite({ sites }: { sites: Site[] }) {
 const ROW_PX = 40;
 
 export function Protectable({ vm }: { vm: Vm }) {
-  if (vm.copy_of) {
-    return <StateText state={{ word: `Copy of VM ${vm.copy_of.one_id} of ${vm.copy_of.site}`, tone: "idle" }} />;
-  }
+  if (vm.copy_of) return <CopyOf home={vm.copy_of} />;
   const inGroup = vm.group && `In group ${vm.group.name}`;
   if (inGroup && vm.protectable) return <StateText state={{ word: inGroup, tone: "good" }} />;
   if (vm.protectable) return <StateText state={{ word: "Can be protected", tone: "warn" }} />;
@@ -116,6 +115,11 @@ export function Protectable({ vm }: { vm: Vm }) {
       </ul>
     </>
   );
+}
+
+function CopyOf({ home }: { home: NonNullable<Vm["copy_of"]> }) {
+  const name = useSiteName();
+  return <StateText state={{ word: `Copy of VM ${home.one_id} of ${name(home.site)}`, tone: "idle" }} />;
 }
 
 const COLUMNS: BigColumn<Vm>[] = [
