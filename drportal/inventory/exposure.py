@@ -33,8 +33,8 @@ _TRACK = TypeAdapter(Track)
 
 
 def track_as_text(track: Track) -> JsonText:
-    """As ``MirroredImage.track`` keeps it."""
-    return JsonText(_TRACK.dump_json(track).decode())
+    """As ``MirroredImage.track`` keeps it: written again and again, so without what is not known."""
+    return JsonText(_TRACK.dump_json(track, exclude_defaults=True).decode())
 
 
 def track_from_json(kept: Mapping[str, Any]) -> Track:

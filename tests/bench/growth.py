@@ -124,6 +124,8 @@ class Sites:
 
         mode = MirrorMode.JOURNAL if number % 2 else MirrorMode.SNAPSHOT
         features = ("layering", "exclusive-lock", "object-map", "fast-diff", "deep-flatten")
+        if mode is MirrorMode.JOURNAL:
+            features += ("journaling",)
         primary = side.value == "a"
         answer = _answer("observe-image", "", now)
         ref, gid = ImageRef(POOL, name), f"gid-{number}"

@@ -105,5 +105,5 @@ def test_only_postgresql_is_told_which_rows_are_written_again_and_again() -> Non
         cursor.execute("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL AND relkind = 'r'")
         kept = dict(cursor.fetchall())
     assert len(said) == len(kept) == 3
-    assert kept["inventory_mirroredimage"] == ["fillfactor=55"]
+    assert kept["inventory_mirroredimage"] == ["fillfactor=52"]
     assert kept["inventory_exposureday"] == ["autovacuum_vacuum_scale_factor=0.01"]

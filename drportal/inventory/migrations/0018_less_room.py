@@ -16,7 +16,7 @@ DAY_S = 86_400
 # into a page as well; with 50 it would be one.) Curves and answers: a vacuum when a hundredth is dead, for what is
 # written at once of all images is little beside what is kept of them for a month.
 OPTIONS = {
-    "inventory_mirroredimage": {"fillfactor": "55"},
+    "inventory_mirroredimage": {"fillfactor": "52"},
     "inventory_exposureday": {"autovacuum_vacuum_scale_factor": "0.01"},
     "inventory_observation": {"autovacuum_vacuum_scale_factor": "0.01"},
 }
