@@ -24,7 +24,8 @@ class Sent:
     """The portal's record of one act. ``outcome``: of its attempt; empty: none was written.
 
     ``settled``: nothing more will be learned about it (its run has ended, or its outcome is final).
-    ``told``: the answer that the portal kept is a receipt of the site.
+    ``told``: the answer that the portal kept is a receipt of the site. ``approvals``: of a forced promotion, the
+    SHA-256 of each yes that its run took into use.
     """
 
     verb: str
@@ -35,6 +36,7 @@ class Sent:
     outcome: str
     settled: bool
     told: bool
+    approvals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Kept:
     state: str
     how: str
     reason: str
+    approval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,14 @@ def _other_act(sent: Sent, kept: Kept) -> Difference | None:
         ("command", sent.command, kept.command),
         ("group", sent.group, kept.group),
         ("fencing number", sent.fence, kept.fence),
+        # A run may be given another yes for what is still to be sent.
+        ("approval", kept.approval if kept.approval in sent.approvals else " or ".join(sent.approvals), kept.approval),
     ):
         if ours != theirs:
             return Difference(
                 DifferenceWord.OTHER_ACT,
-                f"The same operation has another {name} in the two records: {ours} here, {theirs} at the site.",
+                f"The same operation has another {name} in the two records: {ours or 'none'} here, "
+                f"{theirs or 'none'} at the site.",
             )
     return None
 

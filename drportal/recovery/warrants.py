@@ -96,6 +96,12 @@ def facts_of_run(run_id: int) -> ApprovalFacts | None:
     return facts_of(approval) if approval is not None else None
 
 
+def used_hashes(run_id: int) -> tuple[str, ...]:
+    """Of each approval that the run took into use, as the sites' receipts keep it; the newest first."""
+    used = Approval.objects.select_related("evidence", "run__plan").filter(run_id=run_id, used_at__isnull=False)
+    return tuple(facts_of(approval).sha256 for approval in used)
+
+
 def shown_whole(run_id: int) -> dict[str, str]:
     """Image key -> id of the copy that the evidence shows to have been whole."""
     approval = _in_use(run_id)

@@ -75,7 +75,7 @@ class Store:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self._retired: Dict[str, None] = {}
-        self._retired_read = 0
+        self._retired_read, self._retired_file = 0, 0
         self._counted: Optional[Tuple[float, int]] = None
         self._tidied_at = 0.0
         self._past_receipts = False
@@ -322,7 +322,8 @@ class Store:
             if not going:
                 return waiting
             with open(self._path("retired"), "ab") as file:
-                file.write("".join(op + "\n" for op in going).encode())
+                # A line that a full disk cut short must not swallow the next: each batch begins one of its own.
+                file.write(("\n" + "".join(op + "\n" for op in going)).encode())
                 file.flush()
                 os.fsync(file.fileno())
             self._sync("")
@@ -347,9 +348,9 @@ class Store:
         with self._mutex:
             try:
                 with open(self._path("retired"), "rb") as file:
-                    size = os.fstat(file.fileno()).st_size
-                    if size < self._retired_read:
-                        self._retired, self._retired_read = {}, 0
+                    about = os.fstat(file.fileno())
+                    if about.st_ino != self._retired_file or about.st_size < self._retired_read:  # it was shortened
+                        self._retired, self._retired_read, self._retired_file = {}, 0, about.st_ino
                     file.seek(self._retired_read)
                     more = file.read()
             except FileNotFoundError:
@@ -398,7 +399,9 @@ class Store:
                     os.rename(path, path + ".1")
                 fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 try:
-                    os.write(fd, line.encode())
+                    written = os.write(fd, line.encode())
+                    if written < len(line):  # a full disk; half a line would swallow the next
+                        os.ftruncate(fd, os.fstat(fd).st_size - written)
                 finally:
                     os.close(fd)
         except OSError:

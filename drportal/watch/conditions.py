@@ -171,8 +171,7 @@ def different_records() -> Iterator[Condition]:
     """Until a person has settled it: who has read the message may still not have looked at both records."""
     for row in ReceiptDifference.objects.filter(settled_at=None).select_related("site"):
         sentence = f"{row.site.name}, operation {row.operation_id}: {row.sentence} A manager has to settle it."
-        path = f"/runs/{row.run_id}" if row.run_id else "/"
-        yield Condition(AlertKind.RECORDS_DIFFER, f"difference:{row.pk}", sentence, path)
+        yield Condition(AlertKind.RECORDS_DIFFER, f"difference:{row.pk}", sentence, "/")  # both records stand there
 
 
 def different_programs() -> Iterator[Condition]:

@@ -30,6 +30,7 @@ from drportal.inventory.connect import Reach, site_drivers
 from drportal.inventory.models import CephThrough, Site, SitePair
 from drportal.recovery.lease import FENCES_OF_A_RUN
 from drportal.recovery.models import StepAttempt
+from drportal.recovery.warrants import used_hashes
 from drportal.watch.models import ReceiptDifference, SiteRecord
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def kept_of(receipt: Receipt) -> Kept:
         state=str(receipt.get("state")),
         how=str(receipt.get("how")),
         reason=str(receipt.get("reason")),
+        approval=str(receipt.get("approval") or ""),
     )
 
 
@@ -96,6 +98,7 @@ def sent_of(attempt: StepAttempt) -> Sent:
         outcome=attempt.outcome,
         settled=run.state in _TERMINAL,
         told=_told(attempt),
+        approvals=used_hashes(run.pk) if verb == "force-promote" else (),
     )
 
 
@@ -121,31 +124,34 @@ def _attempts(ops: Iterable[str]) -> dict[str, StepAttempt]:
     return {str(row.operation_id): row for row in rows}
 
 
-def compare(site: Site, receipts: list[Receipt], after: dt.datetime | None) -> Comparison:
-    """``receipts``: all that changed since the last comparison, which ended at ``after`` (None: there was none)."""
+def compare(site: Site, receipts: list[Receipt], after: dt.datetime | None, until: dt.datetime) -> Comparison:
+    """``receipts``: all that changed since the last comparison or were early in it. It began at ``after`` (None: there
+    was none), and this one at ``until``: what the portal has of later is judged by the next, when the site has told it.
+    """
     comparison = Comparison()
     attempts = _attempts(str(receipt["op"]) for receipt in receipts)
     for receipt in receipts:
         attempt = attempts.get(str(receipt["op"]))
         if attempt is not None and attempt.step.site_id != site.pk:
             attempt = None
-        said = compared(sent_of(attempt) if attempt else None, kept_of(receipt))
+        later = attempt is not None and attempt.finished_at is not None and attempt.finished_at > until
+        said = False if later else compared(sent_of(attempt) if attempt else None, kept_of(receipt))
         if said is True:
             comparison.agreed.append(receipt)
         elif said is False:
             comparison.early.append(int(receipt["change"]))
         else:
             comparison.found.append((str(receipt["op"]), said, attempt, receipt))
-    for attempt in _without_receipt(site, {str(receipt["op"]) for receipt in receipts}, after):
+    for attempt in _without_receipt(site, {str(receipt["op"]) for receipt in receipts}, after, until):
         said = compared(sent_of(attempt), None)
         if isinstance(said, Difference):
             comparison.found.append((str(attempt.operation_id), said, attempt, None))
     return comparison
 
 
-def _without_receipt(site: Site, told: set[str], after: dt.datetime | None) -> list[StepAttempt]:
-    """Acts on an image's role that ended since then, and of which the site has told nothing."""
-    rows = StepAttempt.objects.filter(step__site=site, step__kind__in=list(_VERBS), finished_at__isnull=False)
+def _without_receipt(site: Site, told: set[str], after: dt.datetime | None, until: dt.datetime) -> list[StepAttempt]:
+    """Acts that ended in that time, and of which the site has told nothing."""
+    rows = StepAttempt.objects.filter(step__site=site, step__kind__in=list(_VERBS), finished_at__lte=until)
     if after is not None:
         rows = rows.filter(finished_at__gt=after)
     return [row for row in rows.select_related("step__run__group") if str(row.operation_id) not in told]
@@ -203,11 +209,11 @@ async def _all_since(program: SiteProgram, since: int) -> tuple[list[Receipt], i
 
 @transaction.atomic
 def _kept(site: Site, row: SiteRecord, receipts: list[Receipt], since: int, started: dt.datetime) -> Comparison:
-    comparison = compare(site, receipts, row.compared_at)
+    comparison = compare(site, receipts, row.compared_at, started)
     news = [difference_keep(site, *one) for one in comparison.found]
     row.since = min([since, *(change - 1 for change in comparison.early)])
-    # What could not be judged yet will be told again; an attempt that ended meanwhile must be looked for again too.
-    row.compared_at = row.compared_at if comparison.early else started
+    # What could not be judged yet will be told again, and nothing before it: so nothing before it is looked for again.
+    row.compared_at = started
     open_now = ReceiptDifference.objects.filter(site=site, settled_at=None).count()
     row.sentence = (
         f"{len(receipts)} receipts since the last comparison: {len(comparison.agreed)} agree with the trail, "

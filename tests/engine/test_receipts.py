@@ -72,6 +72,18 @@ def test_another_act_under_the_same_id_is_told_with_both_sides(change: dict[str,
     assert str(next(iter(change.values()))) in said.sentence
 
 
+def test_a_promotion_was_forced_under_a_yes_that_its_run_was_given_and_no_other() -> None:
+    first, second, strange = "a" * 64, "b" * 64, "c" * 64
+    forced = sent(verb="force-promote", approvals=(second, first))
+    for given in (first, second):
+        assert compared(forced, kept(verb="force-promote", approval=given)) is True
+    for ours, theirs in ((forced, strange), (forced, ""), (sent(verb="force-promote"), strange)):
+        said = compared(ours, kept(verb="force-promote", approval=theirs))
+        assert isinstance(said, Difference) and said.word is DifferenceWord.OTHER_ACT
+        assert f"{' or '.join(ours.approvals) or 'none'} here, {theirs or 'none'} at the site" in said.sentence
+    assert word(compared(SENT, kept(approval=strange))) == "other_act", "and nothing else is done under one"
+
+
 def test_an_act_that_the_portal_knows_nothing_of() -> None:
     assert word(compared(None, KEPT)) == "unknown_here"
     assert compared(None, kept(state="not-done", how="barred")) is True

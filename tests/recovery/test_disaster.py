@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Callable
 
@@ -12,13 +13,16 @@ from django.utils import timezone
 
 from drportal.audit.check import verify_database
 from drportal.audit.models import AuditEntry
+from drportal.engine.receipts import Difference, compared
 from drportal.engine.states import RunState
 from drportal.inventory.models import Site, VmDisk
 from drportal.people.proof import Proof
 from drportal.recovery.models import Approval, Evidence, ProtectionGroup, RecoveryPlan, Run, RunImage, StepAttempt
 from drportal.recovery.services import approvals, disaster, runs
 from drportal.recovery.services.steps import step_skip
+from drportal.recovery.warrants import facts_of
 from drportal.roles import Role
+from drportal.watch.receipts import kept_of, sent_of
 from tests.conftest import PASSWORD, hold
 from tests.recovery.conftest import Mover
 
@@ -94,6 +98,12 @@ def test_a_killed_site_is_failed_over_by_two_people_in_both_modes(mover: Mover, 
     assert (mover.vm_state("b", "web-1"), mover.vm_state("b", "db-1")) == ("RUNNING", "RUNNING")
     sent = StepAttempt.objects.filter(step__run=run, step__kind="image.force_promote")
     assert sorted(attempt.command for attempt in sent) == approval.commands, "what was approved is what was sent"
+    for attempt in sent.select_related("step__run__group", "step__site"):
+        (kept,) = [said for answer in attempt.answers if "approval" in (said := json.loads(answer["stdout"] or "{}"))]
+        assert kept["approval"] == facts_of(approval).sha256, "and the site has kept under which yes"
+        assert compared(sent_of(attempt), kept_of(kept)) is True
+        under_another = compared(sent_of(attempt), kept_of({**kept, "approval": "f" * 64}))
+        assert isinstance(under_another, Difference) and "another approval" in under_another.sentence
     for image in images:
         assert mover.acts("b", "promote --force", image) == 1
         assert "b" in mover.primary(image)

@@ -138,9 +138,15 @@ def test_two_hundred_hostile_requests_run_nothing_and_are_logged(
     assert program.ask("hello")["ok"], "it still answers"
     assert program.lines - before == len(hostile) + 1, "one answer each"
     assert ceph.calls(acts_only=False) == [["rbd", "--version"]], "nothing was started for any of them"
-    logged = (tmp_path / "state" / "refused.log").read_text().splitlines()
-    assert len(logged) == len(hostile)
+    logged = refused(tmp_path)
+    assert [line["line"].encode("utf-8")[:20] for line in logged] == [shown(line)[:20] for line in hostile]
+    assert {line["code"] for line in logged} == {"bad-request", "unknown-verb", "version"}, "not by a fault of its own"
     assert not list((tmp_path / "state" / "ops").iterdir())
+
+
+def shown(line: bytes) -> bytes:
+    """As it stands in the log."""
+    return line[:400].decode("utf-8", "backslashreplace").encode()
 
 
 def test_a_line_of_ten_megabytes_is_skipped_whole(tmp_path: Path, ceph: FakeCeph, program: SiteProcess) -> None:
@@ -198,6 +204,7 @@ def test_a_key_that_may_observe_acts_on_nothing(tmp_path: Path, ceph: FakeCeph) 
         assert program.refused("acknowledge", receipts=[["operation-1", 1]])["code"] == "not-allowed"
         assert program.refused("receipt", op="operation-1", bar=True)["code"] == "not-allowed"
         assert program.refused("receipt", op="operation-1")["code"] == "no-receipt"
+    assert [(line["code"], line["rights"]) for line in refused(tmp_path)] == [("not-allowed", "read")] * 11
     assert not ceph.calls()
 
 
@@ -225,6 +232,7 @@ def test_another_pool_is_out_of_reach(tmp_path: Path, ceph: FakeCeph) -> None:
         assert (
             program.refused("demote", **order("demote", "disk", "operation-1", primary=True))["code"] == "not-allowed"
         )
+    assert [line["code"] for line in refused(tmp_path)] == ["not-allowed"] * 2
     assert ceph.calls(acts_only=False) == [["rbd", "--version"]]
 
 
@@ -239,13 +247,14 @@ def test_another_pool_is_out_of_reach(tmp_path: Path, ceph: FakeCeph) -> None:
     ],
 )
 def test_a_known_operation_with_another_content_is_refused(
-    ceph: FakeCeph, program: SiteProcess, changes: dict[str, object]
+    tmp_path: Path, ceph: FakeCeph, program: SiteProcess, changes: dict[str, object]
 ) -> None:
     ceph.image("disk", primary=True)
     ceph.image("other", primary=True)
     fields = order("demote", "disk", "operation-1", primary=True)
     assert program.ask("demote", **fields)["receipt"]["state"] == "done"
     assert program.refused("demote", **{**fields, **changes})["code"] == "conflict"
+    assert [(line["code"], line["op"]) for line in refused(tmp_path)] == [("conflict", "operation-1")]
     assert len(ceph.calls()) == 1
 
 

@@ -290,6 +290,47 @@ def test_an_old_acknowledged_receipt_goes_however_few_there_are(
     assert later.was_retired("old-operation-0")
 
 
+def test_an_id_is_remembered_whole_after_a_disk_that_took_half_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of an attempt that found no room (or no power) must not swallow the id that is written next."""
+    monkeypatch.setattr(store_module, "MOST_KEPT", 0)
+    store = Store(str(tmp_path / "state"))
+    assert store.acknowledge(receipts(store, 2))[0] == 2
+    (tmp_path / "state" / "retired").write_text("g-opera")
+    store._retire()
+    later = Store(str(tmp_path / "state"))
+    assert later.receipt("g-operation-0") is None
+    assert [later.was_retired(f"g-operation-{number}") for number in range(3)] == [True, True, False]
+
+
+def test_of_too_many_remembered_ids_the_older_half_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MOST_KEPT", 0)
+    store = Store(str(tmp_path / "state"))
+    for group in ("old", "new"):
+        store.acknowledge(receipts(store, 2, group=group))
+        store._retire()
+    reader = Store(str(tmp_path / "state"))
+    assert reader.was_retired("old-operation-0"), "it has read the file as it is now"
+    monkeypatch.setattr(store_module, "_RETIRED_KEPT", 4)
+    store.acknowledge(receipts(store, 2, group="newest"))
+    store._retire()
+    for each in (reader, Store(str(tmp_path / "state"))):
+        known = [group for group in ("old", "new", "newest") if each.was_retired(f"{group}-operation-1")]
+        assert known == ["new", "newest"]
+
+
+def test_half_a_line_of_a_log_is_taken_back_and_swallows_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, write = Store(str(tmp_path / "state")), os.write
+    store.log("refused.log", {"code": "first"})
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda fd, data: write(fd, data[:10]))
+        store.log("refused.log", {"code": "no room"})
+    store.log("refused.log", {"code": "last"})
+    lines = (tmp_path / "state" / "refused.log").read_text().splitlines()
+    assert [json.loads(line)["code"] for line in lines] == ["first", "last"]
+
+
 def test_a_receipt_that_cannot_be_written_means_that_nothing_is_begun(
     tmp_path: Path, ceph: FakeCeph, program: SiteProcess
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,22 @@ from django.utils import timezone
 
 from drportal import jobs
 from drportal.audit.models import AuditEntry
+from drportal.engine.alerts import AlertKind, Condition
 from drportal.engine.states import RunState
 from drportal.engine.steps import StepKind
 from drportal.inventory.models import Site, SitePair
 from drportal.recovery.acts.registry import ACTS
-from drportal.recovery.models import Run, StepAttempt
+from drportal.recovery.models import RecoveryPlan, Run, Step, StepAttempt
 from drportal.watch import receipts
+from drportal.watch.conditions import conditions
 from drportal.watch.models import ReceiptDifference, SiteRecord
 from drportal.watch.receipts import compare_receipts, next_to_compare
 from drportal.watch.schedule import Schedule
 from tests.conftest import Person
-from tests.recovery.conftest import Bell, Mover
+from tests.recovery.conftest import Bell, Mover, make_vm
 from tests.stack import LabProcess
+
+NOON, HOUR = dt.datetime(2026, 5, 4, 12, 0, tzinfo=dt.UTC), dt.timedelta(hours=1)
 
 
 @pytest.fixture
@@ -51,6 +55,10 @@ def told(lab: LabProcess, side: str) -> list[dict[str, Any]]:
 def change(file: Path, **fields: Any) -> None:
     """Somebody with root at the site edits a receipt."""
     file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+def alarms() -> list[Condition]:
+    return [one for one in conditions(timezone.now()) if one.kind is AlertKind.RECORDS_DIFFER]
 
 
 def site(side: str) -> Site:
@@ -125,6 +133,8 @@ def test_the_alarm_stands_on_the_overview_until_a_manager_settles_it(
     (shown,) = viewer.read("/overview")["differences"]
     assert (shown["ours"]["outcome"], shown["theirs"]["state"], shown["site"]) == ("refused", "done", "site-a")
     assert AuditEntry.objects.filter(action="receipt.differs").count() == 1
+    (alert,) = alarms()
+    assert (alert.path, shown["sentence"] in alert.sentence) == ("/", True), "and leads to where both records stand"
 
     where = f"/receipts/differences/{shown['id']}/settle"
     because = {"because": "The row was edited by hand during a test."}
@@ -132,7 +142,7 @@ def test_the_alarm_stands_on_the_overview_until_a_manager_settles_it(
     assert manager.api("POST", where, {"because": " "}).status_code == 422
     assert manager.api("POST", where, because).status_code == 200
     assert manager.api("POST", where, because).status_code == 409
-    assert viewer.read("/overview")["differences"] == []
+    assert (viewer.read("/overview")["differences"], alarms()) == ([], [])
     assert viewer.read("/receipts")["differences"] == []
     assert viewer.read("/receipts?settled=true")["differences"][0]["settled_by"] == "manager"
     assert AuditEntry.objects.get(action="receipt.settle").payload["because"] == because["because"]
@@ -153,6 +163,66 @@ def test_an_act_that_is_not_over_is_looked_at_again(mover: Mover, own_lab: LabPr
     compare_receipts(site("a").pk)
     assert told(own_lab, "a")[0]["acknowledged"] is True
     assert not ReceiptDifference.objects.exists()
+
+
+@pytest.fixture
+def acts(pair: SitePair, make_plan: Callable[..., RecoveryPlan]) -> list[StepAttempt]:
+    """Two of one run at site a, both done by the word of the site's receipts, an hour apart."""
+    plan = make_plan("shop", make_vm(pair, "db", 1, ["one-1", "one-2"]))
+    run = Run.objects.create(
+        plan=plan, group=plan.group, kind="planned_failover", state="running", plan_version=1, plan_copy={},
+        source_site=pair.a, target_site=pair.b, requested_name="olga", request_key="k",
+    )  # fmt: skip
+    made = []
+    for number, ended in ((1, NOON), (2, NOON + HOUR)):
+        where = {"subject": f"one/one-{number}", "site": pair.a, "position": number}
+        step = Step.objects.create(run=run, key=str(number), kind="image.demote", **where)
+        op = uuid.uuid4()
+        answers = [{"stdout": json.dumps({"op": str(op), "state": "done"})}]
+        command = f"rbd mirror image demote one/one-{number}"
+        made.append(
+            StepAttempt.objects.create(
+                step=step, number=1, operation_id=op, fence=1, command=command, host="a", intent_at=ended,
+                finished_at=ended, outcome="done", answers=answers,
+            )
+        )  # fmt: skip
+    return made
+
+
+def receipt_of(attempt: StepAttempt, change: int, state: str = "done") -> dict[str, Any]:
+    sent = receipts.sent_of(attempt)
+    pool, _, image = sent.source.partition("/")
+    about = {"verb": sent.verb, "pool": pool, "image": image, "shown": sent.command, "group": sent.group}
+    return {**about, "op": str(attempt.operation_id), "fence": sent.fence, "state": state, "change": change}
+
+
+@pytest.mark.django_db
+def test_an_act_that_ends_while_the_site_is_asked_is_judged_by_the_next_comparison(acts: list[StepAttempt]) -> None:
+    """Its receipt may have been written after the site told what it has: that is no receipt that is gone."""
+    at_a, (first, second) = acts[0].step.site, acts
+    row = SiteRecord.objects.create(site=at_a)
+    asked = second.finished_at - dt.timedelta(seconds=1)
+    receipts._kept(at_a, row, [receipt_of(first, 10)], 10, asked)
+    assert not ReceiptDifference.objects.exists()
+    # Nor is one that was told judged then: the site shall tell it again when the act is looked for.
+    told_of_both = receipts._kept(at_a, row, [receipt_of(first, 10), receipt_of(second, 20)], 20, asked)
+    assert ([one["change"] for one in told_of_both.agreed], told_of_both.early, row.since) == ([10], [20], 19)
+    receipts._kept(at_a, row, [], 20, second.finished_at)
+    assert ReceiptDifference.objects.get().word == "missing_there", "and now it is"
+
+
+@pytest.mark.django_db
+def test_what_agreed_is_not_looked_for_again_while_another_act_takes_hours(acts: list[StepAttempt]) -> None:
+    """The site tells again what could not be judged, and nothing before it."""
+    at_a, (first, second) = acts[0].step.site, acts
+    row = SiteRecord.objects.create(site=at_a, compared_at=NOON - HOUR)
+    StepAttempt.objects.filter(pk=second.pk).update(finished_at=None, outcome="", answers=[])
+    begun = receipt_of(second, 20, "begun")
+    then = receipts._kept(at_a, row, [receipt_of(first, 10), begun], 30, NOON + HOUR / 2)
+    assert ([one["change"] for one in then.agreed], then.early, row.since) == ([10], [20], 19)
+    second.save()
+    after = receipts._kept(at_a, row, [receipt_of(second, 40)], 40, NOON + 2 * HOUR)
+    assert ([one["change"] for one in after.agreed], after.found) == ([40], [])
 
 
 def test_a_site_that_is_down_is_asked_again(mover: Mover, own_lab: LabProcess, viewer: Person) -> None:

@@ -46,8 +46,10 @@ export function ReceiptAlarms({ differences }: { differences: Difference[] }) {
 
 const ROWS: { label: string; ours: string; theirs: string }[] = [
   { label: "Act", ours: "verb", theirs: "verb" },
+  { label: "Group", ours: "group", theirs: "group" },
   { label: "Command", ours: "command", theirs: "shown" },
   { label: "Fencing number", ours: "fence", theirs: "fence" },
+  { label: "Approval", ours: "approvals", theirs: "approval" },
   { label: "Outcome", ours: "outcome", theirs: "state" },
 ];
 
@@ -76,7 +78,7 @@ function BothSides({ difference }: { difference: Difference }) {
 }
 
 const said = (record: Record<string, unknown> | null, field: string) =>
-  record === null ? "no record" : String(record[field] ?? "nothing");
+  record === null ? "no record" : String(record[field] ?? "") || "nothing";
 
 function Settling({ difference, onClose }: { difference: Difference; onClose: () => void }) {
   const client = useQueryClient();
