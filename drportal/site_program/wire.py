@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 Json = Dict[str, Any]
 
 PROTOCOL = 1
-PROGRAM_VERSION = "1.6"
+PROGRAM_VERSION = "1.7"
 LINE_BYTES = 1 << 20
 QUEUE = 4096
 MOST_AT_ONCE = 64
