@@ -82,7 +82,7 @@ class Mover:
         self.runs += 1
         run_id = self.portal.start_run(self.operator, self.plan_id, kind, f"bench-{self.runs}")
         # Seldom: who asks takes time from the move, and what it took is in its records.
-        self.portal.wait_run(self.operator, run_id, RUN_PATIENCE_S, every_s=3.0)
+        self.portal.wait_run(self.operator, run_id, RUN_PATIENCE_S, every_s=10.0)
         asked = f"from tests.bench.run_facts import told; print(told({run_id}))"
         told: dict[str, Any] = json.loads(self.portal.manage("shell", "-v", "0", "-c", asked).stdout.splitlines()[-1])
         if told["promoted"] != len(self.refs):
