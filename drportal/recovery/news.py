@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # What decides whether a waiting gate is met. Not the roles: they change by our own acts, and cost three times as much.
 PART_OF = {Mode.JOURNAL: Part.JOURNAL, Mode.SNAPSHOT: Part.SNAPSHOTS}
 # Looking takes no more than this share of the time: on a busy machine the acts come first.
-SHARE = 0.1
+SHARE = 0.2
 
 
 class News:

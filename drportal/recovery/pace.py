@@ -32,6 +32,7 @@ class Pace:
     pause_patience_s: float = 30.0
     shared_read_s: float = 2.0
     news_s: float = 0.2  # images that steps wait for are looked at together this often, where that is one exchange
+    listening_s: float = 5.0  # a step that is told of all it waits for looks by itself this seldom
     hint_s: float = 0.3
 
 

@@ -81,13 +81,14 @@ class StepRunner(StepWriter):
         super().__init__(world, step, lease, recorder, actor)
         self.control, self.history = control, history
         self.act = ACTS[step.kind]
+        self._waits_for_a_demotion = GateId.DEMOTED in step.spec.gates_before
         self._listening = contextlib.ExitStack()
         self._moved: asyncio.Event | None = None
 
     async def perform(self) -> StepState:
         """Until the step is done, failed, or halted where it waits. Raises LeaseLost, or what the database raised."""
         with self._listening:
-            if GateId.DEMOTED in self.step.spec.gates_before:
+            if self._waits_for_a_demotion:
                 # What it waits for comes a moment after its turn: what moves between its first look and its first
                 # rest would be missed.
                 self._listen()
@@ -123,12 +124,13 @@ class StepRunner(StepWriter):
 
     async def _rest(self, wait_s: float) -> None:
         """Until the next look is due: the time is over, the run halts, or there is news of the image."""
-        moved = self._listen()
-        if moved is None:
+        if (moved := self._listen()) is None:
             await self._sleep(wait_s, self.control.halt)
             return
         waiting = [asyncio.ensure_future(event.wait()) for event in (moved, self.control.halt)]
-        await asyncio.wait(waiting, timeout=max(wait_s, self.pace.news_s * 4), return_when=asyncio.FIRST_COMPLETED)
+        # What decides a promotion is all in the news; others wait for holders too, of whom it does not tell.
+        least_s = self.pace.listening_s if self._waits_for_a_demotion else self.pace.news_s * 4
+        await asyncio.wait(waiting, timeout=max(wait_s, least_s), return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
 
@@ -475,11 +477,9 @@ class StepRunner(StepWriter):
             self.history.demoted_at.setdefault(self.step.subject, self.world.clock())
 
     async def _sleep(self, seconds: float, until: asyncio.Event) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await until.wait()
-        except TimeoutError:
-            return
 
 
 def _dark(probe: Probe | None) -> bool:
