@@ -233,9 +233,9 @@ class PortalStack:
             self.introduce()
             for name in ("web", "worker", "poller"):
                 self.programs[name].start()
-            wait_until("the web server answers", self.web_answers, 40)
+            wait_until("the web server answers", self.web_answers, 90)
             viewer = self.client("viewer")
-            wait_until("a worker listens", lambda: viewer.get("/overview")["live"]["worker"], 40)
+            wait_until("a worker listens", lambda: viewer.get("/overview")["live"]["worker"], 90)
         except BaseException:
             self.__exit__(None, None, None)
             raise
