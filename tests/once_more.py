@@ -15,7 +15,7 @@ AT_MOST = 8
 FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/[^ ]+::.+?)(?: - .*)?$")
 BROKEN = re.compile(r"^make(?:\[\d+\])?: \*\*\* \[Makefile:\d+: (\S+)\]")
 POSTGRES = re.compile(r"^\S*python tests/with_postgres\.py ")
-PYTEST = ".venv/bin/pytest"
+PYTHON, PYTEST = ".venv/bin/python", ".venv/bin/pytest"  # this script itself runs with any Python
 
 
 def failed_in(log: str) -> tuple[list[str], list[str], set[str]]:
@@ -44,7 +44,7 @@ def main(path: str) -> int:
     if sqlite:
         statuses.append(subprocess.run([PYTEST, "-p", "no:cacheprovider", *sqlite]).returncode)
     if postgres:
-        words = [sys.executable, "tests/with_postgres.py", PYTEST, "-p", "no:cacheprovider", *postgres]
+        words = [PYTHON, "tests/with_postgres.py", PYTEST, "-p", "no:cacheprovider", *postgres]
         statuses.append(subprocess.run(words).returncode)
     if any(statuses):
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_a_test_that_fails_twice_fails(body: str, status: int, tmp_path: Path, m
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     assert once_more.main(str(log)) == status
+
+
+def test_what_failed_on_postgresql_is_tried_there_with_the_python_that_has_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CI calls the script with the system's Python, which has none."""
+    log, called = tmp_path / "log", []
+    log.write_text(LOG)
+    monkeypatch.setattr(
+        once_more.subprocess, "run", lambda words: called.append(words) or subprocess.CompletedProcess(words, 0)
+    )
+    assert once_more.main(str(log)) == 0
+    assert called[0] == [".venv/bin/pytest", "-p", "no:cacheprovider", "tests/faults/test_a.py::test_one[P1-a b]"]
+    assert called[1][:3] == [".venv/bin/python", "tests/with_postgres.py", ".venv/bin/pytest"]
+    assert called[1][-1] == "tests/audit/test_b.py::test_two"
 
 
 def test_the_count_is_that_of_both_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
