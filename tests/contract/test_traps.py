@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
@@ -375,7 +376,7 @@ async def test_the_status_still_says_primary_after_a_demote_and_the_portal_goes_
 
     await asyncio.to_thread(lab.fail, "b", "rbd-mirror-down")
     for image in images:
-        await becomes_true(lambda: shown_as_primary(image), 60, "the status shows the primary (every 30 s)")  # noqa: B023
+        await becomes_true(partial(shown_as_primary, image), 60, "the status shows the primary (every 30 s)")
         await after_a_beat((a, image))  # the next one would tell
         assert (await image.demote()).exit_status == 0
         assert await image.primaries() == (False, False), "nobody is primary"

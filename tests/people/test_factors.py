@@ -8,8 +8,6 @@ import hashlib
 import hmac
 import json
 import struct
-import time
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,13 +32,6 @@ from drportal.sealing import unseal
 from tests.conftest import PASSWORD, Person, make_person
 
 SIGN_IN = {"username": "operator", "password": PASSWORD}
-
-
-@pytest.fixture(autouse=True)
-def codes_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No half minute ends in the middle of a test: the app's clock and the library's stand still."""
-    now = time.time()
-    monkeypatch.setattr(totp, "time", SimpleNamespace(time=lambda: now))
 
 
 def code_of(secret: str, shift: int = 0) -> str:

@@ -26,7 +26,7 @@ from drportal.people.services import live_token, token_create
 from drportal.roles import PEOPLE, Role
 from tests.conftest import PASSWORD, Person, make_person
 from tests.people.provider import CLIENT, OidcProvider, running
-from tests.people.test_factors import code_of, codes_stay, set_up_app  # noqa: F401 (a fixture)
+from tests.people.test_factors import code_of, set_up_app
 
 GROUPS = {"dr-ops": (Role.OPERATOR,), "dr-leads": (Role.APPROVER, Role.MANAGER)}
 
@@ -228,7 +228,6 @@ def test_where_none_is_set_up_there_is_none(stranger: Person) -> None:
     assert stranger.post("/sign-in/oidc").status_code in {403, 405}
 
 
-@pytest.mark.usefixtures("codes_stay")
 def test_a_second_factor_of_the_portal_is_asked_for_here_too(provider: OidcProvider) -> None:
     secret, _ = set_up_app(sign_in(provider))
     person = sign_in(provider)
